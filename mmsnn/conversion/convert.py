@@ -1,0 +1,171 @@
+"""Turning a trained model into its spike-train form."""
+
+import copy
+from contextlib import nullcontext
+from typing import Optional
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_flatten, tree_map
+
+from mmsnn.neurons import is_spiking
+from .fold import fold_norms
+from .neurons import FORMS
+from .recorder import ModulePath, OpRecorder
+from .trace import OpTrace
+
+
+def to_spike_train(model: nn.Module,
+                   form: str = 'spikes',
+                   dtype: Optional[torch.dtype] = None) -> 'SpikeTrainModel':
+    """Convert a model to spike-driven inference.
+
+    The result is a copy; the model itself is left as it is. Neurons become IF
+    neurons that fire binary spikes over D sub-steps, synapses see only {0, 1}
+    and add, biases enter once, batch norms are folded.
+
+    Args:
+        model (nn.Module): A trained model; any model with SFA neurons, whole
+            detectors and segmentors included.
+        form (str): ``'spikes'`` runs sub-step by sub-step; ``'counts'`` runs
+            spike counts at the cost of plain evaluation and counts the same.
+            Defaults to ``'spikes'``.
+        dtype (torch.dtype, optional): Convert parameters and inputs to it,
+            e.g. ``torch.float64`` for the proof of equality.
+
+    Returns:
+        SpikeTrainModel: Called like the model. As a context manager it
+        records the op trace.
+
+    Raises:
+        ValueError: If ``form`` is unknown or the model has no spiking neuron.
+
+    Example:
+        >>> from mmsnn.layers import SpikeConv2d
+        >>> conv = SpikeConv2d(1, 2, 3, neuron=dict(type='mmsnn.SFANeuron'))
+        >>> with to_spike_train(conv) as spiking:
+        ...     out = spiking(torch.ones(1, 1, 3, 3))
+        >>> spiking.trace.total('sops')  # 9 inputs of 1.0 reach 2 outputs
+        18
+    """
+    if form not in FORMS:
+        raise ValueError(f'form must be one of {", ".join(FORMS)}, '
+                         f'but is {form!r}')
+    if not any(is_spiking(m) for m in model.modules()):
+        raise ValueError(
+            f'{type(model).__name__} has no spiking neuron: give its config '
+            "a neuron such as dict(type='mmsnn.SFANeuron', max_spikes=4)")
+    return SpikeTrainModel(model, form, dtype)
+
+
+class SpikeTrainModel(nn.Module):
+    """A model in spike-train form; made by :func:`to_spike_train`.
+
+    Attributes:
+        module (nn.Module): The converted copy.
+        trace (OpTrace): What was recorded since the context was entered last.
+        folded_norms (int): Number of batch norms folded into synapses.
+    """
+
+    def __init__(self, model: nn.Module, form: str,
+                 dtype: Optional[torch.dtype]) -> None:
+        super().__init__()
+        self.form = form
+        self.dtype = dtype
+        self.module = copy.deepcopy(model).eval()
+        if dtype is not None:
+            self.module.to(dtype)
+        for parameter in self.module.parameters():
+            parameter.requires_grad = False
+        self.folded_norms = fold_norms(self.module)
+        self.session = Session()
+        if is_spiking(self.module):
+            self.module = FORMS[form](self.module, '(model)', self.session)
+        else:
+            self._replace_neurons(FORMS[form])
+        self.path = ModulePath(self.module)
+        self.trace = OpTrace()
+        self._recording = False
+
+    def _replace_neurons(self, kind) -> None:
+        made = {}
+        for path, parent in list(self.module.named_modules()):
+            for name, child in list(parent.named_children()):
+                if is_spiking(child):
+                    where = f'{path}.{name}' if path else name
+                    if child not in made:  # a shared neuron stays shared
+                        made[child] = kind(child, where, self.session)
+                    setattr(parent, name, made[child])
+
+    def __enter__(self) -> 'SpikeTrainModel':
+        self.trace = OpTrace()
+        self._recording = True
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self._recording = False
+
+    def train(self, mode: bool = True):
+        """Stay in eval mode: a converted model is not trained."""
+        return super().train(False)
+
+    def forward(self, *args, **kwargs):
+        """Run the model, with its own arguments and results.
+
+        Raises:
+            ValueError: If an input is NaN or infinite.
+            UnclassifiedOpError: If an op can't be classified; the message
+                names its module.
+        """
+        return self._run(self.module, *args, **kwargs)
+
+    def test_step(self, data):
+        """As the model's ``test_step``: preprocess, predict."""
+        data = self.module.data_preprocessor(data, False)
+        if isinstance(data, dict):
+            return self._run(self.module, **data, mode='predict')
+        return self._run(self.module, *data, mode='predict')
+
+    val_step = test_step
+
+    def _run(self, function, *args, **kwargs):
+        if self.dtype is not None:
+            args, kwargs = tree_map(self._cast, (args, kwargs))
+        images = [
+            x for x in tree_flatten((args, kwargs))[0]
+            if isinstance(x, torch.Tensor) and x.is_floating_point()
+        ]
+        for x in images:
+            if not torch.isfinite(x).all():
+                raise ValueError('the input of the converted model holds NaN '
+                                 'or infinite values')
+        self.path.reset()
+        self.session.batch_size = images[0].shape[0] if images else 1
+        context = nullcontext()
+        if self._recording:
+            self.trace.images += self.session.batch_size
+            context = self.session.recorder = OpRecorder(self.path, self.trace)
+        try:
+            with torch.no_grad(), torch.autocast(
+                    images[0].device.type if images else 'cpu',
+                    enabled=False), context:
+                return function(*args, **kwargs)
+        finally:
+            self.session.recorder = None
+
+    def _cast(self, x):
+        if isinstance(x, torch.Tensor) and x.is_floating_point():
+            return x.to(self.dtype)
+        return x
+
+
+class Session:
+    """What a converted model's neurons need to know of the running call."""
+
+    def __init__(self) -> None:
+        self.recorder: Optional[OpRecorder] = None
+        self.batch_size = 1
+
+    def unrecorded(self):
+        """Context in which ops are not recorded."""
+        return self.recorder.paused() if self.recorder else nullcontext()

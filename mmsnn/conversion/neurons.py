@@ -1,0 +1,136 @@
+"""The two forms that a neuron takes in a converted model."""
+
+from typing import List
+
+import torch
+from torch import nn
+
+from mmsnn.neurons import SFANeuron, spikes_per_substep
+from .spike_tensor import SpikeTensor, decode
+
+
+def integrate_and_fire(potential: torch.Tensor,
+                       max_spikes: int) -> List[torch.Tensor]:
+    """An IF neuron with soft reset, run for D sub-steps.
+
+    The whole input of the time step has been integrated. The neuron starts
+    half a threshold above it, gets no further input, and in each sub-step
+    fires where it has reached the threshold, which is then subtracted
+    (paper, proposition 1).
+
+    The potential is kept relative to the threshold: ``u + 1/2`` against 1 is
+    ``u - 1/2`` against 0, and only the latter is exact in floating point.
+
+    Args:
+        potential (Tensor): Membrane potential over the threshold, any shape.
+        max_spikes (int): D.
+
+    Returns:
+        list[Tensor]: D tensors of {0, 1}, same shape and dtype.
+
+    Example:
+        >>> u = torch.tensor([0.4, 0.5, 1.7, 9.0])
+        >>> [s.tolist() for s in integrate_and_fire(u, 2)]
+        [[0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
+    """
+    excess = potential - 0.5
+    train = []
+    for _ in range(max_spikes):
+        spikes = (excess >= 0).to(potential.dtype)
+        excess = excess - spikes
+        train.append(spikes)
+    return train
+
+
+class SpikingForm(nn.Module):
+    """A neuron of a converted model.
+
+    Args:
+        neuron (SFANeuron): The neuron in training form.
+        path (str): Its path in the model.
+        session: The converted model's session; its ``recorder`` is None when
+            nothing is recorded.
+    """
+
+    binary: bool
+
+    def __init__(self, neuron: SFANeuron, path: str, session) -> None:
+        super().__init__()
+        self.neuron = neuron
+        self.path = path
+        self.session = session
+
+    def forward(self, membrane: torch.Tensor) -> SpikeTensor:
+        """Fire.
+
+        Args:
+            membrane (Tensor): Membrane potentials, any shape.
+
+        Returns:
+            SpikeTensor: Same shape.
+
+        Raises:
+            ValueError: If a membrane potential is NaN or infinite.
+        """
+        recorder = self.session.recorder
+        with self.session.unrecorded():
+            membrane = decode(membrane)
+            spikes, levels = self._fire(membrane)
+        if recorder is None:
+            return spikes
+        per_image = membrane.numel() // max(self.session.batch_size, 1)
+        recorder.add(
+            kind='neuron',
+            op='neuron',
+            inputs=membrane,
+            output=spikes,
+            spiking=True,
+            spikes=levels,
+            neurons=membrane.numel(),
+            max_spikes=self.neuron.max_spikes,
+            state_bytes=per_image * membrane.element_size())
+        return spikes
+
+    def _fire(self, membrane: torch.Tensor):
+        raise NotImplementedError
+
+    def _check_finite(self, values: torch.Tensor) -> None:
+        # A sum is finite only if all terms are: one pass, no mask.
+        if not torch.isfinite(values.sum()):
+            if not torch.isfinite(values).all():
+                raise ValueError(f'{self.path}: the membrane potential is NaN '
+                                 'or infinite; check the input and weights')
+
+
+class TrainNeuron(SpikingForm):
+    """Emits D binary tensors: really runs the IF neuron."""
+
+    binary = True
+
+    def _fire(self, membrane):
+        self._check_finite(membrane)
+        neuron = self.neuron
+        if neuron.threshold != 1:
+            membrane = membrane / neuron.threshold
+        train = integrate_and_fire(membrane, neuron.max_spikes)
+        levels = [int(s.count_nonzero()) for s in train]
+        return SpikeTensor(train, neuron.scale, neuron.max_spikes, True,
+                           sum(levels)), levels
+
+
+class CountNeuron(SpikingForm):
+    """Emits spike counts: the training form, counted."""
+
+    binary = False
+
+    def _fire(self, membrane):
+        self._check_finite(membrane)
+        neuron = self.neuron
+        values = neuron(membrane)
+        levels = spikes_per_substep(values, neuron.max_spikes, neuron.scale)
+        return SpikeTensor([values], neuron.scale, neuron.max_spikes, False,
+                           sum(levels)), levels
+
+
+#: Names of the forms in configs.
+FORMS = dict(spikes=TrainNeuron, counts=CountNeuron)

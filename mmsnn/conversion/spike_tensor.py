@@ -1,0 +1,196 @@
+"""Spikes as a tensor type: ops on spikes are seen, and done with spikes."""
+
+from typing import Callable, Dict, Optional, Sequence, Tuple
+
+import torch
+from torch.utils._pytree import tree_flatten, tree_map
+
+aten = torch.ops.aten
+
+
+class SpikeTensor(torch.Tensor):
+    """What a neuron emits, in one of two forms.
+
+    - *trains*: D binary tensors, one per sub-step. A synapse runs once per
+      sub-step, on {0, 1}, and its results are added up.
+    - *counts*: one tensor of spike counts times the scale, on which a synapse
+      runs once. Same sums, not expanded: for counting over large sets.
+
+    To PyTorch it looks like one tensor of the dense shape. Reshaping and
+    indexing keep it spikes; convolutions, linears and matrix products turn
+    it into membrane potentials; every other op first decodes it.
+
+    Args:
+        parts (Sequence[Tensor]): The D binary tensors, or the one tensor of
+            scaled counts.
+        scale (float): Factor of one spike.
+        max_spikes (int): D.
+        binary (bool): Whether ``parts`` are trains.
+        spikes (int, optional): Number of spikes in it, where known.
+    """
+
+    @staticmethod
+    def __new__(cls, parts, scale, max_spikes, binary, spikes=None):
+        first = parts[0]
+        self = torch.Tensor._make_wrapper_subclass(
+            cls,
+            first.shape,
+            strides=first.stride(),
+            storage_offset=first.storage_offset(),
+            dtype=first.dtype,
+            device=first.device)
+        self.parts = tuple(parts)
+        self.scale = scale
+        self.max_spikes = max_spikes
+        self.binary = binary
+        self._spikes = spikes
+        self._position_spikes = None
+        return self
+
+    def __repr__(self):
+        form = 'trains' if self.binary else 'counts'
+        return (f'SpikeTensor({form}, shape={tuple(self.shape)}, '
+                f'max_spikes={self.max_spikes}, scale={self.scale:g})')
+
+    @property
+    def unit(self) -> float:
+        """Factor that turns one of ``parts`` into values."""
+        return self.scale if self.binary else 1.0
+
+    @property
+    def spikes(self) -> int:
+        """Number of spikes, summed over the sub-steps."""
+        if self._spikes is None:
+            self._spikes = round(
+                sum(p.sum(dtype=torch.float64) for p in self.parts).item() *
+                self.unit / self.scale)
+        return self._spikes
+
+    def counts(self) -> torch.Tensor:
+        """Spike counts, integers 0..D, as a plain tensor."""
+        if self.binary:
+            return sum(self.parts)
+        return (self.parts[0] / self.scale).round()
+
+    def decode(self) -> torch.Tensor:
+        """Values, counts times scale, as a plain tensor."""
+        if self.binary:
+            return sum(self.parts) * self.scale
+        return self.parts[0]
+
+    def position_spikes(self) -> torch.Tensor:
+        """Spikes per position of (N, C, *positions), summed over N and C, in
+        float64. Kept, since several synapses may ask."""
+        if self._position_spikes is None:
+            exact = self.shape[0] * self.shape[1] * self.max_spikes < 2**24
+            dtype = None if exact else torch.float64
+            total = sum(p.sum(dim=(0, 1), dtype=dtype) for p in self.parts)
+            self._position_spikes = (total.double() * self.unit /
+                                     self.scale).round_()
+        return self._position_spikes
+
+    def like(self, parts: Sequence[torch.Tensor]) -> 'SpikeTensor':
+        """Spikes of the same neuron in another arrangement."""
+        same = parts[0].numel() == self.parts[0].numel()
+        return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
+                           self._spikes if same else None)
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        packet = func.overloadpacket
+        if packet in SYNAPSES:
+            return SYNAPSES[packet](func, *args, **kwargs)
+        if is_rearrangement(func, args, kwargs):
+            return _rearrange(func, args, kwargs)
+        if func._schema.is_mutable:
+            raise TypeError(f'{func} would change spikes in place')
+        args, kwargs = tree_map(decode, (tuple(args), kwargs))
+        return func(*args, **kwargs)
+
+
+def decode(x):
+    """Plain values of a SpikeTensor; anything else is returned as it is."""
+    return x.decode() if isinstance(x, SpikeTensor) else x
+
+
+#: Ops that only move elements; views are recognised by themselves.
+_MOVES = {
+    aten.clone, aten._to_copy, aten._unsafe_view, aten.cat, aten.stack,
+    aten.index, aten.index_select, aten.gather, aten.repeat, aten.flip,
+    aten.roll, aten.upsample_nearest2d, aten.pixel_shuffle,
+    aten._reshape_alias, aten.constant_pad_nd, aten.lift_fresh
+}
+
+
+def is_rearrangement(func, args, kwargs) -> bool:
+    """Whether an op only moves spikes, so that its result is spikes."""
+    packet = func.overloadpacket
+    if packet is aten.constant_pad_nd:
+        return (list(args) + [0, 0])[2] == 0
+    if packet is aten._to_copy:
+        dtype = kwargs.get('dtype')
+        return dtype is None or dtype.is_floating_point
+    if packet in (aten.cat, aten.stack):
+        kinds = {(x.scale, x.max_spikes, x.binary) if isinstance(
+            x, SpikeTensor) else None
+                 for x in args[0]}
+        return len(kinds) == 1 and None not in kinds
+    return packet in _MOVES or (func.is_view and not func._schema.is_mutable)
+
+
+def _rearrange(func, args, kwargs):
+    spikes = next(x for x in tree_flatten((args, kwargs))[0]
+                  if isinstance(x, SpikeTensor))
+    results = []
+    for i in range(len(spikes.parts)):
+        args_, kwargs_ = tree_map(
+            lambda x: x.parts[i] if isinstance(x, SpikeTensor) else x,
+            (tuple(args), kwargs))
+        results.append(func(*args_, **kwargs_))
+    if isinstance(results[0], (list, tuple)):
+        return [spikes.like(parts) for parts in zip(*results)]
+    return spikes.like(results)
+
+
+def _convolution(func, x, weight, bias, *args):
+    if not isinstance(x, SpikeTensor):
+        raise TypeError('a convolution whose weights are spikes')
+    weight = weight if x.unit == 1 else weight * x.unit
+    # The bias enters once per time step, not once per sub-step.
+    out = func(x.parts[0], weight, bias, *args)
+    for part in x.parts[1:]:
+        out = out + func(part, weight, None, *args)
+    return out
+
+
+def _addmm(func, bias, x, weight, *, beta=1, alpha=1):
+    return _mm(aten.mm.default, x, weight) * alpha + decode(bias) * beta
+
+
+def _mm(func, left, right):
+    """Product with at least one operand of spikes: that one runs train by
+    train, the other enters as integers (an accumulator) or as weights."""
+    train, other = (left, right) if isinstance(left, SpikeTensor) else (right,
+                                                                         left)
+    other = decode(other)
+    other = other if train.unit == 1 else other * train.unit
+    out = None
+    for part in train.parts:
+        step = func(part, other) if train is left else func(other, part)
+        out = step if out is None else out + step
+    return out
+
+
+#: Ops that turn spikes into membrane potentials.
+SYNAPSES: Dict[object, Callable] = {
+    aten.convolution: _convolution,
+    aten.addmm: _addmm,
+    aten.mm: _mm,
+    aten.bmm: _mm,
+}
+
+
+def spiking_operands(args) -> Tuple[Optional[SpikeTensor], ...]:
+    """The operands of an op that are spikes, None for the others."""
+    return tuple(a if isinstance(a, SpikeTensor) else None for a in args)

@@ -1,0 +1,140 @@
+"""Exact counts of what synapses do with spikes."""
+
+from functools import lru_cache
+from math import prod
+from typing import Dict, Tuple
+
+import torch
+
+from .spike_tensor import SpikeTensor, aten
+
+#: aten op -> kind of record in the trace.
+SYNAPSE_KINDS = {
+    aten.convolution: 'conv',
+    aten.addmm: 'linear',
+    aten.mm: 'linear',
+    aten.bmm: 'matmul',
+}
+
+
+def synapse_cost(func, args, out: torch.Tensor) -> Dict:
+    """Amounts of one convolution, linear or matrix product.
+
+    A spike at an input element causes one addition for each output element
+    that it reaches: padding, stride, dilation and groups are taken into
+    account, not approximated.
+
+    Args:
+        func (OpOverload): An op of :data:`SYNAPSE_KINDS`.
+        args (tuple): Its arguments.
+        out (Tensor): Its result.
+
+    Returns:
+        dict: Fields of an :class:`OpRecord`.
+    """
+    packet = func.overloadpacket
+    if packet is aten.convolution:
+        cost = _convolution(args, out)
+    elif packet is aten.bmm:
+        cost = _matmul(args[0], args[1])
+    else:
+        cost = _linear(*args[-2:], bias=packet is aten.addmm)
+    return dict(kind=SYNAPSE_KINDS[packet], **cost)
+
+
+def _convolution(args, out) -> Dict:
+    x, weight, bias, stride, padding, dilation, transposed, _, groups = args
+    kernel = weight.shape[2:]
+    # (C_out, C_in / groups, ...), or (C_in, C_out / groups, ...) if transposed
+    fan_out = weight.shape[1] if transposed else weight.shape[0] // groups
+    sites = x if transposed else out
+    dense = sites.numel() * prod(kernel) * weight.shape[1]
+    common = dict(
+        dense_ops=dense,
+        adds=out.numel() if bias is not None else 0,
+        weight_bytes=_bytes(weight, bias))
+    if not isinstance(x, SpikeTensor):
+        return dict(common, macs=dense)
+    reach = [
+        _reach(x.shape[i + 2], out.shape[i + 2], kernel[i],
+               stride[i % len(stride)], padding[i % len(padding)],
+               dilation[i % len(dilation)], transposed)
+        for i in range(len(kernel))
+    ]
+    uniform = [set(r) for r in reach]
+    if all(len(u) == 1 for u in uniform):
+        sops = x.spikes * prod(u.pop() for u in uniform)
+    else:
+        spikes = x.position_spikes()
+        for r in reversed(reach):
+            spikes = spikes @ torch.tensor(
+                r, dtype=spikes.dtype, device=spikes.device)
+        sops = int(spikes.item())
+    return dict(common, sops=sops * fan_out, **_spiking(x))
+
+
+@lru_cache(maxsize=4096)
+def _reach(size: int, out: int, kernel: int, stride: int, padding: int,
+           dilation: int, transposed: bool) -> Tuple[int, ...]:
+    """Along one axis: how many outputs each input position reaches."""
+    reach = [0] * size
+    for a in range(size if transposed else out):
+        for k in range(kernel):
+            b = a * stride - padding + k * dilation
+            if 0 <= b < (out if transposed else size):
+                reach[a if transposed else b] += 1
+    return tuple(reach)
+
+
+def _linear(x, weight, bias: bool) -> Dict:
+    if isinstance(weight, SpikeTensor):
+        return _matmul(x.unsqueeze(0), weight.unsqueeze(0))
+    rows, features = x.shape[0], weight.shape[1]
+    dense = x.numel() * features
+    common = dict(
+        dense_ops=dense,
+        adds=rows * features if bias else 0,
+        weight_bytes=_bytes(weight) +
+        (features * weight.element_size() if bias else 0))
+    if not isinstance(x, SpikeTensor):
+        return dict(common, macs=dense)
+    return dict(common, sops=x.spikes * features, **_spiking(x))
+
+
+def _matmul(left, right) -> Dict:
+    """(B, n, m) @ (B, m, p). Each spike of the train selects a row of the
+    other operand to add; zeros of a spiking operand are not added."""
+    dense = left.numel() * right.shape[-1]
+    if not isinstance(left, SpikeTensor) and not isinstance(
+            right, SpikeTensor):
+        return dict(dense_ops=dense, macs=dense)
+    if isinstance(left, SpikeTensor):
+        train, other, axis = left, right, -2
+    else:
+        train, other, axis = right, left, -1
+    if isinstance(other, SpikeTensor):
+        selected = (other.counts() != 0).sum(
+            -1 if axis == -2 else -2, dtype=torch.float64)
+        per_row = train.counts().sum(axis, dtype=torch.float64)
+        sops = round((per_row * selected).sum().item())
+        bound = (
+            left.shape[-1] * left.max_spikes * right.max_spikes)
+    else:
+        sops = train.spikes * other.shape[-1 if axis == -2 else -2]
+        bound = round(other.abs().max().item() * train.max_spikes *
+                      left.shape[-1]) if other.numel() else 0
+    return dict(
+        dense_ops=dense, sops=sops, accumulator_max=bound, **_spiking(train))
+
+
+def _spiking(x: SpikeTensor) -> Dict:
+    return dict(
+        spiking=True,
+        in_spikes=x.spikes,
+        in_elements=x.numel(),
+        max_spikes=x.max_spikes)
+
+
+def _bytes(*tensors) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors
+               if t is not None)

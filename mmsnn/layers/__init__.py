@@ -1,0 +1,10 @@
+"""Layers made of neurons and synapses, shared by all models."""
+
+from .attention import ESDSA, linear_attention
+from .blocks import ChannelMixer, ConvBlock, SpikeSepConv, TransformerBlock
+from .synapse import SpikeConv2d, SpikeLinear, conv_norm
+
+__all__ = [
+    'ChannelMixer', 'ConvBlock', 'ESDSA', 'SpikeConv2d', 'SpikeLinear',
+    'SpikeSepConv', 'TransformerBlock', 'conv_norm', 'linear_attention'
+]

@@ -1,0 +1,119 @@
+"""Efficient spike-driven self-attention (E-SDSA)."""
+
+import torch
+from mmengine.model import BaseModule
+from torch import nn
+
+from mmsnn.neurons import build_neuron, is_spiking
+from .synapse import conv_norm
+
+#: Integers up to here are exact in float32.
+EXACT_FLOAT32 = 2**24
+
+
+def linear_attention(query: torch.Tensor, key: torch.Tensor,
+                     value: torch.Tensor, max_spikes: int) -> torch.Tensor:
+    """``Q (K^T V)`` of spike counts: linear in tokens, and exact.
+
+    The product of integers does not depend on the order, so the one that is
+    linear in the tokens is taken. Sums stay integers; where they could pass
+    2^24 (more than ``tokens x head_dim x D^3``) they are computed in float64.
+    Autocast is off inside.
+
+    Args:
+        query (Tensor): Spike counts of shape (N, heads, tokens, head_dim).
+        key (Tensor): Spike counts, same shape.
+        value (Tensor): Spike counts, (N, heads, tokens, value_dim).
+        max_spikes (int): D; 0 when the operands are not spike counts.
+
+    Returns:
+        Tensor: (N, heads, tokens, value_dim), float32 or float64.
+
+    Example:
+        >>> q = k = torch.tensor([[[[2., 1.], [0., 3.]]]])
+        >>> v = torch.tensor([[[[1.], [4.]]]])
+        >>> linear_attention(q, k, v, max_spikes=4).flatten().tolist()
+        [17.0, 39.0]
+    """
+    tokens, head_dim = query.shape[-2:]
+    bound = tokens * head_dim * max_spikes**3
+    dtype = torch.float64 if (query.dtype == torch.float64
+                              or bound > EXACT_FLOAT32) else torch.float32
+    with torch.autocast(query.device.type, enabled=False):
+        query, key, value = (x.to(dtype) for x in (query, key, value))
+        return query @ (key.transpose(-2, -1) @ value)
+
+
+class ESDSA(BaseModule):
+    """E-SDSA of E-SpikeFormer's transformer block (paper, section 3.3).
+
+    Neuron; q and k: 1x1 C->C, v: 1x1 C->rC, a neuron on each; per head
+    ``(q k^T) v`` times ``2 / sqrt(head_dim)``; neuron; 1x1 rC->C. The factor
+    and the scales of q, k, v are in the threshold of the last neuron, so
+    that nothing is multiplied at inference.
+
+    Args:
+        channels (int): C.
+        neuron (dict): Config of the neurons.
+        num_heads (int): Defaults to 8.
+        value_ratio (int): r. Defaults to 4.
+        norm_cfg (dict): Defaults to ``dict(type='BN')``.
+
+    Raises:
+        ValueError: If ``num_heads`` does not divide ``channels``.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 neuron: dict,
+                 num_heads: int = 8,
+                 value_ratio: int = 4,
+                 norm_cfg: dict = dict(type='BN')) -> None:
+        super().__init__()
+        if num_heads < 1 or channels % num_heads:
+            raise ValueError(f'arch.num_heads = {num_heads} does not divide '
+                             f'the {channels} channels of embed_dims')
+        self.num_heads = num_heads
+        self.factor = 2 * (channels // num_heads)**-0.5
+        wide = channels * value_ratio
+        self.neuron = build_neuron(neuron)
+        self.query = conv_norm(channels, channels, 1, norm_cfg=norm_cfg)
+        self.key = conv_norm(channels, channels, 1, norm_cfg=norm_cfg)
+        self.value = conv_norm(channels, wide, 1, norm_cfg=norm_cfg)
+        self.query_neuron = build_neuron(neuron, scale=1.0)
+        self.key_neuron = build_neuron(neuron, scale=1.0)
+        self.value_neuron = build_neuron(neuron, scale=1.0)
+        self.max_spikes = 0
+        threshold = 1.0
+        if is_spiking(self.query_neuron):
+            self.max_spikes = self.query_neuron.max_spikes
+            threshold = self.max_spikes**3 / self.factor
+        self.attention_neuron = build_neuron(neuron, threshold=threshold)
+        self.proj = conv_norm(wide, channels, 1, norm_cfg=norm_cfg)
+
+    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to (N, heads, H * W, C / heads)."""
+        n, channels, height, width = x.shape
+        return x.reshape(n, self.num_heads, channels // self.num_heads,
+                         height * width).transpose(-2, -1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend.
+
+        Args:
+            x (Tensor): Membrane potentials of shape (N, C, H, W).
+
+        Returns:
+            Tensor: Membrane potentials of shape (N, C, H, W).
+        """
+        n, _, height, width = x.shape
+        dtype = x.dtype
+        x = self.neuron(x)
+        query = self._split_heads(self.query_neuron(self.query(x)))
+        key = self._split_heads(self.key_neuron(self.key(x)))
+        value = self._split_heads(self.value_neuron(self.value(x)))
+        x = linear_attention(query, key, value, self.max_spikes)
+        x = x.transpose(-2, -1).reshape(n, -1, height, width)
+        if not self.max_spikes:
+            x = x * self.factor
+        return self.proj(self.attention_neuron(x).to(dtype))

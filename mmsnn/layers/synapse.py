@@ -1,0 +1,114 @@
+"""Convolutions and linears with a neuron in front: spiking synapses."""
+
+from collections import OrderedDict
+from typing import Optional
+
+import torch
+from mmcv.cnn import build_norm_layer
+from torch import nn
+
+from mmsnn.neurons import build_neuron
+from mmsnn.registry import MODELS
+
+
+class _SpikingSynapse:
+    """Puts a neuron in front of a synapse; the parameters keep their names.
+
+    Mixed into a subclass of a PyTorch layer. ``neuron`` has no parameters,
+    so a checkpoint of the layer without neuron loads as it is.
+    """
+
+    def __init__(self, *args, neuron: dict, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.neuron = build_neuron(neuron)
+
+    @classmethod
+    def from_plain(cls, layer: nn.Module, neuron: dict) -> nn.Module:
+        """The spiking form of a PyTorch layer, with the same parameters."""
+        new = cls.__new__(cls)
+        new.__dict__.update({
+            key: value.copy() if isinstance(value, dict) else value
+            for key, value in vars(layer).items()
+        })
+        new.neuron = build_neuron(neuron)
+        return new
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Fire, then apply the synapse to the spikes.
+
+        Args:
+            x (Tensor): Membrane potentials, in the layer's input shape.
+
+        Returns:
+            Tensor: Membrane potentials, in the layer's output shape.
+        """
+        return super().forward(self.neuron(x))
+
+
+@MODELS.register_module()
+class SpikeConv2d(_SpikingSynapse, nn.Conv2d):
+    """``nn.Conv2d`` behind a neuron, for ``conv_cfg`` of any module.
+
+    Args:
+        *args: As in ``nn.Conv2d``.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in ``nn.Conv2d``.
+
+    Example:
+        >>> from mmcv.cnn import ConvModule
+        >>> conv_cfg = dict(type='mmsnn.SpikeConv2d',
+        ...                 neuron=dict(type='mmsnn.SFANeuron', max_spikes=4))
+        >>> layer = ConvModule(8, 16, 3, padding=1, conv_cfg=conv_cfg,
+        ...                    norm_cfg=dict(type='BN'), act_cfg=None)
+        >>> layer(torch.rand(1, 8, 5, 5)).shape
+        torch.Size([1, 16, 5, 5])
+    """
+
+
+@MODELS.register_module()
+class SpikeLinear(_SpikingSynapse, nn.Linear):
+    """``nn.Linear`` behind a neuron.
+
+    Args:
+        *args: As in ``nn.Linear``.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in ``nn.Linear``.
+    """
+
+
+def conv_norm(in_channels: int,
+              out_channels: int,
+              kernel_size: int,
+              stride: int = 1,
+              groups: int = 1,
+              bias: bool = False,
+              norm_cfg: dict = dict(type='BN'),
+              neuron: Optional[dict] = None) -> nn.Sequential:
+    """A convolution with its norm, behind a neuron unless that is None.
+
+    Padding is ``kernel_size // 2``. The two children are ``conv`` and
+    ``norm``, so that the norm can be folded into the convolution.
+
+    Args:
+        in_channels (int): Input channels.
+        out_channels (int): Output channels.
+        kernel_size (int): Odd kernel size.
+        stride (int): Defaults to 1.
+        groups (int): Defaults to 1.
+        bias (bool): Bias of the convolution. Defaults to False.
+        norm_cfg (dict): Defaults to ``dict(type='BN')``.
+        neuron (dict, optional): Config of the neuron. None where the input
+            is an image or already spikes.
+
+    Returns:
+        nn.Sequential: Maps (N, C_in, H, W) to (N, C_out, H', W').
+    """
+    options = dict(
+        stride=stride, padding=kernel_size // 2, groups=groups, bias=bias)
+    if neuron is None:
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, **options)
+    else:
+        conv = SpikeConv2d(
+            in_channels, out_channels, kernel_size, neuron=neuron, **options)
+    norm = build_norm_layer(norm_cfg, out_channels)[1]
+    return nn.Sequential(OrderedDict(conv=conv, norm=norm))

@@ -1,0 +1,174 @@
+"""Comparison of the models with golden vectors of the published ones."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Callable, Dict, List, Optional
+
+import numpy as np
+import torch
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import nn
+
+from mmsnn.neurons import is_spiking
+from .published import (classifier_config, convert_state_dict, neuron_paths,
+                        parameter_paths)
+
+#: Largest difference over the largest value: of outputs stored as float64,
+#: of outputs stored as float32, and of gradient norms.
+TOLERANCES = {np.dtype('float64'): 1e-6, np.dtype('float32'): 1e-5}
+GRADIENT_TOLERANCE = 1e-6
+
+
+def is_golden(path: Path) -> bool:
+    """Whether NAME.json has its NAME.npz beside it."""
+    return path.with_suffix('.npz').exists()
+
+
+def check_golden(path: Path,
+                 report: Callable[[str], None] = print) -> Optional[bool]:
+    """Build the model of one golden and compare all that it pins.
+
+    Args:
+        path (Path): NAME.json; NAME.npz lies beside it.
+        report (Callable): Takes the line of this golden.
+
+    Returns:
+        bool | None: Whether it passes; None if the family is not built yet.
+    """
+    spec = json.loads(path.read_text())
+    check = CHECKS.get(spec['family'])
+    if check is None:
+        report(f'{path.stem}: SKIPPED, the family {spec["family"]} is not '
+               'built yet')
+        return None
+    with np.load(path.with_suffix('.npz')) as arrays:
+        try:
+            result = check(spec, dict(arrays))
+        except ValueError as error:  # a model or state that can't be built
+            report(f'{path.stem}: FAIL  {error}')
+            return False
+    report(f'{path.stem}: {result}')
+    return result.passed
+
+
+class Comparison:
+    """What one golden shows, as a line of text and a verdict."""
+
+    def __init__(self) -> None:
+        self.parts: List[str] = []
+        self.passed = True
+
+    def close(self, name: str, actual: torch.Tensor,
+              expected: np.ndarray) -> None:
+        """Compare an output; the error is relative to the largest value."""
+        expected_ = torch.from_numpy(expected).double()
+        if actual.shape != expected_.shape:
+            self._add(f'{name} has shape {tuple(actual.shape)}, not '
+                      f'{tuple(expected_.shape)}', False)
+            return
+        error = (actual.detach().double() - expected_).abs().max()
+        error = (error / expected_.abs().max().clamp_min(1e-300)).item()
+        self._add(f'{name} {error:.1e}', error <= TOLERANCES[expected.dtype])
+
+    def counts(self, actual: Dict[str, int], expected: Dict[str,
+                                                            int]) -> None:
+        """Compare the sums of spike counts of all neurons as integers."""
+        wrong = [k for k in expected if actual.get(k) != expected[k]]
+        wrong += [k for k in actual if k not in expected]
+        text = f'spike counts: {len(wrong)} of {len(expected)} neurons differ'
+        self._add(text + (f' (first: {wrong[0]})' if wrong else ''), not wrong)
+
+    def gradients(self, model: nn.Module, expected: Dict[str, float]) -> None:
+        """Compare the norms of the gradients of all parameters."""
+        actual = {
+            k: p.grad.norm().item()
+            for k, p in model.named_parameters() if p.grad is not None
+        }
+        missing = set(expected) - set(actual)
+        error = max((abs(actual[k] - v) / max(abs(v), 1e-300)
+                     for k, v in expected.items() if k in actual),
+                    default=0.)
+        self._add(
+            f'gradient norms {error:.1e}' +
+            (f', {len(missing)} missing' if missing else ''),
+            error <= GRADIENT_TOLERANCE and not missing)
+
+    def equal(self, name: str, actual, expected) -> None:
+        """Compare exactly."""
+        self._add(
+            f'{name} {actual}' +
+            ('' if actual == expected else f' instead of {expected}'),
+            actual == expected)
+
+    def _add(self, text: str, passed: bool) -> None:
+        self.parts.append(text if passed else f'[{text}]')
+        self.passed = self.passed and passed
+
+    def __str__(self) -> str:
+        return f'{"PASS" if self.passed else "FAIL"}  {", ".join(self.parts)}'
+
+
+def check_base_family(spec: dict, arrays: Dict[str, np.ndarray]) -> Comparison:
+    """E-SpikeFormer, base family: logits, feature maps, counts, gradients."""
+    result = Comparison()
+    state = {
+        k[len('state.'):]: torch.from_numpy(v)
+        for k, v in arrays.items() if k.startswith('state.')
+    }
+    config = classifier_config(
+        spec['embed_dims'], spec['depths'], spec['num_heads'],
+        spec['num_classes'], spec['max_spikes'], arrays['input'].shape[1])
+    config['backbone']['out_indices'] = (1, 2, 3, 4)
+    model = ROOT_MODELS.build(config)
+    model.load_state_dict(convert_state_dict(state))
+    model.double()
+    images = torch.from_numpy(arrays['input']).double()
+    result.equal('parameters', sum(p.numel() for p in model.parameters()),
+                 spec['params'])
+
+    model.eval()
+    sums = defaultdict(int)
+    handles = [
+        module.register_forward_hook(_count_into(sums, name))
+        for name, module in model.named_modules() if is_spiking(module)
+    ]
+    with torch.no_grad():
+        features = model.backbone(images)
+        logits = model.head(model.neck(features[-1:]))
+    for handle in handles:
+        handle.remove()
+    result.close('logits', logits, arrays['eval_logits'])
+    for i, feature in enumerate(features):
+        if f'feat{i}' in arrays:
+            result.close(f'feat{i}', feature, arrays[f'feat{i}'])
+    result.counts(
+        dict(sums), {
+            path: spec['spike_count_sum'][name]
+            for name, path in neuron_paths(spec['spike_count_sum']).items()
+        })
+
+    if 'train_logits' in arrays:
+        model.train()
+        images.requires_grad_()
+        logits = model.head(model.neck(model.backbone(images)[-1:]))
+        weight = torch.from_numpy(arrays['loss_weight']).double()
+        (logits * weight).sum().backward()
+        result.close('train logits', logits, arrays['train_logits'])
+        result.close('input gradient', images.grad, arrays['grad_input'])
+        paths = parameter_paths(state)
+        result.gradients(
+            model, {paths[k]: v for k, v in spec['grad_norm'].items()})
+    return result
+
+
+def _count_into(sums, name):
+
+    def hook(module, args, output):
+        sums[name] += int((output / module.scale).round().sum().item())
+
+    return hook
+
+
+#: Family -> function(spec, arrays) -> Comparison.
+CHECKS = {'espikeformer': check_base_family}

@@ -1,0 +1,110 @@
+/* Fused CPU kernels of the SFA quantiser (see quantizer.py for the definition
+ * that they must agree with, bit for bit).
+ *
+ * For every element u (a membrane potential over the threshold):
+ *   count  c = clip(floor(u - 1/2), -1, D - 1) + 1
+ *   output y = c * scale
+ *   window w = 0 <= u <= D
+ * NaN passes through the output and is outside the window.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#define GRAIN 65536
+
+static inline float bf16_load(uint16_t h) {
+    uint32_t bits = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
+static inline uint16_t bf16_store(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, 4);
+    if (f != f) return 0x7fc0;
+    return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+#define IDENTITY(x) (x)
+
+/* Run BODY for i in [begin, end), an equal slice of [0, n) per thread. */
+#define PARALLEL_FOR(BODY)                                                  \
+    _Pragma("omp parallel num_threads(threads) if (n > GRAIN && threads > 1)") \
+    {                                                                       \
+        int64_t begin = 0, end = n;                                         \
+        SLICE                                                               \
+        BODY                                                                \
+    }
+
+#ifdef _OPENMP
+#define SLICE                                                               \
+    {                                                                       \
+        int64_t parts = omp_get_num_threads(), part = omp_get_thread_num(); \
+        int64_t size = ((n + parts - 1) / parts + 63) / 64 * 64;            \
+        begin = part * size < n ? part * size : n;                          \
+        end = begin + size < n ? begin + size : n;                          \
+    }
+#else
+#define SLICE
+#endif
+
+#define QUANTISE(REAL, FLOOR, x)                                            \
+    REAL f = FLOOR((x) - (REAL)0.5);                                        \
+    f = f < (REAL)-1 ? (REAL)-1 : f;                                        \
+    f = f > top ? top : f;
+
+#define DEFINE(NAME, T, REAL, FLOOR, LOAD, STORE)                           \
+    void sfa_forward_##NAME(const T *u, T *y, uint8_t *window, int64_t n,   \
+                            double max_spikes, double scale, int threads) { \
+        const REAL top = (REAL)max_spikes - 1, one = 1;                     \
+        const REAL s = (REAL)scale, last = (REAL)max_spikes;                \
+        if (window) {                                                       \
+            PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {            \
+                REAL x = LOAD(u[i]);                                        \
+                QUANTISE(REAL, FLOOR, x)                                    \
+                y[i] = STORE((f + one) * s);                                \
+                window[i] = (x >= 0) & (x <= last);                         \
+            })                                                              \
+        } else {                                                            \
+            PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {            \
+                REAL x = LOAD(u[i]);                                        \
+                QUANTISE(REAL, FLOOR, x)                                    \
+                y[i] = STORE((f + one) * s);                                \
+            })                                                              \
+        }                                                                   \
+    }                                                                       \
+    void sfa_backward_##NAME(const T *grad, const uint8_t *window, T *out,  \
+                             int64_t n, double scale, int threads) {        \
+        const REAL s = (REAL)scale;                                         \
+        PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {                \
+            REAL g = LOAD(grad[i]) * s;                                     \
+            out[i] = STORE(window[i] ? g : (REAL)0);                        \
+        })                                                                  \
+    }                                                                       \
+    /* Spikes per sub-step of y = c * scale: levels[d - 1] = #(c >= d). */  \
+    void sfa_levels_##NAME(const T *y, int64_t n, int64_t max_spikes,       \
+                           double scale, int64_t *levels, int threads) {    \
+        memset(levels, 0, max_spikes * sizeof(int64_t));                    \
+        PARALLEL_FOR(                                                       \
+            for (int64_t a = begin; a < end; a += 8192) {                   \
+                int64_t b = a + 8192 < end ? a + 8192 : end;                \
+                for (int64_t d = 0; d < max_spikes; d++) {                  \
+                    const REAL edge = (REAL)((d + 0.5) * scale);            \
+                    int32_t found = 0;                                      \
+                    for (int64_t i = a; i < b; i++)                         \
+                        found += LOAD(y[i]) >= edge;                        \
+                    if (!found) break;                                      \
+                    _Pragma("omp atomic") levels[d] += found;               \
+                }                                                           \
+            })                                                              \
+    }
+
+DEFINE(f32, float, float, floorf, IDENTITY, IDENTITY)
+DEFINE(f64, double, double, floor, IDENTITY, IDENTITY)
+DEFINE(bf16, uint16_t, float, floorf, bf16_load, bf16_store)

@@ -1,0 +1,142 @@
+"""The SFA quantiser: the one definition of spike counts and their gradient.
+
+``count(u)`` is the number of d in 1..D with ``u >= d - 1/2``: round half up,
+clipped to 0..D (paper, eq. 5). Half up, because that is what an IF neuron
+with soft reset fires (proposition 1).
+
+It is computed as ``clip(floor(u - 1/2), -1, D - 1) + 1``. The textbook form
+``floor(u + 1/2)`` is wrong in floating point for the last number below one
+half, whose sum with 1/2 rounds up to 1. ``u - 1/2`` is exact for every
+``u >= 1/2``, and for smaller u it is negative, which is all that is needed.
+
+The gradient is a rectangular window: ``scale`` where ``0 <= u <= D``, else 0.
+"""
+
+from typing import List
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from . import native
+
+
+def spike_count(membrane: torch.Tensor, max_spikes: int) -> torch.Tensor:
+    """Integers 0..D that a neuron fires at a membrane potential.
+
+    Args:
+        membrane (Tensor): Membrane potential over the threshold, any shape.
+        max_spikes (int): D.
+
+    Returns:
+        Tensor: Spike counts, same shape, dtype and memory layout. No
+        gradient flows; see :func:`spike_firing`.
+
+    Example:
+        >>> spike_count(torch.tensor([-1., .49, .5, 1.5, 2.4, 9.]), 4)
+        tensor([0., 0., 1., 2., 2., 4.])
+    """
+    with torch.no_grad():
+        return _forward(membrane, max_spikes, 1.0)
+
+
+def spike_firing(membrane: torch.Tensor,
+                 max_spikes: int,
+                 scale: float = 1.0) -> torch.Tensor:
+    """``spike_count(u, D) * scale`` with the rectangular-window gradient.
+
+    For the backward pass one byte per element is kept (inside the window or
+    not), never the membrane.
+
+    Args:
+        membrane (Tensor): Membrane potential over the threshold, any shape.
+        max_spikes (int): D.
+        scale (float): Factor on the counts. Defaults to 1.
+
+    Returns:
+        Tensor: Same shape, dtype and memory layout.
+
+    Example:
+        >>> u = torch.tensor([-.1, 0., 1.6, 4., 4.1], requires_grad=True)
+        >>> y = spike_firing(u, 4, scale=0.25)
+        >>> y.sum().backward()
+        >>> y.tolist(), u.grad.tolist()
+        ([0.0, 0.0, 0.5, 1.0, 1.0], [0.0, 0.25, 0.25, 0.25, 0.0])
+    """
+    if torch.is_grad_enabled() and membrane.requires_grad:
+        return _SpikeFiring.apply(membrane, max_spikes, scale)
+    return _forward(membrane, max_spikes, scale)
+
+
+def spikes_per_substep(counts: torch.Tensor,
+                       max_spikes: int,
+                       scale: float = 1.0) -> List[int]:
+    """Number of neurons that fire in sub-step 1..D.
+
+    Args:
+        counts (Tensor): Spike counts times ``scale``, any shape.
+        max_spikes (int): D.
+        scale (float): Factor on the counts. Defaults to 1.
+
+    Returns:
+        list[int]: ``#(c >= d)`` for d in 1..D.
+
+    Example:
+        >>> spikes_per_substep(torch.tensor([0., 1., 1., 3.]), 4)
+        [3, 1, 1, 0]
+    """
+    if native.usable(counts):
+        levels = torch.empty(max_spikes, dtype=torch.int64)
+        native.kernel('levels', counts.dtype)(counts.data_ptr(),
+                                              counts.numel(), max_spikes,
+                                              scale, levels.data_ptr(),
+                                              torch.get_num_threads())
+        return levels.tolist()
+    return torch.stack([
+        (counts >= (d - 0.5) * scale).sum() for d in range(1, max_spikes + 1)
+    ]).tolist()
+
+
+def _forward(u: torch.Tensor, max_spikes: int, scale: float) -> torch.Tensor:
+    if native.usable(u):
+        out = torch.empty_like(u)
+        _run_forward(u, out, None, max_spikes, scale)
+        return out
+    out = (u - 0.5).floor_().clamp_(-1, max_spikes - 1).add_(1)
+    return out if scale == 1 else out.mul_(scale)
+
+
+def _run_forward(u, out, window, max_spikes, scale):
+    native.kernel('forward', u.dtype)(u.data_ptr(), out.data_ptr(),
+                                      None if window is None else
+                                      window.data_ptr(), u.numel(), max_spikes,
+                                      scale, torch.get_num_threads())
+
+
+class _SpikeFiring(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, u, max_spikes, scale):
+        ctx.scale = scale
+        if native.usable(u):
+            out = torch.empty_like(u)
+            window = torch.empty_like(u, dtype=torch.bool)
+            _run_forward(u, out, window, max_spikes, scale)
+        else:
+            out = _forward(u, max_spikes, scale)
+            window = (u >= 0) & (u <= max_spikes)
+        ctx.save_for_backward(window)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        window, = ctx.saved_tensors
+        same_layout = grad.stride() == window.stride()
+        if same_layout and native.usable(grad):
+            out = torch.empty_like(grad)
+            native.kernel('backward',
+                          grad.dtype)(grad.data_ptr(), window.data_ptr(),
+                                      out.data_ptr(), grad.numel(), ctx.scale,
+                                      torch.get_num_threads())
+            return out, None, None
+        return torch.where(window, grad * ctx.scale, 0), None, None

@@ -1,0 +1,42 @@
+"""Registries of mmsnn: children of mmengine's root registries.
+
+Only the registries that mmsnn fills are declared. A type is written with
+its scope, ``type='mmsnn.ESpikeFormer'``, and then resolves under the default
+scope of any OpenMMLab framework without ``custom_imports``.
+
+Example:
+    >>> from mmsnn.registry import MODELS
+    >>> MODELS.scope
+    'mmsnn'
+"""
+
+from mmengine.registry import DATASETS as ROOT_DATASETS
+from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import RUNNERS as ROOT_RUNNERS
+from mmengine.registry import Registry
+
+# Neurons, layers, backbones and what makes necks and heads spiking.
+MODELS = Registry(
+    'model',
+    parent=ROOT_MODELS,
+    scope='mmsnn',
+    locations=['mmsnn.neurons', 'mmsnn.layers', 'mmsnn.models'])
+# Digit scenes.
+DATASETS = Registry(
+    'dataset',
+    parent=ROOT_DATASETS,
+    scope='mmsnn',
+    locations=['mmsnn.datasets'])
+# Hooks that run the conversion and the energy estimate.
+HOOKS = Registry(
+    'hook',
+    parent=ROOT_HOOKS,
+    scope='mmsnn',
+    locations=['mmsnn.engine.hooks'])
+# The runner for several processes on CPU.
+RUNNERS = Registry(
+    'runner',
+    parent=ROOT_RUNNERS,
+    scope='mmsnn',
+    locations=['mmsnn.engine.runner'])
