@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from mmsnn.neurons import is_spiking
+
 from .neurons import SpikingForm
 from .spike_tensor import SpikeTensor
 
@@ -160,8 +161,9 @@ def _counts(model: nn.Module):
 
     handles = []
     for name, module in model.named_modules(remove_duplicate=True):
-        inside = name.endswith('.neuron') and isinstance(
-            model.get_submodule(name.rpartition('.')[0]), SpikingForm)
+        parent, _, leaf = name.rpartition('.')
+        inside = leaf == 'neuron' and isinstance(
+            model.get_submodule(parent), SpikingForm)
         if isinstance(module,
                       SpikingForm) or (is_spiking(module) and not inside):
             handles.append(module.register_forward_hook(hook(name)))

@@ -1,13 +1,13 @@
 """Folding batch norms into the synapses in front of them."""
 
+from collections import Counter
 from typing import Iterator, Tuple
 
 import mmcv.cnn
 import torch
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
-from torch.nn.utils.fusion import (fuse_conv_bn_weights,
-                                   fuse_linear_bn_weights)
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 
 def fold_norms(model: nn.Module) -> int:
@@ -15,7 +15,9 @@ def fold_norms(model: nn.Module) -> int:
 
     Known are a synapse and the norm right behind it in an ``nn.Sequential``,
     and mmcv's ``ConvModule``. Any other norm stays, and the op trace charges
-    it. Folding is done in float64 and rounded once.
+    it; so does the norm of a synapse that several places share, and of a
+    transposed convolution with groups. Folding is done in float64 and
+    rounded once.
 
     Args:
         model (nn.Module): In eval mode, since the running statistics are
@@ -39,38 +41,46 @@ def fold_norms(model: nn.Module) -> int:
 
 def _pairs(model: nn.Module) -> Iterator[Tuple[nn.Module, nn.Module, str]]:
     """Parent, synapse, and name of the norm that follows it."""
+    uses = Counter(
+        child for module in model.modules()
+        for child in module._modules.values())
     for module in model.modules():
+        found = []
         if isinstance(module, mmcv.cnn.ConvModule):
             order = [o for o in module.order if o != 'act'
                      or module.with_activation]
             together = order.index('norm') == order.index('conv') + 1
-            if module.with_norm and together and _can_fold(
-                    module.conv, module.norm):
-                yield module, module.conv, module.norm_name
-        elif isinstance(module, nn.Sequential):
-            children = list(module.named_children())
-            for (_, synapse), (name, norm) in zip(children, children[1:]):
-                if _can_fold(synapse, norm):
-                    yield module, synapse, name
+            if module.with_norm and together:
+                found = [(module.conv, module.norm_name)]
+        elif type(module).forward is nn.Sequential.forward:
+            # All names, also of a child that stands there twice.
+            names = list(module._modules)
+            found = [(module[i], name) for i, name in enumerate(names[1:])]
+        for synapse, name in found:
+            if uses[synapse] == 1 and _can_fold(synapse,
+                                                getattr(module, name)):
+                yield module, synapse, name
 
 
 def _can_fold(synapse: nn.Module, norm: nn.Module) -> bool:
     return (isinstance(synapse, (nn.modules.conv._ConvNd, nn.Linear))
             and isinstance(norm, _BatchNorm) and not norm.training
-            and norm.running_mean is not None)
+            and norm.running_mean is not None
+            and not (getattr(synapse, 'transposed', False)
+                     and synapse.groups > 1))
 
 
 def _fold(synapse: nn.Module, norm: nn.Module) -> None:
     def wide(x):
         return None if x is None else x.detach().double()
 
+    variance = wide(norm.running_var)
     arguments = [
         wide(synapse.weight),
         wide(synapse.bias),
-        wide(norm.running_mean),
-        wide(norm.running_var), norm.eps,
-        wide(norm.weight),
-        wide(norm.bias)
+        wide(norm.running_mean), variance, norm.eps,
+        wide(norm.weight) if norm.affine else torch.ones_like(variance),
+        wide(norm.bias) if norm.affine else torch.zeros_like(variance)
     ]
     if isinstance(synapse, nn.Linear):
         weight, bias = fuse_linear_bn_weights(*arguments)

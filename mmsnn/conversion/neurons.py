@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from mmsnn.neurons import SFANeuron, spikes_per_substep
-from .spike_tensor import SpikeTensor, decode
+
+from .spike_tensor import Origin, SpikeTensor, decode
 
 
 def integrate_and_fire(potential: torch.Tensor,
@@ -48,8 +49,7 @@ class SpikingForm(nn.Module):
     Args:
         neuron (SFANeuron): The neuron in training form.
         path (str): Its path in the model.
-        session: The converted model's session; its ``recorder`` is None when
-            nothing is recorded.
+        session (Session): What the converted model is doing.
     """
 
     binary: bool
@@ -60,35 +60,31 @@ class SpikingForm(nn.Module):
         self.path = path
         self.session = session
 
-    def forward(self, membrane: torch.Tensor) -> SpikeTensor:
+    def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire.
 
         Args:
             membrane (Tensor): Membrane potentials, any shape.
 
         Returns:
-            SpikeTensor: Same shape.
+            SpikeTensor: Same shape; a plain tensor while a plan is replayed.
 
         Raises:
             ValueError: If a membrane potential is NaN or infinite.
         """
-        recorder = self.session.recorder
-        with self.session.unrecorded():
+        session = self.session
+        with session.unrecorded():
             membrane = decode(membrane)
             spikes, levels = self._fire(membrane)
-        if recorder is None:
-            return spikes
-        per_image = membrane.numel() // max(self.session.batch_size, 1)
-        recorder.add(
-            kind='neuron',
-            op='neuron',
-            inputs=membrane,
-            output=spikes,
-            spiking=True,
-            spikes=levels,
-            neurons=membrane.numel(),
-            max_spikes=self.neuron.max_spikes,
-            state_bytes=per_image * membrane.element_size())
+        if session.replay is not None:
+            session.replay.fire(self.path, spikes, levels)
+            return spikes.parts[0]
+        if session.recorder is not None:
+            per_image = membrane.numel() // max(session.batch_size, 1)
+            number = session.recorder.add_neuron(
+                self.path, spikes, self.neuron.max_spikes, levels,
+                per_image * membrane.element_size())
+            spikes.origin = Origin(number)
         return spikes
 
     def _fire(self, membrane: torch.Tensor):

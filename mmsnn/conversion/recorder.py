@@ -1,7 +1,7 @@
 """Records every op that a converted model runs."""
 
 from contextlib import contextmanager
-from typing import List, Optional
+from typing import List
 
 import torch
 from torch import nn
@@ -9,12 +9,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from .costs import UnclassifiedOpError, real_cost
+from .plan import CountingPlan
 from .spike_tensor import SpikeTensor
 from .synapses import SYNAPSE_KINDS, synapse_cost
 from .trace import OpTrace
-
-#: Fields that describe an op once; all others add up over calls.
-_ONCE = ('weight_bytes', 'state_bytes', 'accumulator_max', 'max_spikes')
 
 
 class ModulePath:
@@ -60,12 +58,15 @@ class OpRecorder(TorchDispatchMode):
     Args:
         path (ModulePath): Knows which module is running.
         trace (OpTrace): Where the records go.
+        plan (CountingPlan): Takes notes of the call.
     """
 
-    def __init__(self, path: ModulePath, trace: OpTrace) -> None:
+    def __init__(self, path: ModulePath, trace: OpTrace,
+                 plan: CountingPlan) -> None:
         super().__init__()
         self.path = path
         self.trace = trace
+        self.plan = plan
         self._paused = False
 
     @contextmanager
@@ -81,49 +82,62 @@ class OpRecorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if self._paused:
             return func(*args, **kwargs)
+        packet = func.overloadpacket
         try:
             out = func(*args, **kwargs)
-            packet = func.overloadpacket
             if packet in SYNAPSE_KINDS:
                 cost = synapse_cost(func, args, out)
-                if not cost.get('spiking'):
-                    cost['note'] = 'its input is real values, not spikes'
             else:
                 cost = real_cost(func, args, kwargs, out)
         except TypeError as error:
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
-        if cost is not None:
-            tensors = [
-                x for x in tree_flatten((args, kwargs))[0]
-                if isinstance(x, torch.Tensor)
-            ]
-            self.add(
-                op=packet.__name__,
-                inputs=_main_input(packet, tensors),
-                output=out,
-                **cost)
+        self.plan.watch(func)
+        if cost is None:
+            return out
+        key, new, shapes = self._describe(
+            packet.__name__, cost.pop('kind'), _main_input(
+                packet, args, kwargs), out, cost.pop('spiking', False),
+            cost.pop('note', ''))
+        if new['spiking']:
+            self.plan.add_synapse(key, new, shapes, func, args, out)
+        else:
+            if packet in SYNAPSE_KINDS:
+                new['note'] = 'its input is real values, not spikes'
+            self.plan.add_static(key, new, dict(cost, **shapes))
+        self.trace.get(key, **new).add_call(**cost, **shapes)
         return out
 
-    def add(self, kind: str, op: str, inputs, output, note: str = '',
-            spikes=(), spiking: bool = False, **amounts) -> None:
-        """Add one call of an op to its record."""
+    def add_neuron(self, path: str, membrane: torch.Tensor, max_spikes: int,
+                   levels: List[int], state_bytes: int) -> int:
+        """Add one firing of a neuron.
+
+        Returns:
+            int: Its number within the call.
+        """
+        key, new, shapes = self._describe('neuron', 'neuron', membrane,
+                                          membrane, True, '')
+        amounts = dict(
+            shapes,
+            neurons=membrane.numel(),
+            max_spikes=max_spikes,
+            state_bytes=state_bytes)
+        self.trace.get(key, **new).add_call(spikes=levels, **amounts)
+        return self.plan.add_neuron(path, key, new, amounts)
+
+    def _describe(self, op, kind, inputs, output, spiking, note):
+        """Key, first fields and shapes of a record."""
         module, number = self.path.name, self.path.count()
-        record = self.trace.get((module, number, op),
-                                module=module, kind=kind, op=op,
-                                spiking=spiking, note=note)
-        record.calls += 1
-        record.input_shape = _shape(inputs)
-        record.output_shape = _shape(output)
-        for name, value in amounts.items():
-            before = getattr(record, name)
-            setattr(record, name,
-                    max(before, value) if name in _ONCE else before + value)
-        if spikes:
-            before = record.spikes or [0] * len(spikes)
-            record.spikes = [a + b for a, b in zip(before, spikes)]
+        new = dict(
+            module=module, kind=kind, op=op, spiking=spiking, note=note)
+        shapes = dict(input_shape=_shape(inputs), output_shape=_shape(output))
+        return (module, number, op, spiking), new, shapes
 
 
-def _main_input(packet, tensors) -> Optional[torch.Tensor]:
+def _main_input(packet, args, kwargs):
+    tensors = [
+        x for x in tree_flatten((args, kwargs))[0]
+        if isinstance(x, torch.Tensor)
+    ]
     if packet is torch.ops.aten.addmm:
         return tensors[1]
     spiking = [x for x in tensors if isinstance(x, SpikeTensor)]

@@ -1,11 +1,39 @@
 """Spikes as a tensor type: ops on spikes are seen, and done with spikes."""
 
+from dataclasses import dataclass, replace
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch.utils._pytree import tree_flatten, tree_map
 
 aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which neuron fired spikes, and how they were rearranged since.
+
+    Attributes:
+        neuron (int): Number of the firing within the model's call.
+        moves (tuple): (op, args, kwargs, index of the result), with
+            :data:`HERE` in the place of the spikes.
+    """
+
+    neuron: int
+    moves: Tuple = ()
+
+    def replay(self, spikes: 'SpikeTensor') -> 'SpikeTensor':
+        """Rearrange what the neuron fired in another call."""
+        for func, args, kwargs, index in self.moves:
+            args, kwargs = tree_map(lambda x: spikes if x is HERE else x,
+                                    (args, kwargs))
+            result = func(*args, **kwargs)
+            spikes = result if index is None else result[index]
+        return spikes
+
+
+#: Stands for the spikes in the arguments of a move.
+HERE = object()
 
 
 class SpikeTensor(torch.Tensor):
@@ -27,10 +55,17 @@ class SpikeTensor(torch.Tensor):
         max_spikes (int): D.
         binary (bool): Whether ``parts`` are trains.
         spikes (int, optional): Number of spikes in it, where known.
+        origin (Origin, optional): Where it comes from, where known.
     """
 
     @staticmethod
-    def __new__(cls, parts, scale, max_spikes, binary, spikes=None):
+    def __new__(cls,
+                parts,
+                scale,
+                max_spikes,
+                binary,
+                spikes=None,
+                origin=None):
         first = parts[0]
         self = torch.Tensor._make_wrapper_subclass(
             cls,
@@ -43,6 +78,7 @@ class SpikeTensor(torch.Tensor):
         self.scale = scale
         self.max_spikes = max_spikes
         self.binary = binary
+        self.origin = origin
         self._spikes = spikes
         self._position_spikes = None
         return self
@@ -70,6 +106,8 @@ class SpikeTensor(torch.Tensor):
         """Spike counts, integers 0..D, as a plain tensor."""
         if self.binary:
             return sum(self.parts)
+        if self.scale == 1:
+            return self.parts[0]
         return (self.parts[0] / self.scale).round()
 
     def decode(self) -> torch.Tensor:
@@ -89,11 +127,12 @@ class SpikeTensor(torch.Tensor):
                                      self.scale).round_()
         return self._position_spikes
 
-    def like(self, parts: Sequence[torch.Tensor]) -> 'SpikeTensor':
+    def like(self, parts: Sequence[torch.Tensor],
+             origin: Optional[Origin]) -> 'SpikeTensor':
         """Spikes of the same neuron in another arrangement."""
         same = parts[0].numel() == self.parts[0].numel()
         return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
-                           self._spikes if same else None)
+                           self._spikes if same else None, origin)
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
@@ -140,17 +179,31 @@ def is_rearrangement(func, args, kwargs) -> bool:
 
 
 def _rearrange(func, args, kwargs):
-    spikes = next(x for x in tree_flatten((args, kwargs))[0]
-                  if isinstance(x, SpikeTensor))
+    found = [
+        x for x in tree_flatten((args, kwargs))[0]
+        if isinstance(x, SpikeTensor)
+    ]
+    spikes = found[0]
     results = []
     for i in range(len(spikes.parts)):
         args_, kwargs_ = tree_map(
             lambda x: x.parts[i] if isinstance(x, SpikeTensor) else x,
             (tuple(args), kwargs))
         results.append(func(*args_, **kwargs_))
+    def origin(index):
+        if spikes.origin is None or len(found) > 1:
+            return None
+        args_, kwargs_ = tree_map(lambda x: HERE if x is spikes else x,
+                                  (tuple(args), kwargs))
+        move = (func, args_, kwargs_, index)
+        return replace(spikes.origin, moves=(*spikes.origin.moves, move))
+
     if isinstance(results[0], (list, tuple)):
-        return [spikes.like(parts) for parts in zip(*results)]
-    return spikes.like(results)
+        return [
+            spikes.like(parts, origin(i))
+            for i, parts in enumerate(zip(*results))
+        ]
+    return spikes.like(results, origin(None))
 
 
 def _convolution(func, x, weight, bias, *args):
@@ -189,8 +242,3 @@ SYNAPSES: Dict[object, Callable] = {
     aten.mm: _mm,
     aten.bmm: _mm,
 }
-
-
-def spiking_operands(args) -> Tuple[Optional[SpikeTensor], ...]:
-    """The operands of an op that are spikes, None for the others."""
-    return tuple(a if isinstance(a, SpikeTensor) else None for a in args)

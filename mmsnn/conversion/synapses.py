@@ -121,8 +121,9 @@ def _matmul(left, right) -> Dict:
             left.shape[-1] * left.max_spikes * right.max_spikes)
     else:
         sops = train.spikes * other.shape[-1 if axis == -2 else -2]
+        known = other.numel() and not other.is_meta
         bound = round(other.abs().max().item() * train.max_spikes *
-                      left.shape[-1]) if other.numel() else 0
+                      left.shape[-1]) if known else 0
     return dict(
         dense_ops=dense, sops=sops, accumulator_max=bound, **_spiking(train))
 

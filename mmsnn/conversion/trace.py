@@ -7,6 +7,7 @@ over calls: all counts are totals over ``trace.images`` images.
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
 
@@ -14,6 +15,12 @@ from typing import Dict, Iterator, List, Optional, Tuple
 #: when their input is spikes, and cost multiply-accumulates when it is not.
 KINDS = ('conv', 'linear', 'matmul', 'neuron', 'norm', 'interpolate', 'pool',
          'add', 'real')
+
+#: Fields that describe an op; its first call sets them.
+_DESCRIPTION = ('module', 'kind', 'op', 'spiking', 'note')
+
+#: Fields of which the largest counts; all other numbers add up over calls.
+_LARGEST = ('weight_bytes', 'state_bytes', 'accumulator_max', 'max_spikes')
 
 #: Format version of :meth:`OpTrace.save`.
 FORMAT = 1
@@ -36,9 +43,9 @@ class OpRecord:
             included.
         output_shape (tuple[int]): Shape of the output in the last call.
         calls (int): Number of calls.
-        dense_ops (int): Multiply-accumulates that the float twin would do,
-            padding excluded as in the usual FLOPs count
-            (output elements x fan-in).
+        dense_ops (int): Multiply-accumulates that the float twin would do:
+            output elements x fan-in, as FLOPs are usually counted
+            (products with padding included).
         sops (int): Exact additions caused by spikes at synapses.
         macs (int): Multiply-accumulates on real-valued input.
         adds (int): Real-valued additions (residuals, biases of sums).
@@ -86,6 +93,33 @@ class OpRecord:
         if self.kind not in KINDS:
             raise ValueError(f'kind {self.kind!r} of {self.module!r} is not '
                              f'one of {", ".join(KINDS)}')
+
+    def include(self, other: 'OpRecord') -> None:
+        """Add the amounts of more calls of the same op."""
+        self.add_call(**{
+            f.name: getattr(other, f.name)
+            for f in fields(OpRecord) if f.name not in _DESCRIPTION
+        })
+
+    def add_call(self, calls: int = 1, **amounts) -> None:
+        """Add the amounts of a call, or of several.
+
+        Args:
+            calls (int): Number of calls. Defaults to 1.
+            **amounts: Fields of the record.
+        """
+        self.calls += calls
+        for name, value in amounts.items():
+            before = getattr(self, name)
+            if name in _LARGEST:
+                value = max(before, value)
+            elif name == 'spikes':
+                value = [
+                    a + b for a, b in zip_longest(before, value, fillvalue=0)
+                ]
+            elif not name.endswith('_shape'):
+                value = before + value
+            setattr(self, name, value)
 
     @property
     def rate(self) -> float:
@@ -164,6 +198,24 @@ class OpTrace:
             r for r in self if not r.spiking and r.kind != 'neuron' and
             (r.macs or r.adds or r.comparisons or r.other)
         ]
+
+    @classmethod
+    def merged(cls, traces: List['OpTrace']) -> 'OpTrace':
+        """Totals over traces of the same model, e.g. one per process.
+
+        Example:
+            >>> one = OpTrace([OpRecord('fc', 'linear', 'mm', sops=3)], 1)
+            >>> OpTrace.merged([one, one]).per_image('sops')
+            3.0
+        """
+        whole = cls(images=sum(trace.images for trace in traces))
+        for trace in traces:
+            for key, record in trace._records.items():
+                whole.get(
+                    key,
+                    **{f: getattr(record, f)
+                       for f in _DESCRIPTION}).include(record)
+        return whole
 
     def save(self, path) -> None:
         """Write the trace as JSON, whole or not at all."""

@@ -2,9 +2,9 @@
 
 import torch
 from mmengine.model import BaseModule
-from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
+
 from .synapse import conv_norm
 
 #: Integers up to here are exact in float32.
@@ -80,9 +80,10 @@ class ESDSA(BaseModule):
         self.query = conv_norm(channels, channels, 1, norm_cfg=norm_cfg)
         self.key = conv_norm(channels, channels, 1, norm_cfg=norm_cfg)
         self.value = conv_norm(channels, wide, 1, norm_cfg=norm_cfg)
-        self.query_neuron = build_neuron(neuron, scale=1.0)
-        self.key_neuron = build_neuron(neuron, scale=1.0)
-        self.value_neuron = build_neuron(neuron, scale=1.0)
+        counts = dict(scale=1.0, inplace=True)
+        self.query_neuron = build_neuron(neuron, **counts)
+        self.key_neuron = build_neuron(neuron, **counts)
+        self.value_neuron = build_neuron(neuron, **counts)
         self.max_spikes = 0
         threshold = 1.0
         if is_spiking(self.query_neuron):

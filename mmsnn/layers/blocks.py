@@ -41,8 +41,15 @@ class SpikeSepConv(nn.Sequential):
         self.add_module('expand', conv_norm(channels, wide, 1, **options))
         self.add_module(
             'depthwise',
-            conv_norm(wide, wide, kernel_size, groups=wide, **options))
-        self.add_module('reduce', conv_norm(wide, channels, 1, **options))
+            conv_norm(
+                wide,
+                wide,
+                kernel_size,
+                groups=wide,
+                inplace=True,
+                **options))
+        self.add_module(
+            'reduce', conv_norm(wide, channels, 1, inplace=True, **options))
 
 
 class ChannelMixer(nn.Sequential):
@@ -75,7 +82,8 @@ class ChannelMixer(nn.Sequential):
             norm_cfg=norm_cfg)
         super().__init__()
         self.add_module('expand', conv_norm(channels, wide, **options))
-        self.add_module('reduce', conv_norm(wide, channels, **options))
+        self.add_module(
+            'reduce', conv_norm(wide, channels, inplace=True, **options))
 
 
 class ConvBlock(BaseModule):
@@ -102,8 +110,11 @@ class ConvBlock(BaseModule):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map membrane potentials (N, C, H, W) to the same shape."""
-        x = x + self.drop_path(self.sep_conv(x))
-        return x + self.drop_path(self.mixer(x))
+        for branch in (self.sep_conv, self.mixer):
+            out = self.drop_path(branch(x))
+            out += x
+            x = out
+        return x
 
 
 class TransformerBlock(BaseModule):
@@ -132,6 +143,8 @@ class TransformerBlock(BaseModule):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map membrane potentials (N, C, H, W) to the same shape."""
-        x = x + self.drop_path(self.sep_conv(x))
-        x = x + self.drop_path(self.attention(x))
-        return x + self.drop_path(self.mlp(x))
+        for branch in (self.sep_conv, self.attention, self.mlp):
+            out = self.drop_path(branch(x))
+            out += x
+            x = out
+        return x

@@ -7,7 +7,7 @@ import torch
 from mmcv.cnn import build_norm_layer
 from torch import nn
 
-from mmsnn.neurons import build_neuron
+from mmsnn.neurons import build_neuron, is_spiking
 from mmsnn.registry import MODELS
 
 
@@ -83,7 +83,8 @@ def conv_norm(in_channels: int,
               groups: int = 1,
               bias: bool = False,
               norm_cfg: dict = dict(type='BN'),
-              neuron: Optional[dict] = None) -> nn.Sequential:
+              neuron: Optional[dict] = None,
+              inplace: bool = False) -> nn.Sequential:
     """A convolution with its norm, behind a neuron unless that is None.
 
     Padding is ``kernel_size // 2``. The two children are ``conv`` and
@@ -99,6 +100,8 @@ def conv_norm(in_channels: int,
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
         neuron (dict, optional): Config of the neuron. None where the input
             is an image or already spikes.
+        inplace (bool): Nothing else reads the input, so that the neuron may
+            overwrite it at inference. Defaults to False.
 
     Returns:
         nn.Sequential: Maps (N, C_in, H, W) to (N, C_out, H', W').
@@ -110,5 +113,7 @@ def conv_norm(in_channels: int,
     else:
         conv = SpikeConv2d(
             in_channels, out_channels, kernel_size, neuron=neuron, **options)
+        if is_spiking(conv.neuron):
+            conv.neuron.inplace = inplace
     norm = build_norm_layer(norm_cfg, out_channels)[1]
     return nn.Sequential(OrderedDict(conv=conv, norm=norm))

@@ -11,8 +11,13 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from mmsnn.neurons import is_spiking
-from .published import (classifier_config, convert_state_dict, neuron_paths,
-                        parameter_paths)
+
+from .published import (
+    classifier_config,
+    convert_state_dict,
+    neuron_paths,
+    parameter_paths,
+)
 
 #: Largest difference over the largest value: of outputs stored as float64,
 #: of outputs stored as float32, and of gradient norms.

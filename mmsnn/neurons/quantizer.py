@@ -41,7 +41,8 @@ def spike_count(membrane: torch.Tensor, max_spikes: int) -> torch.Tensor:
 
 def spike_firing(membrane: torch.Tensor,
                  max_spikes: int,
-                 scale: float = 1.0) -> torch.Tensor:
+                 scale: float = 1.0,
+                 inplace: bool = False) -> torch.Tensor:
     """``spike_count(u, D) * scale`` with the rectangular-window gradient.
 
     For the backward pass one byte per element is kept (inside the window or
@@ -51,6 +52,8 @@ def spike_firing(membrane: torch.Tensor,
         membrane (Tensor): Membrane potential over the threshold, any shape.
         max_spikes (int): D.
         scale (float): Factor on the counts. Defaults to 1.
+        inplace (bool): The membrane may be overwritten where no gradient is
+            needed. Defaults to False.
 
     Returns:
         Tensor: Same shape, dtype and memory layout.
@@ -64,7 +67,7 @@ def spike_firing(membrane: torch.Tensor,
     """
     if torch.is_grad_enabled() and membrane.requires_grad:
         return _SpikeFiring.apply(membrane, max_spikes, scale)
-    return _forward(membrane, max_spikes, scale)
+    return _forward(membrane, max_spikes, scale, inplace)
 
 
 def spikes_per_substep(counts: torch.Tensor,
@@ -96,12 +99,15 @@ def spikes_per_substep(counts: torch.Tensor,
     ]).tolist()
 
 
-def _forward(u: torch.Tensor, max_spikes: int, scale: float) -> torch.Tensor:
+def _forward(u: torch.Tensor,
+             max_spikes: int,
+             scale: float,
+             inplace: bool = False) -> torch.Tensor:
     if native.usable(u):
-        out = torch.empty_like(u)
+        out = u if inplace else torch.empty_like(u)
         _run_forward(u, out, None, max_spikes, scale)
         return out
-    out = (u - 0.5).floor_().clamp_(-1, max_spikes - 1).add_(1)
+    out = (u.sub_(0.5) if inplace else u - 0.5).floor_().clamp_(-1, max_spikes - 1).add_(1)
     return out if scale == 1 else out.mul_(scale)
 
 

@@ -5,6 +5,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
 from mmsnn.registry import MODELS
+
 from .quantizer import spike_firing
 
 
@@ -24,6 +25,8 @@ class SFANeuron(nn.Module):
         scale (float, optional): Factor on the count. Defaults to None, which
             means ``1 / max_spikes``; 1.0 gives the counts themselves.
         threshold (float): Membrane potential worth one spike. Defaults to 1.
+        inplace (bool): Overwrite the membrane where no gradient is needed.
+            Defaults to False.
 
     Raises:
         ValueError: If ``max_spikes`` is not a positive integer, or ``scale``
@@ -37,7 +40,8 @@ class SFANeuron(nn.Module):
     def __init__(self,
                  max_spikes: int = 4,
                  scale: Optional[float] = None,
-                 threshold: float = 1.0) -> None:
+                 threshold: float = 1.0,
+                 inplace: bool = False) -> None:
         super().__init__()
         if (isinstance(max_spikes, bool) or not isinstance(max_spikes, int)
                 or max_spikes < 1):
@@ -53,6 +57,7 @@ class SFANeuron(nn.Module):
         self.max_spikes = max_spikes
         self.scale = float(scale)
         self.threshold = float(threshold)
+        self.inplace = inplace
 
     def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire.
@@ -63,9 +68,10 @@ class SFANeuron(nn.Module):
         Returns:
             Tensor: Spike counts times ``scale``, same shape and layout.
         """
+        inplace = self.inplace
         if self.threshold != 1:
-            membrane = membrane / self.threshold
-        return spike_firing(membrane, self.max_spikes, self.scale)
+            membrane, inplace = membrane / self.threshold, True
+        return spike_firing(membrane, self.max_spikes, self.scale, inplace)
 
     def extra_repr(self) -> str:
         return (f'max_spikes={self.max_spikes}, scale={self.scale:g}, '
@@ -78,8 +84,8 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
     Args:
         cfg (dict): Config of a spiking neuron, or of any activation layer
             (``dict(type='ReLU')`` gives the ReLU twin of a model).
-        **options: ``scale`` and ``threshold`` of this particular neuron.
-            Activations that are not spiking ignore them.
+        **options: ``scale``, ``threshold``, ``inplace`` of this particular
+            neuron. Activations that are not spiking ignore them.
 
     Returns:
         nn.Module: The neuron; :func:`is_spiking` tells which kind.
@@ -99,7 +105,7 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
                         f'but is {cfg!r}')
     kind = cfg['type']
     kind = ROOT_MODELS.get(kind) if isinstance(kind, str) else kind
-    if kind is not None and issubclass(kind, SFANeuron):
+    if isinstance(kind, type) and issubclass(kind, SFANeuron):
         cfg = {**cfg, **options}
     return ROOT_MODELS.build(cfg)
 

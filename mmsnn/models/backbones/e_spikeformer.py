@@ -31,8 +31,8 @@ class ESpikeFormer(BaseModule):
         in_channels (int): Channels of the image. Defaults to 3.
         neuron (dict): Config of every neuron. ``dict(type='ReLU')`` gives the
             ReLU twin. Defaults to SFA with 4 spikes.
-        out_indices (Sequence[int]): Stages whose output is returned, counted
-            from 0 (1a) to 4. Defaults to (4, ).
+        out_indices (Sequence[int] | int): Stages whose output is returned,
+            counted from 0 (1a) to 4. Defaults to (4, ).
         drop_path_rate (float): Stochastic depth rate of the last block; it
             grows linearly from 0. Defaults to 0.
         frozen_stages (int): Stages up to this one are frozen; -1 freezes
@@ -67,7 +67,7 @@ class ESpikeFormer(BaseModule):
         arch: Union[str, dict] = '10m',
         in_channels: int = 3,
         neuron: dict = dict(type='mmsnn.SFANeuron', max_spikes=4),
-        out_indices: Sequence[int] = (4, ),
+        out_indices: Union[Sequence[int], int] = (4, ),
         drop_path_rate: float = 0.,
         frozen_stages: int = -1,
         norm_eval: bool = False,
@@ -79,6 +79,8 @@ class ESpikeFormer(BaseModule):
         super().__init__(
             list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         dims, depths, heads = self._read_arch(arch)
+        if isinstance(out_indices, int):
+            out_indices = (out_indices, )
         if not out_indices or any(i not in range(self.num_stages)
                                   for i in out_indices):
             raise ValueError('out_indices must name stages 0..4, '

@@ -1,6 +1,6 @@
 """What makes any neck or head spiking."""
 
-from typing import Optional
+from typing import Dict
 
 import mmcv.cnn
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -70,32 +70,40 @@ def make_spiking(module: nn.Module, neuron: dict, path: str = '') -> nn.Module:
         nn.Module: The same module, or its spiking form where ``module`` is a
         synapse itself.
     """
-    spiking = _spiking_form(module, neuron, path)
-    if spiking is not None:
-        return spiking
-    if isinstance(module, REPLACED):
-        return nn.Identity()
-    if isinstance(module, mmcv.cnn.ConvModule) and module.with_activation:
-        module.with_activation = False
-        del module.activate
-    for name, child in module.named_children():
-        child_path = f'{path}.{name}' if path else name
-        changed = make_spiking(child, neuron, child_path)
-        if changed is not child:
-            setattr(module, name, changed)
-    return module
+    return _make_spiking(module, neuron, path, {})
 
 
-def _spiking_form(module: nn.Module, neuron: dict,
-                  path: str) -> Optional[nn.Module]:
-    """The spiking form of a synapse; None for everything else."""
+def _make_spiking(module: nn.Module, neuron: dict, path: str,
+                  made: Dict[nn.Module, nn.Module]) -> nn.Module:
+    """``made`` keeps what is shared in the module shared."""
+    if module not in made:
+        made[module] = _spiking_form(module, neuron, path)
+        if not isinstance(made[module], tuple(SPIKING.values())):
+            children = made[module]._modules
+            for name, child in list(children.items()):
+                if child is not None:
+                    child_path = f'{path}.{name}' if path else name
+                    children[name] = _make_spiking(child, neuron, child_path,
+                                                   made)
+    return made[module]
+
+
+def _spiking_form(module: nn.Module, neuron: dict, path: str) -> nn.Module:
+    """What takes the place of one module, its children left as they are."""
     if isinstance(module, tuple(SPIKING.values())) or is_spiking(module):
         return module
     if type(module) in SPIKING:
         return SPIKING[type(module)].from_plain(module, neuron)
-    if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear,
-                           nn.MultiheadAttention)):
+    if isinstance(module, REPLACED):
+        return nn.Identity()
+    weight = module._parameters.get('weight')
+    if isinstance(module, nn.MultiheadAttention) or (
+            weight is not None and weight.dim() > 1
+            and not isinstance(module, (nn.Embedding, nn.LayerNorm))):
         raise TypeError(f'{path or "module"}: no spiking form of '
                         f'{type(module).__name__} is known, only of Conv2d '
                         'and Linear')
-    return None
+    if isinstance(module, mmcv.cnn.ConvModule) and module.with_activation:
+        module.with_activation = False
+        del module.activate
+    return module

@@ -1,0 +1,20 @@
+_base_ = [
+    '../_base_/models/espikeformer_semantic-fpn.py',
+    '../_base_/datasets/digit_scenes_seg.py', '../_base_/mmseg_runtime.py'
+]
+max_iters = 2000
+train_cfg = dict(
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.01),
+    clip_grad=dict(max_norm=5))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters,
+        eta_min_ratio=0.01)
+]
+randomness = dict(seed=0)

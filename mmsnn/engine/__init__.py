@@ -1,0 +1,1 @@
+"""Runner, hooks and what the command-line tools share."""

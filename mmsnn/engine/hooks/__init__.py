@@ -1,0 +1,3 @@
+from .spike_inference_hook import SpikeInferenceHook
+
+__all__ = ['SpikeInferenceHook']

@@ -1,0 +1,149 @@
+from pathlib import Path
+from typing import Optional, Sequence, Union
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mmsnn.engine.report import write_evaluation_report
+from mmsnn.engine.samples import SampleCollector
+from mmsnn.engine.spike_evaluation import SpikeEvaluation
+from mmsnn.hardware import format_table
+from mmsnn.registry import HOOKS
+
+
+@HOOKS.register_module()
+class SpikeInferenceHook(Hook):
+    """Validates and tests in spike-train form, and reports what it costs.
+
+    While the validation or test loop runs, the model is a converted copy
+    whose neurons fire binary spikes. Its metrics are therefore those of
+    spike-driven inference. Beside it the training form can be evaluated, the
+    spike counts of every neuron compared, and the energy estimated. Scalars
+    go to the message hub as ``val/spike_*`` or ``test/spike_*``, a report to
+    ``WORK_DIR/spike_inference/val/report.html`` (or ``test``).
+
+    Args:
+        form (str): ``'spikes'`` runs D sub-steps, at about D times the cost;
+            ``'counts'`` counts the same at nearly the cost of plain
+            evaluation. Defaults to ``'spikes'``.
+        proof_batches (int): Batches of which every neuron's spike count is
+            compared between the forms. Defaults to 1.
+        proof_dtypes (Sequence[str]): Floating-point types of that proof.
+            Defaults to float64 and float32.
+        compare_metrics (bool): Evaluate the training form too. Defaults to
+            True.
+        chip (str): Name or path of the chip spec. Defaults to ``'cmos45'``.
+        pictures (int): Samples shown in the report. Defaults to 6.
+        phases (Sequence[str]): Loops to work in. Defaults to both, ``'val'``
+            and ``'test'``.
+        out_dir (str, optional): Folder of the report; ``{phase}`` in it
+            becomes ``val`` or ``test``. Defaults to None, which means
+            ``WORK_DIR/spike_inference/{phase}``.
+
+    Raises:
+        ValueError: If an argument is out of range; the message names the key.
+
+    Example:
+        >>> custom_hooks = [dict(type='mmsnn.SpikeInferenceHook',
+        ...                      form='counts', proof_batches=2)]
+    """
+
+    # After the hooks that swap weights (EMA), before the one that logs.
+    priority = 55
+
+    def __init__(self,
+                 form: str = 'spikes',
+                 proof_batches: int = 1,
+                 proof_dtypes: Sequence[str] = ('float64', 'float32'),
+                 compare_metrics: bool = True,
+                 chip: str = 'cmos45',
+                 pictures: int = 6,
+                 phases: Sequence[str] = ('val', 'test'),
+                 out_dir: Optional[Union[str, Path]] = None) -> None:
+        if form not in ('spikes', 'counts'):
+            raise ValueError("form must be 'spikes' or 'counts', "
+                             f'but is {form!r}')
+        if proof_batches < 0 or pictures < 0:
+            raise ValueError('proof_batches and pictures must not be negative')
+        if not set(phases) <= {'val', 'test'}:
+            raise ValueError("phases may hold 'val' and 'test', "
+                             f'but is {phases!r}')
+        self.form = form
+        self.proof_batches = proof_batches
+        self.proof_dtypes = tuple(proof_dtypes)
+        self.compare_metrics = compare_metrics
+        self.chip = chip
+        self.pictures = pictures
+        self.phases = tuple(phases)
+        self.out_dir = out_dir
+        self._evaluation: Optional[SpikeEvaluation] = None
+
+    def _before_epoch(self, runner, mode: str = 'train') -> None:
+        if mode not in self.phases:
+            return
+        loop = runner.val_loop if mode == 'val' else runner.test_loop
+        self._wrapped = runner.model
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        self._evaluation = SpikeEvaluation(
+            model,
+            form=self.form,
+            proof_batches=self.proof_batches,
+            proof_dtypes=self.proof_dtypes,
+            evaluator=loop.evaluator if self.compare_metrics else None)
+        self._samples = SampleCollector(self.pictures,
+                                        loop.dataloader.dataset.metainfo)
+        runner.logger.info(
+            f'evaluating in spike-train form (form={self.form}, '
+            f'{self._evaluation.spiking.folded_norms} norms folded)')
+        runner.model = self._evaluation.spiking
+
+    def _after_iter(self,
+                    runner,
+                    batch_idx: int,
+                    data_batch=None,
+                    outputs=None,
+                    mode: str = 'train') -> None:
+        if mode not in self.phases:
+            return
+        found = self._evaluation.after_batch(batch_idx, data_batch)
+        self._samples.add(data_batch, outputs, found)
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        """Log and report; the model is as before again."""
+        self._finish(runner, 'val', metrics or {})
+
+    def after_test_epoch(self, runner, metrics=None) -> None:
+        """Log and report; the model is as before again."""
+        self._finish(runner, 'test', metrics or {})
+
+    def _finish(self, runner, mode: str, metrics: dict) -> None:
+        if mode not in self.phases:
+            return
+        runner.model = self._wrapped
+        evaluation, self._evaluation = self._evaluation, None
+        loop = runner.val_loop if mode == 'val' else runner.test_loop
+        plain = evaluation.training_metrics(len(loop.dataloader.dataset))
+        energy = evaluation.finish(self.chip)
+        scalars = {
+            f'{mode}/spike_{name}': value
+            for name, value in evaluation.scalars(energy).items()
+        }
+        scalars.update(
+            {f'{mode}/training_form_{k}': v
+             for k, v in plain.items()})
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(name, value)
+        if not is_main_process():
+            return
+        runner.visualizer.add_scalars(scalars, step=runner.iter)
+        for report in evaluation.equality:
+            runner.logger.info(f'both forms compared: {report}')
+        runner.logger.info('\n' + format_table(energy))
+        folder = str(self.out_dir or Path(runner.work_dir) /
+                     'spike_inference/{phase}').replace('{phase}', mode)
+        path = write_evaluation_report(Path(folder), runner, evaluation, energy,
+                                       plain, metrics, self._samples)
+        runner.logger.info(f'report: {path}')

@@ -1,0 +1,109 @@
+"""Samples kept for the pictures of a report."""
+
+from typing import List, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmsnn.visualization import (
+    ClassificationSample,
+    SegmentationSample,
+    plot_classifications,
+    plot_predictions,
+)
+
+
+class SampleCollector:
+    """Keeps the first samples of an evaluation, with both predictions.
+
+    Segmentation and classification have pictures; other tasks keep nothing.
+
+    Args:
+        number (int): Samples to keep.
+        metainfo (dict): Of the dataset: ``classes`` and ``palette``.
+    """
+
+    def __init__(self, number: int, metainfo: dict) -> None:
+        self.number = number
+        self.metainfo = metainfo
+        self.samples: List = []
+
+    def add(self, data_batch, spiking: Sequence,
+            training: Optional[Sequence]) -> None:
+        """Look at a batch, for as long as samples are wanted.
+
+        Args:
+            data_batch (dict): What the data loader gave.
+            spiking (Sequence): Predictions in spike-train form.
+            training (Sequence, optional): Predictions in training form.
+        """
+        images = data_batch.get('inputs') if isinstance(data_batch,
+                                                        dict) else None
+        if images is None:
+            return
+        training = training or [None] * len(spiking)
+        for image, second, first in zip(images, spiking, training):
+            if len(self.samples) >= self.number:
+                return
+            name = str(getattr(second, 'img_path', '')).rpartition('/')[-1]
+            if 'pred_sem_seg' in second:
+                self.samples.append(
+                    _segmentation(image, second, first, name))
+            elif 'pred_label' in second:
+                self.samples.append(
+                    _classification(image, second, first, name))
+
+    def pictures(self) -> List[Tuple[str, Figure, str]]:
+        """File name, figure and caption of each picture."""
+        if not self.samples:
+            return []
+        classes = self.metainfo['classes']
+        if isinstance(self.samples[0], SegmentationSample):
+            figure = plot_predictions(self.samples, classes,
+                                      self.metainfo['palette'])
+            caption = ('Predictions beside the ground truth, in training '
+                       'form and in spike-train form.')
+        else:
+            figure = plot_classifications(self.samples, classes)
+            caption = ('Images with their class and what both forms '
+                       'predict.')
+        return [('predictions.png', figure, caption)]
+
+
+def _rgb(image) -> np.ndarray:
+    """(C, H, W) tensor in OpenCV's channel order to (H, W, 3) RGB."""
+    array = image.cpu().numpy().transpose(1, 2, 0)
+    if array.shape[2] == 3:
+        return np.ascontiguousarray(array[..., ::-1]).astype(np.uint8)
+    return np.repeat(array[..., :1], 3, axis=2).astype(np.uint8)
+
+
+def _segmentation(image, spiking, training, name) -> SegmentationSample:
+    def classes(sample, key):
+        if sample is None or key not in sample:
+            return None
+        return sample.get(key).data.squeeze(0).cpu().numpy()
+
+    spike_train = classes(spiking, 'pred_sem_seg')
+    height, width = spike_train.shape
+    return SegmentationSample(
+        image=cv2.resize(_rgb(image), (width, height)),
+        truth=classes(spiking, 'gt_sem_seg'),
+        training=classes(training, 'pred_sem_seg'),
+        spike_train=spike_train,
+        name=name)
+
+
+def _classification(image, spiking, training, name) -> ClassificationSample:
+    def label(sample, key):
+        if sample is None or key not in sample:
+            return None
+        return int(sample.get(key)[0])
+
+    return ClassificationSample(
+        image=_rgb(image),
+        truth=label(spiking, 'gt_label'),
+        training=label(training, 'pred_label'),
+        spike_train=label(spiking, 'pred_label'),
+        name=name)

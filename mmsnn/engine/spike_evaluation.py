@@ -1,0 +1,158 @@
+"""Evaluation of a model in spike-train form, without a Runner."""
+
+import copy
+from typing import Dict, List, Optional, Sequence
+
+import torch
+from mmengine.dist import all_gather_object
+from mmengine.evaluator import Evaluator
+from torch import nn
+from torch.utils._pytree import tree_map
+
+from mmsnn.conversion import (
+    EqualityCheck,
+    EqualityReport,
+    OpTrace,
+    to_spike_train,
+)
+from mmsnn.hardware import Estimate, estimate
+
+
+class SpikeEvaluation:
+    """Runs batches in spike-train form and collects what the report needs.
+
+    Args:
+        model (BaseModel): The trained model, not wrapped.
+        form (str): ``'spikes'`` or ``'counts'``, see
+            :func:`mmsnn.conversion.to_spike_train`.
+        proof_batches (int): Batches on which every neuron's spike count is
+            compared between both forms. The proof always runs real spike
+            trains, whatever ``form`` is. Defaults to 1.
+        proof_dtypes (Sequence[str]): Floating-point types of the proof.
+        evaluator (Evaluator, optional): Metrics of the training form. None
+            saves the pass in training form.
+    """
+
+    def __init__(self,
+                 model: nn.Module,
+                 form: str = 'spikes',
+                 proof_batches: int = 1,
+                 proof_dtypes: Sequence[str] = ('float64', 'float32'),
+                 evaluator: Optional[Evaluator] = None) -> None:
+        self.training = model
+        self.spiking = to_spike_train(model, form)
+        self.evaluator = copy.deepcopy(evaluator)
+        self.proof_batches = proof_batches
+        self._proofs = [
+            _Proof(model, dtype) for dtype in proof_dtypes
+        ] if proof_batches else []
+        self.spiking.__enter__()
+
+    @property
+    def trace(self) -> OpTrace:
+        """The op trace so far."""
+        return self.spiking.trace
+
+    @property
+    def equality(self) -> List[EqualityReport]:
+        """One report per floating-point type of the proof."""
+        return [proof.check.report for proof in self._proofs]
+
+    @torch.no_grad()
+    def after_batch(self, index: int, data_batch) -> Optional[Sequence]:
+        """Prove equality and run the training form on a batch.
+
+        Args:
+            index (int): Number of the batch, from 0.
+            data_batch: What the data loader gave.
+
+        Returns:
+            Sequence[BaseDataElement] | None: Predictions in training form.
+        """
+        if index < self.proof_batches:
+            for proof in self._proofs:
+                proof.run(copy.deepcopy(data_batch))
+        if self.evaluator is None:
+            return None
+        was_training = self.training.training
+        data_batch = copy.deepcopy(data_batch)
+        outputs = self.training.eval().val_step(data_batch)
+        self.training.train(was_training)
+        self.evaluator.process(data_samples=outputs, data_batch=data_batch)
+        return outputs
+
+    def training_metrics(self, size: int) -> Dict[str, float]:
+        """Metrics of the training form over ``size`` images; empty if they
+        were not asked for."""
+        if self.evaluator is None:
+            return {}
+        return {
+            k: float(v)
+            for k, v in self.evaluator.evaluate(size).items()
+        }
+
+    def finish(self, chip: str = 'cmos45') -> Estimate:
+        """Collect the traces of all processes and estimate energy.
+
+        Args:
+            chip (str): Chip spec, see :func:`mmsnn.hardware.estimate`.
+
+        Returns:
+            Estimate: Energy per image.
+        """
+        self.spiking.__exit__()
+        self.spiking.trace = OpTrace.merged(all_gather_object(self.trace))
+        return estimate(self.trace, chip)
+
+    def scalars(self, energy: Estimate) -> Dict[str, float]:
+        """What is logged like a metric.
+
+        Args:
+            energy (Estimate): From :meth:`finish`.
+
+        Returns:
+            dict[str, float]: Energy in mJ, SOPs and MACs in G, all per image;
+            mean spikes per neuron and image; differences found by the proof.
+        """
+        neurons = self.trace.total('neurons')
+        spikes = sum(sum(r.spikes) for r in self.trace)
+        found = {
+            'energy_mj': energy['spiking_fp32'].energy_mj,
+            'float_twin_mj': energy['float_twin_fp32'].energy_mj,
+            'gsops': self.trace.per_image('sops') / 1e9,
+            'gmacs': self.trace.per_image('macs') / 1e9,
+            'spikes_per_neuron': spikes / neurons,
+        }
+        for report in self.equality:
+            if report.images:
+                found[f'differences_{report.dtype}'] = float(
+                    report.total_differences)
+        return found
+
+
+class _Proof:
+    """Both forms of a model in one floating-point type."""
+
+    def __init__(self, model: nn.Module, dtype: str) -> None:
+        self.dtype = getattr(torch, dtype, None)
+        if not isinstance(self.dtype, torch.dtype):
+            raise ValueError(f'proof_dtypes names {dtype!r}, which is no '
+                             'floating-point type; valid: float64, float32')
+        self.model = copy.deepcopy(model).to(self.dtype).eval()
+        self.check = EqualityCheck(self.model, to_spike_train(self.model))
+
+    def run(self, data_batch) -> None:
+        # Preprocess once: preprocessors return float32.
+        data = self.model.data_preprocessor(data_batch, False)
+        data = data if isinstance(data, dict) else dict(
+            zip(('inputs', 'data_samples'), data))
+        data = tree_map(self._cast, data)
+        again = copy.deepcopy(data)
+        self.check.compare_calls(
+            lambda: self.model(**data, mode='predict'),
+            lambda: self.check.spiking(**again, mode='predict'))
+
+    def _cast(self, x):
+        if isinstance(x, torch.Tensor) and x.is_floating_point():
+            return x.to(self.dtype)
+        return x

@@ -1,0 +1,142 @@
+"""Pictures of predictions beside the ground truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+#: Colour of pixels that carry no class.
+IGNORE_COLOR = (128, 128, 128)
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class SegmentationSample:
+    """One image with its class maps.
+
+    Attributes:
+        image (np.ndarray): (H, W, 3), uint8, RGB.
+        truth (np.ndarray | None): Class of each pixel, (H, W), integers.
+        training (np.ndarray | None): Prediction in training form.
+        spike_train (np.ndarray | None): Prediction in spike-train form.
+        name (str): Shown beside the row.
+    """
+
+    image: np.ndarray
+    truth: np.ndarray | None = None
+    training: np.ndarray | None = None
+    spike_train: np.ndarray | None = None
+    name: str = ''
+
+
+_COLUMNS = (('truth', 'ground truth'), ('training', 'training form'),
+            ('spike_train', 'spike-train form'))
+
+
+def colorize(classes: np.ndarray, palette: Sequence[Color],
+             ignore_index: int = 255) -> np.ndarray:
+    """Class map (H, W) -> RGB picture (H, W, 3), uint8.
+
+    Raises:
+        ValueError: If a class has no colour in the palette.
+
+    Example:
+        >>> colorize(np.array([[1, 255]]), [(0, 0, 0), (9, 8, 7)]).tolist()
+        [[[9, 8, 7], [128, 128, 128]]]
+    """
+    classes = np.asarray(classes)
+    ignored = classes == ignore_index
+    known = (classes >= 0) & (classes < len(palette))
+    if not np.all(known | ignored):
+        wrong = np.unique(classes[~known & ~ignored]).tolist()
+        raise ValueError(f'class map holds {wrong}; valid are 0 to '
+                         f'{len(palette) - 1} and {ignore_index} (ignored)')
+    colors = np.asarray(palette, dtype=np.uint8)
+    picture = colors[np.where(ignored, 0, classes)]
+    picture[ignored] = IGNORE_COLOR
+    return picture
+
+
+def plot_predictions(samples: Sequence[SegmentationSample],
+                     classes: Sequence[str],
+                     palette: Sequence[Color],
+                     ignore_index: int = 255) -> Figure:
+    """Rows of image, ground truth and prediction in both forms.
+
+    A map that is None is shown as not measured. Under the prediction in
+    spike-train form stands in how many pixels it differs from the training
+    form.
+
+    Args:
+        samples (Sequence[SegmentationSample]): One per row.
+        classes (Sequence[str]): Names, for the legend.
+        palette (Sequence[tuple[int, int, int]]): RGB in 0..255 per class.
+        ignore_index (int): Value of pixels without class, shown grey.
+
+    Raises:
+        ValueError: If there is no sample, or names and colours differ in
+            number, or a map does not fit its image or holds a class without
+            colour.
+    """
+    if not samples:
+        raise ValueError('no samples to plot')
+    if len(classes) != len(palette):
+        raise ValueError(f'{len(classes)} classes but {len(palette)} colours '
+                         'in the palette')
+    height, width = np.shape(samples[0].image)[:2]
+    cell = 2.3
+    row = cell * min(max(height / width, 0.4), 2.0) + 0.25
+    legend_rows = -(-(len(classes) + 1) // 6)
+    figure = Figure(
+        figsize=(4 * cell + 0.4, row * len(samples) + 0.3 * legend_rows + 0.3),
+        layout='constrained')
+    grid = figure.subplots(len(samples), 4, squeeze=False)
+    shown_ignored = False
+    for cells, sample in zip(grid, samples):
+        for axes in cells:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_color('#cccccc')
+        cells[0].imshow(sample.image)
+        cells[0].set_ylabel(sample.name, fontsize=9)
+        for axes, (field, _) in zip(cells[1:], _COLUMNS):
+            classmap = getattr(sample, field)
+            if classmap is None:
+                axes.imshow(np.full_like(sample.image, 255))
+                axes.text(
+                    0.5, 0.5, 'not measured', ha='center', va='center',
+                    transform=axes.transAxes, color='#a03030', fontsize=9)
+                continue
+            if np.shape(classmap) != np.shape(sample.image)[:2]:
+                raise ValueError(
+                    f'{field} map of sample {sample.name!r} has shape '
+                    f'{np.shape(classmap)}, its image '
+                    f'{np.shape(sample.image)[:2]}')
+            axes.imshow(
+                colorize(classmap, palette, ignore_index),
+                interpolation='nearest')
+            shown_ignored |= bool(np.any(np.asarray(classmap) == ignore_index))
+        if sample.training is not None and sample.spike_train is not None:
+            differing = int(
+                np.sum(np.asarray(sample.training) != sample.spike_train))
+            cells[3].set_xlabel(
+                f'differing pixels: {differing}', fontsize=8, labelpad=2)
+    for axes, title in zip(grid[0], ('image', *(t for _, t in _COLUMNS))):
+        axes.set_title(title, fontsize=10)
+    entries = [(name, np.divide(color, 255))
+               for name, color in zip(classes, palette)]
+    if shown_ignored:
+        entries.append(('ignored', np.divide(IGNORE_COLOR, 255)))
+    figure.legend(
+        handles=[
+            Patch(facecolor=color, edgecolor='#888888', label=name)
+            for name, color in entries
+        ],
+        loc='outside lower center',
+        ncols=min(len(entries), 6),
+        frameon=False,
+        fontsize=9)
+    return figure

@@ -1,0 +1,218 @@
+"""The report of a run: one self-contained HTML file, and its pictures."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Optional,
+)
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from mmsnn.hardware.counts import is_spiking_synapse
+from mmsnn.hardware.results import Estimate
+from mmsnn.hardware.tables import write_whole
+
+from . import facts
+from .plots import (
+    plot_energy_by_layer,
+    plot_energy_totals,
+    plot_firing_rate,
+    plot_rate_by_layer,
+)
+
+if TYPE_CHECKING:
+    from mmsnn.conversion.trace import OpTrace
+
+#: What a reader needs to repeat a run; a report names those that it lacks.
+PROVENANCE = ('date', 'versions', 'machine', 'command', 'seed', 'checkpoint')
+
+Picture = tuple[str, Figure, str]
+
+
+@dataclass
+class ReportData:
+    """Everything a report shows. What is left out is named as not measured.
+
+    Attributes:
+        title (str): Heading.
+        description (str): What was run, in a sentence.
+        config (str): Name of the config.
+        training_metrics (dict[str, float]): Metrics in training form.
+        spike_train_metrics (dict[str, float]): Metrics in spike-train form.
+        equality (Sequence): Equality reports, e.g. in float64 and float32,
+            each with ``dtype``, ``images``, ``total_neurons``,
+            ``total_differences`` and ``rows`` (``module``, ``neurons``,
+            ``differences``, ``max_difference``, ``training_spikes``,
+            ``spike_train_spikes``).
+        estimate (Estimate, optional): Energies.
+        trace (OpTrace, optional): For the audit and the rates.
+        pictures (Sequence): (file name, figure, caption) of further
+            pictures, such as predictions. Plots of energies and rates are
+            made from ``estimate`` and ``trace``.
+        provenance (Mapping): By name, the names of :data:`PROVENANCE`
+            first; a value may be a mapping itself.
+    """
+
+    title: str
+    description: str = ''
+    config: str = ''
+    training_metrics: dict[str, float] = field(default_factory=dict)
+    spike_train_metrics: dict[str, float] = field(default_factory=dict)
+    equality: Sequence[Any] = ()
+    estimate: Estimate | None = None
+    trace: Optional['OpTrace'] = None
+    pictures: Sequence[Picture] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_report(path: str | Path, report: ReportData) -> list[Path]:
+    """Write a report as self-contained HTML, with its pictures as PNG beside
+    it in the same folder. Each file is written whole or not at all, the HTML
+    last.
+
+    Args:
+        path (str | Path): HTML file to write; its folder is made.
+        report (ReportData): What to show.
+
+    Returns:
+        list[Path]: The files written, the HTML file first.
+
+    Raises:
+        ValueError: If ``path`` is no .html file, or if a picture has no
+            plain .png name or the name of another.
+    """
+    path = Path(path)
+    if path.suffix != '.html':
+        raise ValueError(f'a report is an .html file, got {path}')
+    energy_plots, rate_plots = _own_plots(report)
+    groups = {
+        'energy': energy_plots,
+        'rates': rate_plots,
+        'pictures': report.pictures
+    }
+    _check_names([p[0] for pictures in groups.values() for p in pictures])
+    rendered, written = {}, {}
+    for group, pictures in groups.items():
+        rendered[group] = []
+        for name, figure, caption in pictures:
+            written[name] = _png(figure)
+            rendered[group].append({
+                'name': name,
+                'caption': caption,
+                'data': base64.b64encode(written[name]).decode()
+            })
+    html = render(report, rendered)
+    for name, data in written.items():
+        write_whole(path.with_name(name), data)
+    write_whole(path, html)
+    return [path, *(path.with_name(name) for name in written)]
+
+
+def render(report: ReportData, pictures: dict[str, list[dict]]) -> str:
+    """The HTML of a report, for pictures that are already encoded."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined)
+    environment.filters.update(
+        count=facts.count,
+        arithmetic=facts.arithmetic,
+        figure=_figure_text,
+        difference=_difference_text)
+    template = environment.get_template('report.html.j2')
+    trace, estimate = report.trace, report.estimate
+    return template.render(
+        report=report,
+        metrics=_metric_rows(report),
+        answers=facts.answers(estimate, trace, report.equality),
+        sentence=facts.equality_sentence,
+        products=[r for r in trace or () if r.kind == 'matmul'],
+        audit=trace.audit() if trace is not None else [],
+        firing_rate=trace.firing_rate() if trace is not None else [],
+        ratios={c.spiking: c
+                for c in estimate.comparisons} if estimate else {},
+        pictures=pictures,
+        provenance=_provenance(report.provenance))
+
+
+def _own_plots(report: ReportData) -> tuple[list[Picture], list[Picture]]:
+    energy, rates = [], []
+    if report.estimate is not None:
+        energy = [
+            ('energy_totals.png', plot_energy_totals(report.estimate),
+             ('Energy per image by cause. Twins have weights of the same '
+              'precision; compare within a panel only.')),
+            ('energy_by_layer.png', plot_energy_by_layer(report.estimate),
+             ('Energy per image by layer or group of layers, in order of '
+              'execution.'))
+        ]
+    trace = report.trace
+    if trace is not None and trace.firing_rate():
+        rates.append(
+            ('firing_rate.png', plot_firing_rate(trace.firing_rate()),
+             ('Network spike firing rate: 0/1 spikes of all neurons in a '
+              'sub-step over the number of neurons.')))
+    if trace is not None and any(map(is_spiking_synapse, trace)):
+        rates.append(
+            ('rate_by_layer.png', plot_rate_by_layer(trace),
+             ('Rate of every spiking synapse: spikes that arrive per input '
+              'element and image, summed over time steps and sub-steps.')))
+    return energy, rates
+
+
+def _check_names(names: list[str]) -> None:
+    for name in names:
+        if Path(name).name != name or not name.endswith('.png'):
+            raise ValueError(f'a picture has a plain .png name, got {name!r}')
+        if names.count(name) > 1:
+            raise ValueError(f'two pictures are called {name}')
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=120)
+    return buffer.getvalue()
+
+
+def _figure_text(value: float) -> str:
+    """Four significant digits, thousands separated."""
+    if value and abs(value) >= 1e4:
+        return f'{value:,.0f}'
+    return f'{value:.4g}'
+
+
+def _difference_text(value: float) -> str:
+    return f'{value:+.3g}' if value else '0'
+
+
+def _metric_rows(report: ReportData) -> list[dict]:
+    training, spikes = report.training_metrics, report.spike_train_metrics
+    rows = []
+    for name in dict.fromkeys([*training, *spikes]):
+        a, b = training.get(name), spikes.get(name)
+        rows.append(
+            {
+                'name': name,
+                'training': a,
+                'spike_train': b,
+                'difference': None if a is None or b is None else b - a})
+    return rows
+
+
+def _provenance(given: Mapping[str, Any]) -> dict[str, str | None]:
+    """Texts by name; None for what is not recorded."""
+    texts = {}
+    for name in dict.fromkeys([*PROVENANCE, *given]):
+        value = given.get(name)
+        if isinstance(value, Mapping):
+            value = ', '.join(f'{k} {v}' for k, v in value.items())
+        texts[name] = None if value in (None, '') else str(value)
+    return texts

@@ -1,0 +1,67 @@
+import pytest
+import yaml
+
+from mmsnn.conversion.trace import OpRecord, OpTrace
+from mmsnn.hardware import load_chip
+from mmsnn.hardware.chip import CHIP_DIR
+
+
+@pytest.fixture
+def example():
+    """The worked example of docs/energy.md: two images of 1 x 4 x 4 pixels.
+
+    Stem, 3 x 3 convolution with padding 1 from 1 to 2 channels, no bias: 32
+    outputs x 9 inputs = 288 operations per image, on real input.
+
+    Convolution, 3 x 3 with padding 1 from 2 channels to 1, with bias: 16
+    outputs x 18 inputs = 288. Spikes in the first image: 2 at a corner (4
+    targets each), 1 in the middle (9 targets); in the second: 3 in the
+    middle, 1 at an edge (6 targets). 7 spikes, 2 * 4 + 9 + 3 * 9 + 6 = 50
+    additions.
+
+    Classifier, linear from 16 to 10, with bias: 160 operations. 5 spikes in
+    the two images, each with 10 targets.
+    """
+    return OpTrace([
+        OpRecord(
+            'stem', 'conv', 'convolution', dense_ops=2 * 288, macs=2 * 288,
+            note='the input is the image'),
+        OpRecord(
+            'neuron1', 'neuron', 'neuron', neurons=2 * 32, max_spikes=4,
+            spikes=[4, 2, 1, 0]),
+        OpRecord(
+            'conv', 'conv', 'convolution', spiking=True, dense_ops=2 * 288,
+            sops=50, adds=2 * 16, in_spikes=7, in_elements=2 * 32,
+            max_spikes=4),
+        OpRecord(
+            'neuron2', 'neuron', 'neuron', neurons=2 * 16, max_spikes=4,
+            spikes=[3, 1, 1, 0]),
+        OpRecord(
+            'fc', 'linear', 'linear', spiking=True, dense_ops=2 * 160,
+            sops=50, adds=2 * 10, in_spikes=5, in_elements=2 * 16,
+            max_spikes=4),
+    ], images=2)
+
+
+@pytest.fixture
+def chip_with(tmp_path):
+    """cmos45 with other figures: ``chip_with({'fp32.mac': None})`` makes
+    the figure null, ``'absent'`` removes a figure or a section."""
+
+    def build(changes):
+        raw = yaml.safe_load((CHIP_DIR / 'cmos45.yaml').read_text())
+        for name, value in changes.items():
+            section, _, key = name.partition('.')
+            if value == 'absent':
+                del (raw[section] if key else raw)[key or section]
+            else:
+                raw[section][key] = {
+                    'value': value,
+                    'unit': 'pJ',
+                    'source': 'this test',
+                    'status': 'unknown' if value is None else 'read'}
+        path = tmp_path / 'changed.yaml'
+        path.write_text(yaml.safe_dump(raw))
+        return load_chip(path)
+
+    return build

@@ -1,0 +1,140 @@
+import pytest
+import yaml
+
+from mmsnn.hardware import MissingFigureError, list_chips, load_chip
+
+FIGURE = {'value': 2.0, 'unit': 'pJ', 'source': 'a paper', 'status': 'read'}
+
+
+def spec(**changes):
+    """A smallest valid spec, as a dict."""
+    raw = {
+        'name': 'tiny',
+        'title': 'Tiny chip',
+        'description': 'For tests.',
+        'includes': ['additions'],
+        'excludes': ['memory'],
+        'fp32': {'mac': dict(FIGURE)}}
+    raw.update(changes)
+    return raw
+
+
+def write(tmp_path, raw):
+    path = tmp_path / 'tiny.yaml'
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def test_cmos45_has_the_published_figures():
+    chip = load_chip('cmos45')
+    expected = {
+        'fp32.mac': 4.6,
+        'fp32.ac': 0.9,
+        'fp32.add': 0.9,
+        'fp32.mul': 3.7,
+        'fp16.mac': 1.5,
+        'fp16.ac': 0.4,
+        'int32.add': 0.1,
+        'int32.mul': 3.1,
+        'int8.mac': 0.23,
+        'int8.ac': 0.03,
+    }
+    for name, value in expected.items():
+        figure = chip.figure(name, 'this test')
+        assert (figure.value, figure.unit) == (value, 'pJ'), name
+        assert figure.source and figure.status == 'read', name
+    assert chip.figure('process.node', 'this test').value == 45
+    assert any('memory' in text for text in chip.excludes)
+    assert any('static' in text for text in chip.excludes)
+
+
+def test_derived_figures_follow_from_the_others():
+    figures = load_chip('cmos45').figures
+    assert figures['int32.mac'].status == 'derived'
+    assert figures['int32.mac'].value == pytest.approx(
+        figures['int32.mul'].value + figures['int32.add'].value)
+    assert figures['fp32.mac'].value == pytest.approx(
+        figures['fp32.mul'].value + figures['fp32.add'].value)
+
+
+@pytest.mark.parametrize('name', list_chips())
+def test_every_shipped_spec_loads_under_its_name(name):
+    assert load_chip(name).name == name
+
+
+def test_spec_from_a_path(tmp_path):
+    chip = load_chip(write(tmp_path, spec()))
+    assert chip.figure('fp32.mac', 'this test').value == 2.0
+    assert chip.excludes == ('memory', )
+
+
+@pytest.mark.parametrize('name', ['cmos28', 'nowhere.yaml', ''])
+def test_unknown_chip_names_the_valid_ones(name):
+    with pytest.raises(ValueError, match='unknown chip .*cmos45'):
+        load_chip(name)
+
+
+def test_null_raises_when_needed_and_names_figure_and_result():
+    chip = load_chip('cmos45')
+    with pytest.raises(
+            MissingFigureError,
+            match='the memory energy needs the figure memory.sram_8kb, which '
+            r'is null in chip spec .*cmos45\.yaml \(10 pJ'):
+        chip.figure('memory.sram_8kb', 'the memory energy')
+
+
+def test_absent_figure_raises_and_names_figure_and_result(tmp_path):
+    chip = load_chip(write(tmp_path, spec()))
+    with pytest.raises(
+            MissingFigureError,
+            match='the energy needs the figure fp32.ac, which chip spec '
+            r'.*tiny\.yaml does not list'):
+        chip.figure('fp32.ac', 'the energy')
+
+
+def figure(**changes):
+    return {'mac': {**FIGURE, **changes}}
+
+
+def lacking(key):
+    return {'mac': {k: v for k, v in FIGURE.items() if k != key}}
+
+
+@pytest.mark.parametrize('changes, message', [
+    ({'memroy': {}}, 'unknown key memroy; valid: name, .*memory'),
+    ({'fp32': {'mcc': FIGURE}}, 'unknown key fp32.mcc; valid: mac'),
+    ({'fp32': figure(unti='pJ')}, 'unknown key fp32.mac.unti'),
+    ({'fp32': lacking('status')}, 'fp32.mac lacks status'),
+    ({'fp32': lacking('source')}, 'fp32.mac lacks source'),
+    ({'fp32': lacking('value')}, 'fp32.mac lacks value'),
+    ({'fp32': figure(unit='nJ')}, "fp32.mac.unit must be 'pJ', got 'nJ'"),
+    ({'fp32': figure(status='seen')}, 'fp32.mac.status must be one of read'),
+    ({'fp32': figure(source=' ')}, 'fp32.mac.source must say'),
+    ({'fp32': figure(value=0)}, 'fp32.mac.value must be a positive number'),
+    ({'fp32': figure(value=-1.0)}, 'fp32.mac.value must be a positive'),
+    ({'fp32': figure(value='4.6 pJ')}, 'fp32.mac.value must be a positive'),
+    ({'fp32': figure(value=True)}, 'fp32.mac.value must be a positive'),
+    ({'fp32': figure(value=float('nan'))}, 'fp32.mac.value must be a posit'),
+    ({'fp32': figure(value=None)}, 'null exactly when the status is unkn'),
+    ({'fp32': figure(status='unknown')}, 'null exactly when the status'),
+    ({'fp32': {'mac': 4.6}}, 'fp32.mac must be a mapping of value'),
+    ({'fp32': [4.6]}, 'fp32 must map figure names to figures'),
+    ({'fp32': {}}, 'has no figure: give at least one of the sections'),
+    ({'title': None}, 'title must be a text, got None'),
+    ({'excludes': 'memory'}, 'excludes must be a list of texts'),
+])
+def test_schema_errors_name_file_and_key(tmp_path, changes, message):
+    path = write(tmp_path, spec(**changes))
+    with pytest.raises(ValueError, match=message) as error:
+        load_chip(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize('text, message', [('a: [1', 'not valid YAML'),
+                                           ('- 1', 'must be a mapping')])
+def test_broken_file_is_named(tmp_path, text, message):
+    path = tmp_path / 'broken.yaml'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        load_chip(path)
+    assert str(path) in str(error.value)

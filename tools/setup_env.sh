@@ -1,0 +1,216 @@
+#!/usr/bin/env bash
+# Builds the environment of a checkout, `.venv`, from constraints.txt; called
+# by `make`. Safe to interrupt and to repeat: what is finished is kept, what
+# is half done is done again, what is up to date is left alone.
+#
+#   PYTHON           Python 3.10-3.12 to use (default: looked up)
+#   MMSNN_ENV_CACHE  folder of shared environments, one per set of pins;
+#                    .venv is then a link into it (default: none)
+#   MMSNN_WHEELS     folder that keeps compiled mmcv wheels
+#   MAX_JOBS         compilers at a time (default: number of cores)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+LAYOUT=1 # part of the key: raise it when the steps below change
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+CACHE="${XDG_CACHE_HOME:-${HOME:-$PWD/build}/.cache}/mmsnn"
+WHEELS="${MMSNN_WHEELS:-$CACHE/wheels}"
+
+say() { printf 'set-up: %s\n' "$*"; }
+die() { printf 'set-up: error: %s\n' "$*" >&2; exit 1; }
+
+# What a Python lacks to be used, as one line; nothing if it can be used.
+lacks() {
+    "$1" - <<'PY' 2>/dev/null || echo "does not run"
+import importlib.util, os, sys, sysconfig
+header = os.path.join(sysconfig.get_path('include'), 'Python.h')
+if not (3, 10) <= sys.version_info[:2] <= (3, 12):
+    print('is Python %d.%d' % sys.version_info[:2])
+elif not all(map(importlib.util.find_spec, ('venv', 'ensurepip'))):
+    print('has no venv module')
+elif not os.path.exists(header):
+    print('has no headers (%s)' % header)
+PY
+}
+
+choose_python() {
+    local candidate reason reasons='' candidates=(python3.11 python3.12
+        python3.10 python3
+        "${PYENV_ROOT:-${HOME:-}/.pyenv}"/versions/3.1[012].*/bin/python)
+    for candidate in "${PYTHON:-${candidates[@]}}"; do
+        command -v "$candidate" >/dev/null || continue
+        reason="$(lacks "$candidate")"
+        if [ -z "$reason" ]; then # of a venv, the Python that it came from
+            PYTHON="$("$candidate" -c \
+                'import sys; print(sys._base_executable)')"
+            return
+        fi
+        reasons+=$'\n'"  $candidate $reason"
+    done
+    die "no usable Python ${PYTHON:+at PYTHON=$PYTHON }was found: Python 3.10," \
+        "3.11 or 3.12 with venv and headers is needed; set" \
+        "PYTHON=/path/to/python.${reasons:+ Looked at:$reasons}"
+}
+
+# Everything that the environment depends on, as a short hash. The part of
+# pyproject.toml before the first [tool...] is what it says about packages.
+environment_key() {
+    { sed '/^\[tool/,$d' pyproject.toml; cat constraints.txt; echo "$LAYOUT"
+      echo "$1"; } | "$PYTHON" -c '
+import hashlib, sys, sysconfig
+text = sys.stdin.read() + sys.version + sysconfig.get_platform()
+print("py%d%d-" % sys.version_info[:2]
+      + hashlib.sha256(text.encode()).hexdigest()[:16])'
+}
+
+# has_key FILE: whether the environment runs and its FILE names these pins.
+has_key() {
+    [ "$(cat "$ENV/$1" 2>/dev/null)" = "$KEY" ] &&
+        "$ENV/bin/python" -c '' 2>/dev/null
+}
+
+# write_key FILE: never half a file.
+write_key() {
+    echo "$KEY" >"$ENV/$1.part"
+    mv "$ENV/$1.part" "$ENV/$1"
+}
+
+# lock FD FILE: waits for another set-up; the kernel frees it at exit.
+lock() {
+    command -v flock >/dev/null || return 0
+    eval "exec $1>\"\$2\""
+    flock -n "$1" || { say "another set-up is at work, waiting"; flock "$1"; }
+}
+
+# run TITLE COMMAND...: with a line every 20 s, its output in a log.
+run() {
+    local title="$1" log="$ENV/setup.log" start=$SECONDS ticks=0 pid
+    shift
+    say "$title"
+    set -m # own process group, so that an interrupt can end all of it
+    "$@" >"$log" 2>&1 </dev/null &
+    pid=$!
+    set +m
+    trap 'kill -TERM -- -$pid 2>/dev/null || true' EXIT
+    trap 'exit 130' INT TERM HUP
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        (( ++ticks % 20 )) || say "  ... $(( (SECONDS - start) / 60 )) min" \
+            "$(( (SECONDS - start) % 60 )) s"
+    done
+    trap - EXIT INT TERM HUP
+    wait "$pid" || { tail -n 30 "$log" >&2
+        die "'$title' failed; the whole output is in $log." \
+            "Mend the cause and run the same command again."; }
+}
+
+# pip_install TITLE ARGUMENTS...: marks the environment as being changed, so
+# that one left by an interrupt is made afresh (see make_environment).
+pip_install() {
+    local title="$1"
+    shift
+    touch "$ENV/unfinished"
+    run "$title" "$ENV/bin/python" -m pip install -c constraints.txt "$@"
+    rm "$ENV/unfinished"
+}
+
+# Compiled once per torch build, Python and machine: pip's own wheel cache
+# would hand out a wheel that was compiled against another torch.
+mmcv_wheel() {
+    local pin folder part
+    pin="$(grep '^onedl-mmcv==' constraints.txt)"
+    folder="$WHEELS/$("$ENV/bin/python" -c '
+import os, platform, sys, torch
+cuda = torch.cuda.is_available() or os.getenv("FORCE_CUDA", "0") == "1"
+print("torch%s-cp%d%d-%s-%s" % (torch.__version__, *sys.version_info[:2],
+      platform.machine(), "cuda" if cuda else "cpu"))')"
+    mkdir -p "$folder"
+    lock 8 "$folder/.lock"
+    WHEEL="$(find "$folder" -maxdepth 1 -name "onedl_mmcv-${pin#*==}-*.whl")"
+    [ -z "$WHEEL" ] || { say "mmcv: using $WHEEL"; return; }
+    part="$folder/.part"
+    rm -rf "$part"
+    export MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}"
+    run "compiling mmcv with $MAX_JOBS jobs: about 10 min on 2 cores, once" \
+        "$ENV/bin/python" -m pip wheel "$pin" --wheel-dir "$part" \
+        --no-deps --no-build-isolation --no-cache-dir
+    WHEEL="$folder/$(basename "$part"/onedl_mmcv-*.whl)"
+    mv "$part"/onedl_mmcv-*.whl "$WHEEL"
+    rm -rf "$part"
+}
+
+make_environment() {
+    local tool
+    for tool in git make "${CXX:-c++}"; do
+        command -v "$tool" >/dev/null || die "'$tool' was not found:" \
+            "git, make and a C++ compiler (g++ or clang++) are needed."
+    done
+    say "making $ENV with $PYTHON; about 8 GB, and about 15 minutes the" \
+        "first time on 2 cores, most of them to compile mmcv"
+    if [ -e "$ENV/unfinished" ] || ! has_key begun; then
+        rm -rf "$ENV"
+        "$PYTHON" -m venv "$ENV"
+        pip_install 'installing build tools' \
+            pip setuptools wheel ninja psutil packaging
+        write_key begun
+    fi
+    pip_install 'installing PyTorch' torch torchvision
+    mmcv_wheel
+    pip_install 'installing mmcv' "$WHEEL"
+    pip_install 'installing the other packages' \
+        --build-constraint constraints.txt --only-deps '.[all,dev]'
+    "$ENV/bin/python" -c 'import cv2' 2>/dev/null ||
+        pip_install 'OpenCV without a display' --force-reinstall --no-deps \
+            opencv-python-headless
+    find_checkout
+    run 'checking the environment' "$ENV/bin/python" -c '
+import mmcv.ops, mmdet, mmpretrain, mmseg, mmsnn
+print(mmsnn.__file__)'
+    if [ -f mmsnn/neurons/native.py ]; then
+        run 'compiling the fused neuron' \
+            "$ENV/bin/python" -m mmsnn.neurons.native
+        cat "$ENV/setup.log"
+    fi
+    write_key stamp
+}
+
+# Lets the environment's Python import mmsnn from the checkout. An environment
+# of one checkout has it installed in editable mode. A shared one belongs to
+# no checkout: there a .pth file takes the folder that holds the `.venv` link
+# by which Python was started.
+find_checkout() {
+    if [ -z "${MMSNN_ENV_CACHE:-}" ]; then
+        pip_install 'installing mmsnn in editable mode' --no-deps \
+            --no-build-isolation --editable .
+        return
+    fi
+    local site
+    site="$("$ENV/bin/python" -c \
+        'import sysconfig; print(sysconfig.get_path("purelib"))')"
+    cat >"$site/mmsnn_checkout.pth" <<'PTH'
+import os, sys; _root = os.path.dirname(sys.prefix); os.path.exists(os.path.join(_root, 'mmsnn', '__init__.py')) and sys.path.append(_root)
+PTH
+}
+
+choose_python
+if [ -L .venv ]; then # once shared, shared until the link is removed
+    MMSNN_ENV_CACHE="${MMSNN_ENV_CACHE:-$(dirname "$(readlink .venv)")}"
+fi
+if [ -n "${MMSNN_ENV_CACHE:-}" ]; then
+    mkdir -p "$MMSNN_ENV_CACHE"
+    MMSNN_ENV_CACHE="$(cd "$MMSNN_ENV_CACHE" && pwd)"
+    KEY="$(environment_key shared)"
+    ENV="$MMSNN_ENV_CACHE/$KEY"
+else
+    KEY="$(environment_key "$PWD")"
+    ENV="$PWD/.venv"
+fi
+if ! has_key stamp; then
+    lock 9 "$ENV.lock"
+    has_key stamp || make_environment
+fi
+if [ -n "${MMSNN_ENV_CACHE:-}" ] && [ "$(readlink .venv)" != "$ENV" ]; then
+    rm -rf .venv
+    ln -s "$ENV" .venv
+fi
+say "ready: .venv ($("$ENV/bin/python" -V))"

@@ -1,0 +1,47 @@
+"""Test a model of mmpretrain, mmdet or mmseg from a config."""
+
+import argparse
+
+from mmengine.runner import Runner
+
+import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
+from mmsnn.engine.cli import (
+    add_common_arguments,
+    build_runner,
+    enable_output,
+    enable_painting,
+    enable_tta,
+    load_config,
+)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument(
+        '--out',
+        help='write predictions (.pkl), metrics (.json) or, for '
+        'segmentation, predicted masks (a folder)')
+    parser.add_argument(
+        '--show-dir', help='folder for images with painted predictions')
+    parser.add_argument(
+        '--tta', action='store_true', help='augment at test time')
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    test = enable_output(cfg, args.out) if args.out else Runner.test
+    if args.show_dir:
+        enable_painting(cfg, args.show_dir)
+    if args.tta:
+        enable_tta(cfg)
+    test(build_runner(cfg))
+
+
+if __name__ == '__main__':
+    main()
