@@ -28,7 +28,8 @@ FREE = set("""
     resize_ roll scalar_tensor scatter scatter_ select_scatter set_
     slice_scatter stack tril triu upsample_nearest1d upsample_nearest2d
     upsample_nearest3d unique2 _unique2 unique_dim unique_consecutive where
-    zero_ zeros zeros_like
+    zero_ zeros zeros_like as_strided_ squeeze_ unsqueeze_ transpose_ t_
+    swapaxes_ swapdims_ rename_ resize_as_
 """.split())
 
 #: One addition per output element.

@@ -86,9 +86,11 @@ class ESDSA(BaseModule):
         self.value_neuron = build_neuron(neuron, **counts)
         self.max_spikes = 0
         threshold = 1.0
-        if is_spiking(self.query_neuron):
-            self.max_spikes = self.query_neuron.max_spikes
-            threshold = self.max_spikes**3 / self.factor
+        if is_spiking(self.neuron):
+            self.max_spikes = self.neuron.max_spikes
+            threshold = (
+                self.neuron.threshold * (1 / self.neuron.scale)**3 /
+                self.factor)
         self.attention_neuron = build_neuron(neuron, threshold=threshold)
         self.proj = conv_norm(wide, channels, 1, norm_cfg=norm_cfg)
 

@@ -43,8 +43,8 @@ _PARAMETERS: List[Rule] = [
     (_BLOCK + r'attn\.(q|k|v|proj)_conv\.([01])\.(\w+)',
      lambda stage, j, part, i, rest:
      f'{{{stage}.{j}}}.attention.{_QKV[part]}.{_CONV_NORM[i]}.{rest}'),
-    (_BLOCK + r'mlp\.fc([12])_(conv|bn)\.(\w+)', lambda stage, j, i, kind, rest:
-     f'{{{stage}.{j}}}.mlp.{_MIXER[i]}.'
+    (_BLOCK + r'mlp\.fc([12])_(conv|bn)\.(\w+)',
+     lambda stage, j, i, kind, rest: f'{{{stage}.{j}}}.mlp.{_MIXER[i]}.'
      f'{"conv" if kind == "conv" else "norm"}.{rest}'),
     (r'head\.(weight|bias)', lambda rest: f'head.fc.{rest}'),
 ]

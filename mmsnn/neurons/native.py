@@ -94,7 +94,11 @@ def _load() -> ctypes.CDLL:
     target = cache_dir() / 'native' / f'sfa-{digest}.so'
     if not target.exists():
         _compile(target)
-    library = ctypes.CDLL(str(target))
+    try:
+        library = ctypes.CDLL(str(target))
+    except OSError:  # damaged: make it anew
+        _compile(target)
+        library = ctypes.CDLL(str(target))
     pointer, i64, f64 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     for suffix in DTYPES.values():
         for name, arguments in (

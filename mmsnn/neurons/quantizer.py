@@ -107,7 +107,8 @@ def _forward(u: torch.Tensor,
         out = u if inplace else torch.empty_like(u)
         _run_forward(u, out, None, max_spikes, scale)
         return out
-    out = (u.sub_(0.5) if inplace else u - 0.5).floor_().clamp_(-1, max_spikes - 1).add_(1)
+    out = u.sub_(0.5) if inplace else u - 0.5
+    out = out.floor_().clamp_(-1, max_spikes - 1).add_(1)
     return out if scale == 1 else out.mul_(scale)
 
 

@@ -144,6 +144,7 @@ class SpikeInferenceHook(Hook):
         runner.logger.info('\n' + format_table(energy))
         folder = str(self.out_dir or Path(runner.work_dir) /
                      'spike_inference/{phase}').replace('{phase}', mode)
-        path = write_evaluation_report(Path(folder), runner, evaluation, energy,
-                                       plain, metrics, self._samples)
+        path = write_evaluation_report(
+            Path(folder), runner, evaluation, energy, plain, metrics,
+            self._samples)
         runner.logger.info(f'report: {path}')

@@ -1,0 +1,141 @@
+"""The hook in a real Runner, on a toy classifier."""
+
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import HOOKS
+
+from mmsnn.engine.cli import build_runner
+from mmsnn.engine.spike_evaluation import SpikeEvaluation
+
+
+@pytest.fixture
+def config(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (12, 3, 16, 16), generator=generator)
+    for number, image in enumerate(images):
+        folder = tmp_path / 'data' / ('odd' if number % 2 else 'even')
+        folder.mkdir(parents=True, exist_ok=True)
+        from PIL import Image
+        Image.fromarray(image.permute(1, 2, 0).to(
+            torch.uint8).numpy()).save(folder / f'{number}.png')
+    neuron = dict(type='mmsnn.SFANeuron', max_spikes=3)
+    loader = dict(
+        batch_size=4,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            type='CustomDataset',
+            data_root=str(tmp_path / 'data'),
+            pipeline=[dict(type='LoadImageFromFile'),
+                      dict(type='PackInputs')]))
+    return Config(
+        dict(
+            default_scope='mmpretrain',
+            work_dir=str(tmp_path / 'work'),
+            launcher='none',
+            model=dict(
+                type='ImageClassifier',
+                data_preprocessor=dict(
+                    num_classes=2, mean=[127.] * 3, std=[60.] * 3),
+                backbone=dict(
+                    type='mmsnn.ESpikeFormer',
+                    arch=dict(embed_dims=[8, 8, 16, 16],
+                              depths=[1, 1, 1, 1, 1]),
+                    neuron=neuron),
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(
+                    type='mmsnn.SpikingModule',
+                    neuron=dict(neuron, scale=1.),
+                    module=dict(
+                        type='mmpretrain.LinearClsHead',
+                        num_classes=2,
+                        in_channels=16,
+                        topk=(1, ),
+                        loss=dict(type='CrossEntropyLoss')))),
+            train_dataloader=loader,
+            val_dataloader=loader,
+            test_dataloader=loader,
+            train_cfg=dict(by_epoch=True, max_epochs=1, val_interval=1),
+            val_cfg=dict(),
+            test_cfg=dict(),
+            val_evaluator=dict(type='Accuracy', topk=(1, )),
+            test_evaluator=dict(type='Accuracy', topk=(1, )),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=.01)),
+            custom_hooks=[
+                dict(type='mmsnn.SpikeInferenceHook', pictures=2)
+            ],
+            randomness=dict(seed=0),
+            visualizer=dict(
+                type='UniversalVisualizer',
+                vis_backends=[dict(type='LocalVisBackend')])))
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_both_loops_report(config, form, tmp_path):
+    config.custom_hooks[0]['form'] = form
+    runner = build_runner(config)
+    runner.train()
+    trained = runner.model
+    metrics = runner.test()
+    assert runner.model is trained
+    assert not any('Spike' in type(m).__name__ and 'Tensor' in type(m).__name__
+                   for m in trained.modules())
+    for phase in ('val', 'test'):
+        folder = tmp_path / 'work' / 'spike_inference' / phase
+        assert {'report.html', 'predictions.png', 'energy.json', 'energy.csv',
+                'trace.json'} <= {p.name for p in folder.iterdir()}
+        assert json.loads((folder / 'trace.json').read_text())['images'] == 12
+        hub = runner.message_hub
+        scalars = {
+            k: hub.get_scalar(f'{phase}/spike_{k}').current()
+            for k in ('energy_mj', 'gsops', 'gmacs', 'differences_float64')
+        }
+        assert scalars['differences_float64'] == 0
+        assert scalars['energy_mj'] > 0 and scalars['gsops'] > 0
+        # 16x16 -> 8x8, 4 channels, 7x7x3: the first convolution is real.
+        assert scalars['gmacs'] * 1e9 >= 8 * 8 * 4 * 49 * 3
+    same = hub.get_scalar('test/training_form_accuracy/top1').current()
+    assert metrics['accuracy/top1'] == same
+
+
+def test_a_broken_conversion_is_reported(config, monkeypatch):
+    runner = build_runner(config)
+    model = runner.model.eval()
+    from mmsnn.conversion import spike_tensor
+    right = spike_tensor.SYNAPSES[torch.ops.aten.convolution]
+
+    def biased(func, x, weight, bias, *args):
+        out = right(func, x, weight, bias, *args)
+        if bias is not None:
+            out = out + 2 * bias.reshape(-1, 1, 1)  # once per sub-step
+        return out
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, .2, .6)
+    evaluation = SpikeEvaluation(model)
+    monkeypatch.setitem(spike_tensor.SYNAPSES, torch.ops.aten.convolution,
+                        biased)
+    batch = next(iter(runner.build_dataloader(config.val_dataloader)))
+    evaluation.after_batch(0, batch)
+    assert not evaluation.equality[0].equal
+    assert evaluation.equality[0].total_differences > 0
+
+
+@pytest.mark.parametrize('wrong, named', [
+    (dict(form='binary'), 'form'),
+    (dict(proof_batches=-1), 'proof_batches'),
+    (dict(phases=('train', )), 'phases'),
+])
+def test_wrong_arguments_name_the_key(wrong, named):
+    with pytest.raises(ValueError, match=named):
+        HOOKS.build(dict(type='mmsnn.SpikeInferenceHook', **wrong))
+
+
+def test_wrong_proof_dtype(config):
+    model = build_runner(config).model
+    with pytest.raises(ValueError, match='proof_dtypes'):
+        SpikeEvaluation(model, proof_dtypes=('float65', ))

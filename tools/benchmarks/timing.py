@@ -1,0 +1,90 @@
+"""What the benchmarks share: interleaved medians, table and JSON."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mmsnn.engine.report import processor
+
+
+def interleaved(candidates: dict[str, Callable],
+                rounds: int) -> dict[str, float]:
+    """Median seconds of each candidate; every round runs all of them, so
+    that a busy machine slows all alike."""
+    times = {name: [] for name in candidates}
+    for run in candidates.values():
+        run()
+    for _ in track(range(rounds), description=', '.join(candidates)):
+        for name, run in candidates.items():
+            start = time.perf_counter()
+            result = run()
+            times[name].append(time.perf_counter() - start)
+            del result
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def ratio(what: str, target: float | None, candidates: dict[str, Callable],
+          rounds: int) -> dict:
+    """One row: the second candidate's time over the first's."""
+    base, other = candidates
+    seconds = interleaved(candidates, rounds)
+    return dict(
+        what=what,
+        baseline=base,
+        candidate=other,
+        baseline_ms=seconds[base] * 1e3,
+        candidate_ms=seconds[other] * 1e3,
+        ratio=seconds[other] / seconds[base],
+        target=target,
+        rounds=rounds)
+
+
+def parse_arguments(description: str, rounds: int) -> argparse.Namespace:
+    """Options of every benchmark."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--rounds', type=int, default=rounds)
+    parser.add_argument('--threads', type=int, default=0,
+                        help='CPU threads (default: as PyTorch chooses)')
+    parser.add_argument('--json', type=Path, help='also write JSON here')
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    return arguments
+
+
+def report(rows: list[dict], path: Path | None) -> None:
+    """Print a table, write JSON if asked for."""
+    machine = dict(
+        processor=processor(),
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        python=platform.python_version())
+    table = Table(title=', '.join(f'{k} {v}' for k, v in machine.items()))
+    for name in ('what', 'baseline', 'ms', 'candidate', 'ms', 'ratio',
+                 'target'):
+        table.add_column(
+            name, justify='left' if name in ('what', 'baseline',
+                                             'candidate') else 'right')
+    for row in rows:
+        target = '' if row['target'] is None else f'<= {row["target"]}'
+        table.add_row(row['what'], row['baseline'],
+                      f'{row["baseline_ms"]:.1f}', row['candidate'],
+                      f'{row["candidate_ms"]:.1f}', f'{row["ratio"]:.2f}',
+                      target)
+    Console(width=140).print(table)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f'.{path.name}.part')
+        part.write_text(json.dumps(dict(machine=machine, rows=rows), indent=1))
+        os.replace(part, path)
