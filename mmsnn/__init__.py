@@ -17,21 +17,45 @@ Example:
 
 from pathlib import Path
 from types import ModuleType
+from typing import Optional, Tuple
 
 import mmengine
+from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from wrapt import when_imported
 
 from .version import __version__
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'ZOO']
 
-#: Configs, tools and model index: links in a checkout, files in a wheel.
-_ZOO = Path(__file__).parent / '.mim'
+_PACKAGE = Path(__file__).resolve().parent
+#: Folder of configs, tools and model index: inside the package in a wheel,
+#: the root in a checkout.
+ZOO = _PACKAGE / '.mim'
+if not ZOO.is_dir():
+    ZOO = _PACKAGE.parent
 
-# mmengine maps the prefix of `_base_ = ['mmseg::...']` to a distribution
-# that the maintained fork does not have, and does not know mmsnn.
-MODULE2PACKAGE.update(mmseg='mmseg', mmsnn='mmsnn')
+# mmengine maps the prefix of `_base_ = ['mmseg::...']` to a distribution,
+# with a name that the maintained fork does not have.
+MODULE2PACKAGE['mmseg'] = 'mmseg'
+_config_of_others = Config._get_cfg_path
+
+
+def _get_cfg_path(path: str, filename: str) -> Tuple[str, Optional[str]]:
+    """Path of a base config, and the scope in which its types are looked up.
+
+    For ``mmsnn::`` no scope is forced: our configs, like any plugin's, name
+    types of the framework that their ``default_scope`` states.
+    """
+    package, _, name = path.partition('::')
+    if package == 'mmsnn':
+        return str(ZOO / 'configs' / name), None
+    return _config_of_others(path, filename)
+
+
+# mmengine has no entry point for this: it only knows the packages that it
+# lists, and looks for their configs where a checkout does not have them.
+Config._get_cfg_path = staticmethod(_get_cfg_path)
 
 
 @when_imported('mmpretrain.apis.model')
@@ -41,12 +65,11 @@ def _register_models(apis: ModuleType) -> None:
     A metafile is registered if image classification is its only task: the
     hub can neither build nor run detectors and segmentors.
     """
-    index = mmengine.load(_ZOO / 'model-index.yml')
-    for metafile in index['Import']:
-        models = mmengine.load(_ZOO / metafile)['Models']
+    for metafile in mmengine.load(ZOO / 'model-index.yml')['Import']:
+        models = mmengine.load(ZOO / metafile)['Models']
         results = [r for m in models for r in m.get('Results') or ()]
         tasks = {result['Task'] for result in results}
         known = apis.ModelHub.has(models[0]['Name'].lower())
         if tasks == {'Image Classification'} and not known:
             apis.ModelHub.register_model_index(
-                _ZOO / metafile, config_prefix=_ZOO)
+                ZOO / metafile, config_prefix=ZOO)

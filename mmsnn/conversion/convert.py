@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from mmsnn.neurons import is_spiking
 
 from .fold import fold_norms
-from .neurons import FORMS
+from .neurons import FORMS, SpikingForm
 from .plan import CountingPlan, PlanMismatch, Replay, signature
 from .recorder import ModulePath, OpRecorder
 from .trace import OpTrace
@@ -40,7 +40,8 @@ def to_spike_train(model: nn.Module,
         records the op trace.
 
     Raises:
-        ValueError: If ``form`` is unknown or the model has no spiking neuron.
+        ValueError: If ``form`` is unknown, the model has no spiking neuron
+            or is converted already, or a weight is NaN or infinite.
 
     Example:
         >>> from mmsnn.layers import SpikeConv2d
@@ -53,6 +54,9 @@ def to_spike_train(model: nn.Module,
     if form not in FORMS:
         raise ValueError(f'form must be one of {", ".join(FORMS)}, '
                          f'but is {form!r}')
+    if any(isinstance(m, SpikingForm) for m in model.modules()):
+        raise ValueError(f'{type(model).__name__} is in spike-train form '
+                         'already: convert the trained model itself')
     if not any(is_spiking(m) for m in model.modules()):
         raise ValueError(
             f'{type(model).__name__} has no spiking neuron: give its config '
@@ -80,6 +84,10 @@ class SpikeTrainModel(nn.Module):
         for parameter in self.module.parameters():
             parameter.requires_grad = False
         self.folded_norms = fold_norms(self.module)
+        for name, parameter in self.module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise ValueError(f'{name} of the model holds NaN or infinite '
+                                 'values: it can not be converted')
         self.session = Session()
         if is_spiking(self.module):
             self.module = FORMS[form](self.module, '(model)', self.session)
@@ -93,8 +101,8 @@ class SpikeTrainModel(nn.Module):
     def _replace_neurons(self, kind) -> None:
         made = {}
         for path, parent in list(self.module.named_modules()):
-            for name, child in list(parent.named_children()):
-                if is_spiking(child):
+            for name, child in list(parent._modules.items()):
+                if child is not None and is_spiking(child):
                     where = f'{path}.{name}' if path else name
                     if child not in made:  # a shared neuron stays shared
                         made[child] = kind(child, where, self.session)
@@ -131,9 +139,9 @@ class SpikeTrainModel(nn.Module):
 
     val_step = test_step
 
+    @torch.inference_mode(False)  # there, ops can't be told apart
     def _run(self, function, *args, **kwargs):
-        if self.dtype is not None:
-            args, kwargs = tree_map(self._cast, (args, kwargs))
+        args, kwargs = tree_map(self._take, (args, kwargs))
         images = [
             x for x in tree_flatten((args, kwargs))[0]
             if isinstance(x, torch.Tensor) and x.is_floating_point()
@@ -142,7 +150,8 @@ class SpikeTrainModel(nn.Module):
             if not torch.isfinite(x).all():
                 raise ValueError('the input of the converted model holds NaN '
                                  'or infinite values')
-        self.session.batch_size = images[0].shape[0] if images else 1
+        self.session.batch_size = next(
+            (x.shape[0] for x in images if x.dim()), 1)
 
         def call():
             return function(*args, **kwargs)
@@ -170,17 +179,20 @@ class SpikeTrainModel(nn.Module):
         return out
 
     def _record(self, call):
-        """Run with every op watched."""
+        """Run with every op watched. Nothing reaches the trace before the
+        call has ended."""
         self.path.reset()
-        self.trace.images += self.session.batch_size
         plan = CountingPlan()
-        recorder = OpRecorder(self.path, self.trace, plan)
+        trace = OpTrace(images=self.session.batch_size)
+        recorder = OpRecorder(self.path, trace, plan)
         self.session.recorder = recorder
         try:
             with recorder:
-                return call(), plan
+                out = call()
         finally:
             self.session.recorder = None
+        self.trace.include(trace)
+        return out, plan
 
     def _replay(self, call, plan: CountingPlan):
         """Run with only the neurons watched."""
@@ -193,9 +205,11 @@ class SpikeTrainModel(nn.Module):
         self.trace.images += self.session.batch_size
         return out
 
-    def _cast(self, x):
-        if isinstance(x, torch.Tensor) and x.is_floating_point():
-            return x.to(self.dtype)
+    def _take(self, x):
+        if isinstance(x, torch.Tensor):
+            x = x.clone() if x.is_inference() else x
+            if self.dtype is not None and x.is_floating_point():
+                x = x.to(self.dtype)
         return x
 
 

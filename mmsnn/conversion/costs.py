@@ -27,6 +27,8 @@ FREE = set("""
     pixel_unshuffle rand rand_like randn randperm repeat repeat_interleave
     resize_ roll scalar_tensor scatter scatter_ select_scatter set_
     slice_scatter stack tril triu upsample_nearest1d upsample_nearest2d
+    _upsample_nearest_exact1d _upsample_nearest_exact2d
+    _upsample_nearest_exact3d
     upsample_nearest3d unique2 _unique2 unique_dim unique_consecutive where
     zero_ zeros zeros_like as_strided_ squeeze_ unsqueeze_ transpose_ t_
     swapaxes_ swapdims_ rename_ resize_as_
@@ -126,12 +128,12 @@ def real_cost(func, args, kwargs, out) -> Optional[Dict]:
             macs=macs,
             dense_ops=macs,
             note='a norm that could not be folded into a synapse')
-    if name in ('max_pool2d_with_indices', 'max_pool2d', 'max_pool3d'):
-        window = prod(args[1]) if len(args[1]) > 1 else args[1][0]**2
+    if name in ('max_pool2d_with_indices', 'max_pool3d_with_indices'):
+        window = _window(name, args[1])
         outputs = _numel(out[0] if isinstance(out, tuple) else out)
         return dict(kind='pool', comparisons=outputs * (window - 1))
     if name in ('avg_pool2d', 'avg_pool3d'):
-        window = prod(args[1]) if len(args[1]) > 1 else args[1][0]**2
+        window = _window(name, args[1])
         return dict(kind='pool', adds=outputs * window, other=outputs)
     if name in ('_adaptive_avg_pool2d', 'adaptive_avg_pool2d'):
         return dict(kind='pool', adds=inputs, other=outputs)
@@ -142,6 +144,12 @@ def real_cost(func, args, kwargs, out) -> Optional[Dict]:
     raise UnclassifiedOpError(
         f'no rule says what {func} costs; name it in one of the tables of '
         'mmsnn/conversion/costs.py')
+
+
+def _window(name: str, kernel_size) -> int:
+    """Elements of a pooling window; one number stands for all axes."""
+    axes = 3 if '3d' in name else 2
+    return prod(kernel_size) if len(kernel_size) > 1 else kernel_size[0]**axes
 
 
 def _numel(x) -> int:

@@ -1,10 +1,13 @@
 """Spikes as a tensor type: ops on spikes are seen, and done with spikes."""
 
 from dataclasses import dataclass, replace
+from math import frexp
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch.utils._pytree import tree_flatten, tree_map
+
+from mmsnn.neurons import spikes_per_position
 
 aten = torch.ops.aten
 
@@ -97,9 +100,9 @@ class SpikeTensor(torch.Tensor):
     def spikes(self) -> int:
         """Number of spikes, summed over the sub-steps."""
         if self._spikes is None:
-            self._spikes = round(
-                sum(p.sum(dtype=torch.float64) for p in self.parts).item() *
-                self.unit / self.scale)
+            parts, unit = self._multiples()
+            total = sum(p.sum(dtype=torch.float64) for p in parts)
+            self._spikes = round(total.item() / unit)
         return self._spikes
 
     def counts(self) -> torch.Tensor:
@@ -116,21 +119,29 @@ class SpikeTensor(torch.Tensor):
             return sum(self.parts) * self.scale
         return self.parts[0]
 
+    def _multiples(self) -> Tuple[Sequence[torch.Tensor], float]:
+        """Tensors that hold exact multiples of a number, and that number:
+        sums of them stay exact. Counts times 1/3 are none."""
+        if self.binary:
+            return self.parts, 1.0
+        if frexp(self.scale)[0] == 0.5:
+            return self.parts, self.scale
+        return (self.counts(), ), 1.0
+
     def position_spikes(self) -> torch.Tensor:
         """Spikes per position of (N, C, *positions), summed over N and C, in
         float64. Kept, since several synapses may ask."""
         if self._position_spikes is None:
-            exact = self.shape[0] * self.shape[1] * self.max_spikes < 2**24
-            dtype = None if exact else torch.float64
-            total = sum(p.sum(dim=(0, 1), dtype=dtype) for p in self.parts)
-            self._position_spikes = (total.double() * self.unit /
-                                     self.scale).round_()
+            most = 1 if self.binary else self.max_spikes
+            self._position_spikes = sum(
+                spikes_per_position(p, most, self.scale / self.unit)
+                for p in self.parts)
         return self._position_spikes
 
     def like(self, parts: Sequence[torch.Tensor],
-             origin: Optional[Origin]) -> 'SpikeTensor':
+             origin: Optional[Origin], permuted: bool) -> 'SpikeTensor':
         """Spikes of the same neuron in another arrangement."""
-        same = parts[0].numel() == self.parts[0].numel()
+        same = permuted and parts[0].numel() == self.parts[0].numel()
         return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
                            self._spikes if same else None, origin)
 
@@ -157,8 +168,19 @@ def decode(x):
 _MOVES = {
     aten.clone, aten._to_copy, aten._unsafe_view, aten.cat, aten.stack,
     aten.index, aten.index_select, aten.gather, aten.repeat, aten.flip,
-    aten.roll, aten.upsample_nearest2d, aten.pixel_shuffle,
-    aten._reshape_alias, aten.constant_pad_nd, aten.lift_fresh
+    aten.roll, aten.upsample_nearest1d, aten.upsample_nearest2d,
+    aten.upsample_nearest3d, aten._upsample_nearest_exact1d,
+    aten._upsample_nearest_exact2d, aten._upsample_nearest_exact3d,
+    aten.pixel_shuffle, aten._reshape_alias, aten.constant_pad_nd,
+    aten.lift_fresh
+}
+
+#: Of those and of the views: no element twice, if none is left out.
+_PERMUTATIONS = {
+    aten.clone, aten._to_copy, aten._unsafe_view, aten._reshape_alias,
+    aten.view, aten.transpose, aten.permute, aten.t, aten.expand,
+    aten.squeeze, aten.unsqueeze, aten.slice, aten.select, aten.detach,
+    aten.alias, aten.flip, aten.roll, aten.pixel_shuffle, aten.lift_fresh
 }
 
 
@@ -179,19 +201,20 @@ def is_rearrangement(func, args, kwargs) -> bool:
 
 
 def _rearrange(func, args, kwargs):
-    found = [
-        x for x in tree_flatten((args, kwargs))[0]
-        if isinstance(x, SpikeTensor)
-    ]
-    spikes = found[0]
+    leaves = tree_flatten((args, kwargs))[0]
+    tensors = sum(isinstance(x, torch.Tensor) for x in leaves)
+    spikes = next(x for x in leaves if isinstance(x, SpikeTensor))
+    permuted = func.overloadpacket in _PERMUTATIONS
     results = []
     for i in range(len(spikes.parts)):
         args_, kwargs_ = tree_map(
             lambda x: x.parts[i] if isinstance(x, SpikeTensor) else x,
             (tuple(args), kwargs))
         results.append(func(*args_, **kwargs_))
+
     def origin(index):
-        if spikes.origin is None or len(found) > 1:
+        # Another tensor in the arguments may be other indices next time.
+        if spikes.origin is None or tensors > 1:
             return None
         args_, kwargs_ = tree_map(lambda x: HERE if x is spikes else x,
                                   (tuple(args), kwargs))
@@ -200,10 +223,10 @@ def _rearrange(func, args, kwargs):
 
     if isinstance(results[0], (list, tuple)):
         return [
-            spikes.like(parts, origin(i))
+            spikes.like(parts, origin(i), permuted)
             for i, parts in enumerate(zip(*results))
         ]
-    return spikes.like(results, origin(None))
+    return spikes.like(results, origin(None), permuted)
 
 
 def _convolution(func, x, weight, bias, *args):

@@ -6,6 +6,7 @@ over calls: all counts are totals over ``trace.images`` images.
 
 import json
 import os
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
@@ -149,9 +150,11 @@ class OpTrace:
                  images: int = 0) -> None:
         self._records: Dict[tuple, OpRecord] = {}
         self.images = images
+        seen = Counter()
         for record in records or []:
-            self._records[(record.module, record.op,
-                           len(self._records))] = record
+            what = (record.module, record.op, record.spiking)
+            seen[what] += 1
+            self._records[(*what, seen[what])] = record
 
     def __iter__(self) -> Iterator[OpRecord]:
         return iter(self._records.values())
@@ -208,14 +211,18 @@ class OpTrace:
             >>> OpTrace.merged([one, one]).per_image('sops')
             3.0
         """
-        whole = cls(images=sum(trace.images for trace in traces))
+        whole = cls()
         for trace in traces:
-            for key, record in trace._records.items():
-                whole.get(
-                    key,
-                    **{f: getattr(record, f)
-                       for f in _DESCRIPTION}).include(record)
+            # Equal keys, whether it was recorded here or read from a file.
+            whole.include(cls(list(trace), trace.images))
         return whole
+
+    def include(self, other: 'OpTrace') -> None:
+        """Add the totals of more images."""
+        self.images += other.images
+        for key, record in other._records.items():
+            self.get(key, **{f: getattr(record, f)
+                             for f in _DESCRIPTION}).include(record)
 
     def save(self, path) -> None:
         """Write the trace as JSON, whole or not at all."""

@@ -126,7 +126,11 @@ def check_base_family(spec: dict, arrays: Dict[str, np.ndarray]) -> Comparison:
         spec['num_classes'], spec['max_spikes'], arrays['input'].shape[1])
     config['backbone']['out_indices'] = (1, 2, 3, 4)
     model = ROOT_MODELS.build(config)
-    model.load_state_dict(convert_state_dict(state))
+    converted = convert_state_dict(state)
+    try:
+        model.load_state_dict(converted)
+    except RuntimeError as error:
+        raise ValueError(' '.join(str(error).split())) from error
     model.double()
     images = torch.from_numpy(arrays['input']).double()
     result.equal('parameters', sum(p.numel() for p in model.parameters()),

@@ -105,6 +105,30 @@ static inline uint16_t bf16_store(float f) {
             })                                                              \
     }
 
+/* Sums of y (planes, n) over its planes, per position; exact while they stay
+ * below 2^24 units. */
+#define DEFINE_SUMS(NAME, T, REAL, LOAD)                                    \
+    void sfa_sums_##NAME(const T *y, int64_t planes, int64_t n, REAL *out,  \
+                         int threads) {                                     \
+        memset(out, 0, n * sizeof(REAL));                                   \
+        _Pragma("omp parallel num_threads(threads) "                        \
+                "if (planes * n > GRAIN && threads > 1)")                   \
+        {                                                                   \
+            int64_t begin = 0, end = n;                                     \
+            SLICE                                                           \
+            for (int64_t a = begin; a < end; a += 2048) {                   \
+                int64_t b = a + 2048 < end ? a + 2048 : end;                \
+                for (int64_t p = 0; p < planes; p++)                        \
+                    for (int64_t i = a; i < b; i++)                         \
+                        out[i] += LOAD(y[p * n + i]);                       \
+            }                                                               \
+        }                                                                   \
+    }
+
+DEFINE_SUMS(f32, float, float, IDENTITY)
+DEFINE_SUMS(f64, double, double, IDENTITY)
+DEFINE_SUMS(bf16, uint16_t, float, bf16_load)
+
 DEFINE(f32, float, float, floorf, IDENTITY, IDENTITY)
 DEFINE(f64, double, double, floor, IDENTITY, IDENTITY)
 DEFINE(bf16, uint16_t, float, floorf, bf16_load, bf16_store)

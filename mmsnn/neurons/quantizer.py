@@ -12,6 +12,7 @@ half, whose sum with 1/2 rounds up to 1. ``u - 1/2`` is exact for every
 The gradient is a rectangular window: ``scale`` where ``0 <= u <= D``, else 0.
 """
 
+from math import frexp
 from typing import List
 
 import torch
@@ -97,6 +98,39 @@ def spikes_per_substep(counts: torch.Tensor,
     return torch.stack([
         (counts >= (d - 0.5) * scale).sum() for d in range(1, max_spikes + 1)
     ]).tolist()
+
+
+def spikes_per_position(counts: torch.Tensor,
+                        max_spikes: int,
+                        scale: float = 1.0) -> torch.Tensor:
+    """Number of spikes at each position, over samples and channels.
+
+    Args:
+        counts (Tensor): Spike counts times ``scale``, (N, C, *positions).
+        max_spikes (int): D.
+        scale (float): Factor on the counts. Defaults to 1.
+
+    Returns:
+        Tensor: Integers as float64, of the shape of the positions.
+
+    Example:
+        >>> spikes_per_position(torch.tensor([[[0., .5], [1., 1.]]]), 2, .5)
+        tensor([2., 3.], dtype=torch.float64)
+    """
+    planes = counts.shape[0] * counts.shape[1]
+    # In float32 only sums of multiples of a power of two are exact.
+    exact = planes * max_spikes < 2**24 and frexp(scale)[0] == 0.5
+    if exact and counts.is_contiguous() and native.usable(counts):
+        wide = torch.promote_types(counts.dtype, torch.float32)
+        total = torch.empty(counts.shape[2:], dtype=wide)
+        native.kernel('sums', counts.dtype)(counts.data_ptr(), planes,
+                                            total.numel(), total.data_ptr(),
+                                            torch.get_num_threads())
+    else:
+        wide = torch.float32 if exact else torch.float64
+        total = counts.sum(
+            dim=(0, 1), dtype=torch.promote_types(counts.dtype, wide))
+    return (total.double() / scale).round_()
 
 
 def _forward(u: torch.Tensor,

@@ -3,7 +3,7 @@ from typing import Optional, Sequence, Union
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from mmsnn.engine.report import write_evaluation_report
 from mmsnn.engine.samples import SampleCollector
@@ -87,6 +87,9 @@ class SpikeInferenceHook(Hook):
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
+        if isinstance(model, BaseTTAModel):
+            raise ValueError('SpikeInferenceHook measures single images: '
+                             'leave out --tta, or the hook')
         self._evaluation = SpikeEvaluation(
             model,
             form=self.form,
