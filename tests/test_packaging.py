@@ -1,6 +1,7 @@
 """The package as users meet it: pins, model zoo, wheel, light imports."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -99,12 +100,13 @@ class TestPins:
 
 class TestModelZoo:
 
-    def test_links_lead_to_the_checkout(self):
-        for name in ('configs', 'tools', 'model-index.yml',
-                     'dataset-index.yml'):
-            link = ROOT / 'mmsnn/.mim' / name
-            assert link.is_symlink() and not link.readlink().is_absolute()
-            assert link.resolve() == ROOT / name
+    def test_mim_finds_each_config_of_a_checkout_once(self):
+        # As mim does: by file name, in the whole root, links included.
+        found = [name for folder in ('configs', 'mmsnn', 'tools', 'tests')
+                 for _, _, names in os.walk(ROOT / folder, followlinks=True)
+                 for name in names]
+        for model in MODELS:
+            assert found.count(Path(model['Config']).name) == 1
 
     def test_every_config_is_in_one_metafile(self):
         listed = [m['Config'] for m in MODELS]
@@ -201,16 +203,30 @@ for module in pkgutil.walk_packages(mmsnn.__path__, 'mmsnn.'):
         assert 'blocked' in names
         assert 'mmsnn.models.backbones' in names
 
-    @pytest.mark.parametrize('base', [
-        'mmdet::_base_/default_runtime.py',
-        'mmseg::_base_/default_runtime.py',
-        'mmsnn::espikeformer/espikeformer-10m_sfa4_8xb256-200e_in1k.py',
-    ])
-    def test_configs_may_be_based_on_packages(self, base, tmp_path):
-        pytest.importorskip(base.split(':')[0])
+    @pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmpretrain'])
+    def test_configs_may_be_based_on_frameworks(self, scope, tmp_path):
+        pytest.importorskip(scope)
         config = tmp_path / 'config.py'
-        config.write_text(f'_base_ = [{base!r}]\n')
-        assert Config.fromfile(config).default_hooks.checkpoint
+        config.write_text(f'_base_ = ["{scope}::_base_/default_runtime.py"]')
+        assert Config.fromfile(config).default_scope == scope
+
+    def test_a_model_may_be_based_on_ours(self, tmp_path):
+        from mmpretrain import get_model
+        name = 'espikeformer-2.7m_sfa4_8xb256-200e_in1k'
+        config = tmp_path / 'config.py'
+        config.write_text(f'_base_ = ["mmsnn::espikeformer/{name}.py"]\n'
+                          'model = dict(head=dict('
+                          'module=dict(num_classes=10)))\n')
+        model = get_model(str(config))
+        # 990 outputs fewer, each with 128 weights and a bias.
+        assert sum(p.numel() for p in model.parameters()) == (
+            PUBLISHED[name] - 990 * 129)
+
+    def test_a_base_that_we_do_not_have_is_named(self, tmp_path):
+        config = tmp_path / 'config.py'
+        config.write_text('_base_ = ["mmsnn::espikeformer/none.py"]')
+        with pytest.raises(FileNotFoundError, match='espikeformer/none.py'):
+            Config.fromfile(config)
 
 
 @pytest.fixture(scope='module')
@@ -231,11 +247,10 @@ class TestDistributions:
         zoo = {f'mmsnn/.mim/{p.relative_to(ROOT)}'
                for folder in ('configs', 'tools')
                for p in (ROOT / folder).rglob('*')
-               if p.is_file() and p.suffix not in ('.pyc', )}
+               if p.is_file() and p.suffix != '.pyc'}
         code = {str(p.relative_to(ROOT))
                 for p in (ROOT / 'mmsnn').rglob('*')
-                if p.suffix in ('.py', '.c', '.yaml', '.j2', '.html')
-                and '.mim' not in p.parts}
+                if p.suffix in ('.py', '.c', '.yaml', '.j2', '.html')}
         return zoo | code | {'mmsnn/.mim/model-index.yml',
                              'mmsnn/.mim/dataset-index.yml'}
 
@@ -257,6 +272,7 @@ class TestDistributions:
         assert sorted(rows)[0].startswith('mmsnn/')
         assert f'{info}/entry_points.txt' not in names
         assert f'{info}/licenses/LICENSE' in names
+        assert not [n for n in names if n.endswith(('.pyc', '.so'))]
         assert not [n for n in names if n.split('/')[0] in ('tests', 'tools')]
 
     def test_sdist(self, checkout):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-import mmsnn
+import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine.cli import build_runner
 
-CONFIG = ('semantic_fpn/espikeformer-tiny_semantic-fpn_sfa4_1xb32-2k_'
-          'digits-64x64.py')
+CONFIG = (
+    Path(__file__).parents[1] / 'configs' / 'semantic_fpn' /
+    'espikeformer-tiny_semantic-fpn_sfa4_1xb16-2400i_digits-64x64.py')
 
 
 def main() -> None:
@@ -23,8 +24,7 @@ def main() -> None:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     arguments = parser.parse_args()
     folder = arguments.work_dir
-    cfg = Config.fromfile(
-        Path(mmsnn.__file__).parent / '.mim' / 'configs' / CONFIG)
+    cfg = Config.fromfile(CONFIG)
     cfg.merge_from_dict(
         dict(
             work_dir=str(folder),

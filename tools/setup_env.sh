@@ -163,12 +163,13 @@ make_environment() {
         pip_install 'OpenCV without a display' --force-reinstall --no-deps \
             opencv-python-headless
     find_checkout
+    rm -rf mmsnn_suite.egg-info # pip's leaving; mim would take it for mmsnn
     run 'checking the environment' "$ENV/bin/python" -c '
 import mmcv.ops, mmdet, mmpretrain, mmseg, mmsnn
 print(mmsnn.__file__)'
     if [ -f mmsnn/neurons/native.py ]; then
-        run 'compiling the fused neuron' \
-            "$ENV/bin/python" -m mmsnn.neurons.native
+        run 'compiling the fused neuron' "$ENV/bin/python" -c \
+            'from mmsnn.neurons import native; native.main()'
         cat "$ENV/setup.log"
     fi
     write_key stamp

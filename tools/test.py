@@ -11,6 +11,7 @@ from mmsnn.engine.cli import (
     enable_output,
     enable_painting,
     enable_tta,
+    framework,
     load_config,
 )
 
@@ -36,6 +37,9 @@ def main():
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     test = enable_output(cfg, args.out) if args.out else Runner.test
+    if args.tta and args.show_dir and framework(cfg) == 'mmpretrain':
+        raise ValueError('mmpretrain paints no augmented images: give '
+                         '--show-dir or --tta, not both')
     if args.show_dir:
         enable_painting(cfg, args.show_dir)
     if args.tta:

@@ -159,7 +159,6 @@ class SpikeTrainModel(nn.Module):
         with torch.no_grad(), torch.autocast(
                 images[0].device.type if images else 'cpu', enabled=False):
             if not self._recording:
-                self.path.reset()
                 return call()
             key = signature((args, kwargs))
             plan = self._plans.get(key)
@@ -181,7 +180,6 @@ class SpikeTrainModel(nn.Module):
     def _record(self, call):
         """Run with every op watched. Nothing reaches the trace before the
         call has ended."""
-        self.path.reset()
         plan = CountingPlan()
         trace = OpTrace(images=self.session.batch_size)
         recorder = OpRecorder(self.path, trace, plan)

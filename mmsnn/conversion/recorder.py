@@ -1,7 +1,8 @@
 """Records every op that a converted model runs."""
 
 from contextlib import contextmanager
-from typing import List
+from functools import wraps
+from typing import Callable, List
 
 import torch
 from torch import nn
@@ -18,26 +19,28 @@ from .trace import OpTrace
 class ModulePath:
     """Which module of a model is running.
 
-    Hooks on every module keep a stack of names. It belongs to one converted
-    model: there is no global state.
+    Every module's ``forward`` is wrapped, to keep a stack of names: heads
+    are often run by a method of their own that calls ``forward``, so that
+    hooks would not see them. It belongs to one converted model: there is no
+    global state.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._stack: List[list] = []
-        self._handles = []
         for name, module in model.named_modules():
-            self._handles.append(
-                module.register_forward_pre_hook(
-                    lambda *_, name=name: self._stack.append([name, 0])))
-            self._handles.append(
-                module.register_forward_hook(lambda *_: self._leave()))
+            module.forward = self._watched(name, module.forward)
 
-    def _leave(self) -> None:
-        self._stack.pop()
+    def _watched(self, name: str, forward: Callable) -> Callable:
 
-    def reset(self) -> None:
-        """Forget modules that an exception left half-way."""
-        self._stack.clear()
+        @wraps(forward)
+        def run(*args, **kwargs):
+            self._stack.append([name, 0])
+            try:
+                return forward(*args, **kwargs)
+            finally:
+                self._stack.pop()
+
+        return run
 
     @property
     def name(self) -> str:

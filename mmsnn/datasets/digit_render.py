@@ -3,7 +3,7 @@
 The digits are the 1,797 images of 8x8 pixels inside scikit-learn
 (``sklearn.datasets.load_digits``). They are enlarged with cubic
 interpolation, slightly rotated and sheared, coloured, and laid over a
-background of gradients, noise, blobs and strokes.
+darker background of gradients, noise, blobs and strokes.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,9 +19,13 @@ _INK = 0.42
 # Soft edge: opacity rises from 0 to 1 over this range of ink around _INK.
 _EDGE = 0.3
 # A digit keeps at least this share of its mask visible under later ones.
-_VISIBLE = 0.85
-# Smallest distance between a digit's colour and its background, in RGB.
-_CONTRAST = 110
+_VISIBLE = 0.95
+# A digit is brighter than what is under it by at least this much, 0..255.
+_CONTRAST = 70
+# Range of each channel of the background and of the digits: light on dark.
+_DARK = (10, 120)
+_LIGHT = (90, 255)
+_LUMA = np.array([0.299, 0.587, 0.114])
 _PLACE_ATTEMPTS = 40
 
 
@@ -32,12 +36,12 @@ class SceneSpec:
     Args:
         seed (int): Seed of everything random. Defaults to 0.
         size (int): Height and width of a scene, in pixels. Defaults to 64.
-        train (int): Number of training scenes. Defaults to 1500.
+        train (int): Number of training scenes. Defaults to 6000.
         val (int): Number of validation scenes. Defaults to 200.
         max_digits (int): A scene holds 1 to this many digits, fewer where
             there is no room. Defaults to 4.
         digit_height (tuple[int, int]): Least and greatest height of a
-            digit's 8x8 box, in pixels. Defaults to (26, 40).
+            digit's 8x8 box, in pixels. Defaults to (30, 46).
         cls_size (int): Height and width of an image of the classification
             set, which holds one digit. Defaults to 32.
 
@@ -46,15 +50,15 @@ class SceneSpec:
 
     Example:
         >>> SceneSpec(size=48, digit_height=(20, 30)).train
-        1500
+        6000
     """
 
     seed: int = 0
     size: int = 64
-    train: int = 1500
+    train: int = 6000
     val: int = 200
     max_digits: int = 4
-    digit_height: tuple[int, int] = (26, 40)
+    digit_height: tuple[int, int] = (30, 46)
     cls_size: int = 32
 
     def __post_init__(self):
@@ -199,7 +203,7 @@ def _background(rng, size: int) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
     grid = np.mgrid[:size, :size] / size - 0.5
     ramp = grid[0] * np.sin(angle) + grid[1] * np.cos(angle) + 0.5
-    ends = rng.uniform(30, 225, (2, 3))
+    ends = rng.uniform(*_DARK, (2, 3))
     image = ends[0] + ramp[..., None] * (ends[1] - ends[0])
     for cells in (3, 6, 12):
         image += rng.uniform(2, 9) * _smooth_noise(rng, size, cells, 3)
@@ -209,13 +213,13 @@ def _background(rng, size: int) -> np.ndarray:
         centre = rng.integers(0, size, 2)
         axes = rng.integers(size // 20 + 1, size // 6 + 2, 2)
         cv2.ellipse(layer, [int(c) for c in centre], [int(a) for a in axes],
-                    rng.uniform(0, 180), 0, 360, rng.uniform(0, 255, 3), -1)
+                    rng.uniform(0, 180), 0, 360, rng.uniform(*_DARK, 3), -1)
         image += rng.uniform(0.3, 0.7) * (layer - image)
     for _ in range(rng.integers(1, 5)):
         layer = image.copy()
         steps = rng.normal(0, size / 7, (3, 2)).cumsum(0)
         points = (rng.uniform(0, size, 2) + steps).round().astype(np.int32)
-        cv2.polylines(layer, [points], False, rng.uniform(0, 255, 3),
+        cv2.polylines(layer, [points], False, rng.uniform(0, 160, 3),
                       int(rng.integers(1, max(2, size // 24) + 1)))
         image += rng.uniform(0.4, 0.9) * (layer - image)
     return cv2.GaussianBlur(image, (3, 3), 0)
@@ -256,8 +260,8 @@ def _place(rng, glyph, instances, areas) -> np.ndarray | None:
 
 
 def _contrasting(rng, under) -> np.ndarray:
-    """Draw a colour that differs from the colour underneath, (3,)."""
-    colours = rng.uniform(0, 255, (32, 3))
-    distances = np.linalg.norm(colours - under, axis=1)
-    far = np.flatnonzero(distances >= _CONTRAST)
-    return colours[far[0] if len(far) else distances.argmax()]
+    """Draw a colour brighter than the colour underneath, (3,)."""
+    colours = rng.uniform(0, 255, (64, 3))
+    gains = (colours - under) @ _LUMA
+    bright = np.flatnonzero(gains >= _CONTRAST)
+    return colours[bright[0] if len(bright) else gains.argmax()]

@@ -111,8 +111,7 @@ static inline uint16_t bf16_store(float f) {
     void sfa_sums_##NAME(const T *y, int64_t planes, int64_t n, REAL *out,  \
                          int threads) {                                     \
         memset(out, 0, n * sizeof(REAL));                                   \
-        _Pragma("omp parallel num_threads(threads) "                        \
-                "if (planes * n > GRAIN && threads > 1)")                   \
+        _Pragma("omp parallel num_threads(threads) if (planes * n > GRAIN && threads > 1)") \
         {                                                                   \
             int64_t begin = 0, end = n;                                     \
             SLICE                                                           \

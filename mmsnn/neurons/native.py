@@ -78,7 +78,7 @@ def _compile(target: Path) -> None:
 
 @functools.lru_cache(maxsize=None)
 def load() -> Optional[ctypes.CDLL]:
-    """The kernels, or None where they can't be had (:func:`why_not`)."""
+    """The kernels, or None where they can't be had (:func:`main` says why)."""
     try:
         return _load()
     except OSError:

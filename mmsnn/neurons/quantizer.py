@@ -118,8 +118,10 @@ def spikes_per_position(counts: torch.Tensor,
         tensor([2., 3.], dtype=torch.float64)
     """
     planes = counts.shape[0] * counts.shape[1]
-    # In float32 only sums of multiples of a power of two are exact.
-    exact = planes * max_spikes < 2**24 and frexp(scale)[0] == 0.5
+    if frexp(scale)[0] != 0.5:
+        # Sums of multiples of 1/3 are not exact in any type.
+        counts, scale = (counts / scale).round_(), 1.0
+    exact = planes * max_spikes < 2**24
     if exact and counts.is_contiguous() and native.usable(counts):
         wide = torch.promote_types(counts.dtype, torch.float32)
         total = torch.empty(counts.shape[2:], dtype=wide)

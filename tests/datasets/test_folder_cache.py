@@ -15,8 +15,8 @@ from mmsnn.datasets.folder_cache import (
 
 # sha256 over 'a.txt', NUL, sha256('a'), newline and 'sub/b.txt', NUL,
 # sha256('b'), newline, worked out with sha256sum.
-DIGEST = ('c054a214aad84f3e1b5b1ede9b2a4c30'
-          '54653100e6aac57b8f77eaf70b3b02cb')
+DIGEST = ('3a61eb8dfcb40ca14f6db294a2931082'
+          '79abbc11c167c2f59058cca2053dff7e')
 
 
 class Writer:

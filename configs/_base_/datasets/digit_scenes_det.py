@@ -13,6 +13,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+            dict(type='Resize', scale=(64, 64), keep_ratio=True),
             dict(type='PackDetInputs')
         ],
         **dataset))
@@ -26,6 +27,7 @@ val_dataloader = dict(
         split='val',
         pipeline=[
             dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale=(64, 64), keep_ratio=True),
             dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
             dict(
                 type='PackDetInputs',

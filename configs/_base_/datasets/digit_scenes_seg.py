@@ -4,7 +4,7 @@ dataset = dict(
     root='{{$MMSNN_DATA:data}}/digit_scenes',
     task='seg')
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=16,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),

@@ -1,0 +1,119 @@
+"""The neuron of a converted model: an IF neuron that really runs."""
+
+import math
+
+import pytest
+import torch
+
+from mmsnn.conversion import integrate_and_fire, to_spike_train
+from mmsnn.conversion import neurons as forms
+from mmsnn.neurons import SFANeuron, quantizer, spike_count
+
+
+def potentials(dtype, max_spikes):
+    """Numbers around all halves and integers, and random ones."""
+    centres = torch.arange(-2, 2 * max_spikes + 4).to(dtype) / 2
+    far = torch.tensor(math.inf, dtype=dtype)
+    return torch.cat([
+        centres,
+        torch.nextafter(centres, far),
+        torch.nextafter(centres, -far),
+        torch.tensor([-0., 1e30, -1e30], dtype=dtype),
+        (torch.randn(500) * max_spikes).to(dtype)
+    ])
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32,
+                                   torch.bfloat16])
+@pytest.mark.parametrize('max_spikes', [1, 3, 4, 8])
+def test_proposition_1(dtype, max_spikes):
+    # The recurrence fires in sub-step d where the count is d or more.
+    u = potentials(dtype, max_spikes)
+    train = integrate_and_fire(u, max_spikes)
+    assert len(train) == max_spikes
+    for d, spikes in enumerate(train, 1):
+        assert spikes.dtype == dtype
+        assert torch.equal(spikes, (u.double() >= d - 0.5).to(dtype))
+    assert torch.equal(sum(train), spike_count(u, max_spikes))
+
+
+def test_by_hand():
+    # u + 1/2 = 2.2: fires, 1.2 is left; fires, 0.2 is left; silent.
+    train = integrate_and_fire(torch.tensor([1.7, 0.4]), 3)
+    assert [s.tolist() for s in train] == [[1, 0], [1, 0], [0, 0]]
+
+
+def test_spike_form_runs_the_recurrence_and_no_closed_form(monkeypatch):
+    neuron = SFANeuron(3, threshold=0.5)
+    spiking = to_spike_train(neuron)
+    seen = []
+
+    def spy(potential, max_spikes):
+        train = integrate_and_fire(potential, max_spikes)
+        seen.append((potential, train))
+        return train
+
+    def never(*args, **kwargs):
+        raise AssertionError('the training form was used')
+
+    u = torch.tensor([0.2, 0.25, 0.8, 9.])
+    expected = neuron(u)
+    monkeypatch.setattr(forms, 'integrate_and_fire', spy)
+    monkeypatch.setattr(quantizer, '_forward', never)
+    monkeypatch.setattr(SFANeuron, 'forward', never)
+    out = spiking(u)
+    (potential, train), = seen
+    assert torch.equal(potential, u / 0.5)
+    assert all(a is b for a, b in zip(out.parts, train, strict=True))
+    assert torch.equal(out.decode(), expected)
+    assert out.counts().tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('max_spikes,scale,threshold', [(4, None, 1.),
+                                                        (3, 1., 0.25),
+                                                        (5, 0.3, 2.)])
+def test_both_forms_emit_what_the_neuron_does(form, max_spikes, scale,
+                                              threshold):
+    neuron = SFANeuron(max_spikes, scale, threshold)
+    u = torch.randn(4, 50, dtype=torch.float64) * max_spikes * threshold
+    with to_spike_train(neuron, form) as spiking:
+        out = spiking(u)
+    counts = neuron(u) / neuron.scale
+    assert torch.equal(out.counts(), counts.round())
+    torch.testing.assert_close(out.decode(), neuron(u), rtol=1e-15, atol=0)
+    record, = spiking.trace
+    assert record.kind == 'neuron' and record.neurons == 200
+    assert record.spikes == [
+        int((counts.round() >= d).sum()) for d in range(1, max_spikes + 1)
+    ]
+    assert record.max_spikes == max_spikes
+    assert record.state_bytes == 50 * 8  # one image of the four
+    assert out.spikes == sum(record.spikes)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_a_membrane_that_is_not_finite_names_the_neuron(form, value):
+
+    class Net(torch.nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.Sequential(SFANeuron())
+
+        def forward(self, x):
+            return self.inner(torch.where(x > 0, x, value))
+
+    spiking = to_spike_train(Net(), form)
+    spiking(torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r'^inner\.0: .*NaN or infinite'):
+        spiking(torch.tensor([[1., -1., 1.]]))
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_large_but_finite_membranes_are_fine(form):
+    # Their sum overflows; none of them is infinite.
+    u = torch.tensor([3e38, 3e38, -3e38, 0.])
+    assert to_spike_train(SFANeuron(4), form)(u).counts().tolist() == [
+        4, 4, 0, 0]

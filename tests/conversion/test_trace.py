@@ -1,0 +1,166 @@
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from mmsnn.conversion import OpRecord, OpTrace, to_spike_train
+from mmsnn.neurons import SFANeuron
+
+
+class Net(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.neuron = SFANeuron(3)
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return x + self.conv(self.neuron(x)) + self.conv(x)
+
+
+@pytest.fixture
+def net():
+    return Net()
+
+
+def record(net, *batches):
+    with to_spike_train(net) as spiking:
+        for x in batches:
+            spiking(x)
+    return spiking.trace
+
+
+def same(a, b):
+    assert a.images == b.images
+    assert list(a) == list(b)
+
+
+def test_save_and_load(net, tmp_path):
+    trace = record(net, torch.randn(2, 3, 5, 6))
+    path = tmp_path / 'folder' / 'trace.json'
+    trace.save(path)
+    loaded = OpTrace.load(path)
+    same(loaded, trace)
+    assert list(loaded)[0].input_shape == (2, 3, 5, 6)
+    assert loaded.firing_rate() == trace.firing_rate()
+    trace.save(str(path))  # over the old one, and from a string
+    same(OpTrace.load(str(path)), trace)
+    assert [p.name for p in path.parent.iterdir()] == ['trace.json']
+
+
+def test_merged_is_what_one_run_over_all_gives(net, tmp_path):
+    batches = [torch.randn(n, 3, 5, 6) for n in (2, 1, 3)]
+    whole = record(net, *batches)
+    parts = [record(net, x) for x in batches]
+    merged = OpTrace.merged(parts)
+    # Shapes are those of the last call in both.
+    same(merged, whole)
+    # A file's records meet those that were recorded here.
+    parts[1].save(tmp_path / 'trace.json')
+    parts[1] = OpTrace.load(tmp_path / 'trace.json')
+    same(OpTrace.merged(parts), whole)
+    same(OpTrace.merged([OpTrace.merged(parts[:2]), parts[2]]), whole)
+    assert [p.images for p in parts] == [2, 1, 3]  # they stay as they are
+    same(OpTrace.merged([]), OpTrace())
+
+
+def test_merging_does_not_change_the_parts(net):
+    part = record(net, torch.randn(1, 3, 5, 6))
+    before = part.total('sops')
+    OpTrace.merged([part, part])
+    assert part.total('sops') == before
+
+
+def test_amounts_that_are_not_summed():
+    one = OpRecord('fc', 'linear', 'mm', spiking=True, sops=3, weight_bytes=8,
+                   accumulator_max=5, max_spikes=4)
+    two = OpRecord('fc', 'linear', 'mm', spiking=True, sops=4, weight_bytes=8,
+                   accumulator_max=9, max_spikes=4, calls=1)
+    record, = OpTrace.merged([OpTrace([one], 1), OpTrace([two], 1)])
+    assert (record.sops, record.weight_bytes) == (7, 8)
+    assert (record.accumulator_max, record.max_spikes) == (9, 4)
+
+
+def test_per_image_of_nothing():
+    with pytest.raises(ValueError, match='trace is empty.*at least one'):
+        OpTrace().per_image('sops')
+    assert OpTrace().firing_rate() == []
+
+
+def test_unknown_kind():
+    with pytest.raises(ValueError, match="kind 'convo' of 'stem' is not one"):
+        OpRecord('stem', 'convo', 'convolution')
+
+
+def test_rate():
+    r = OpRecord('fc', 'linear', 'mm', in_spikes=6, in_elements=4)
+    assert r.rate == 1.5
+    assert OpRecord('fc', 'linear', 'mm').rate == 0
+
+
+def test_audit():
+    records = [
+        OpRecord('stem', 'conv', 'convolution', macs=5),
+        OpRecord('free', 'real', 'view'),
+        OpRecord('neuron', 'neuron', 'neuron', neurons=3),
+        OpRecord('fc', 'linear', 'mm', spiking=True, sops=5, adds=2),
+        OpRecord('pool', 'pool', 'max_pool2d', comparisons=1),
+        OpRecord('res', 'add', 'add', adds=1),
+        OpRecord('exp', 'real', 'exp', other=1)
+    ]
+    assert [r.module for r in OpTrace(records).audit()] == [
+        'stem', 'pool', 'res', 'exp']
+
+
+def valid():
+    return json.loads(json.dumps(dict(format=1, images=1, records=[
+        dict(module='fc', kind='linear', op='mm', input_shape=[1],
+             output_shape=[1])])))
+
+
+def damage(raw, **changes):
+    return json.dumps(dict(raw, **changes))
+
+
+def test_the_least_file_loads(tmp_path):
+    (tmp_path / 'trace.json').write_text(json.dumps(valid()))
+    assert len(OpTrace.load(tmp_path / 'trace.json')) == 1
+
+
+@pytest.mark.parametrize('text', [
+    '', '{"format": 1, "ima', '[]', '7', 'null', b'\xff\xfe\x00',
+    damage(valid(), format=99), damage(valid(), records=None),
+    damage(valid(), records=[3]),
+    damage(valid(), records=[dict(valid()['records'][0], tops=1)]),
+    damage(valid(), records=[dict(valid()['records'][0], kind='x')]),
+    damage(valid(), records=[dict(kind='linear')]),
+    json.dumps({k: v for k, v in valid().items() if k != 'images'}),
+])
+def test_a_damaged_file_is_named(tmp_path, text):
+    path = tmp_path / 'trace.json'
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=r'trace\.json is not an op trace'):
+        OpTrace.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='absent.json'):
+        OpTrace.load(tmp_path / 'absent.json')
+
+
+def test_nothing_half_written_is_taken_for_whole(net, tmp_path, monkeypatch):
+    path = tmp_path / 'trace.json'
+    trace = record(net, torch.randn(1, 3, 5, 6))
+    trace.save(path)
+    before = path.read_text()
+
+    def full(*args):
+        raise OSError('disk full')
+
+    monkeypatch.setattr('os.replace', full)
+    with pytest.raises(OSError, match='disk full'):
+        OpTrace([], 9).save(path)
+    assert path.read_text() == before

@@ -1,0 +1,186 @@
+"""E-SDSA against its definition, written naively (quadratic in tokens)."""
+
+import pytest
+import torch
+
+from mmsnn.layers import ESDSA, linear_attention
+
+SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
+RELU = dict(type='ReLU')
+
+
+def by_definition(attention, x, fire, levels=1):
+    """Paper, section 3.3: ``(q k^T) v`` of values, which are what ``fire``
+    gives over ``levels``. Counts are multiplied first, so that a membrane on
+    a rounding tie is one here too."""
+    heads = attention.num_heads
+    n, channels, height, width = x.shape
+
+    def split(y):
+        return y.reshape(n, heads, -1, height * width).transpose(-2, -1)
+
+    spikes = fire(x) / levels
+    query, key, value = (
+        split(fire(branch(spikes)))
+        for branch in (attention.query, attention.key, attention.value))
+    scores = torch.einsum('nhtc,nhsc->nhts', query, key)
+    out = torch.einsum('nhts,nhsc->nhtc', scores, value)
+    out = out * 2 * (channels / heads)**-0.5 / levels**3
+    out = out.transpose(-2, -1).reshape(n, -1, height, width)
+    return attention.proj(fire(out) / levels)
+
+
+def randomised(attention, seed=0):
+    """Weights and norms under which every neuron fires now and then."""
+    generator = torch.Generator().manual_seed(seed)
+    attention = attention.double().eval()
+    for name, parameter in attention.named_parameters():
+        shape = parameter.shape
+        new = torch.rand(shape, generator=generator, dtype=torch.float64)
+        if 'norm.bias' in name:
+            new = new * 2
+        elif parameter.dim() > 1:
+            new = new - 0.4
+        parameter.data = new
+    return attention
+
+
+def sfa(max_spikes, threshold=1.):
+
+    def fire(u):
+        return sum((u / threshold >= d - 0.5).double()
+                   for d in range(1, max_spikes + 1))
+
+    return fire
+
+
+@pytest.mark.parametrize('max_spikes', [1, 4, 6])
+@pytest.mark.parametrize('num_heads', [1, 2, 8])
+def test_definition(max_spikes, num_heads):
+    neuron = dict(type='mmsnn.SFANeuron', max_spikes=max_spikes)
+    attention = randomised(ESDSA(16, neuron, num_heads, value_ratio=3))
+    x = torch.rand(2, 16, 5, 3, dtype=torch.float64) * max_spikes
+    with torch.no_grad():
+        expected = by_definition(
+            attention, x, sfa(max_spikes), max_spikes)
+        actual = attention(x)
+    assert expected.std() > 0.01  # something fired
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_definition_of_the_relu_twin():
+    attention = randomised(ESDSA(16, RELU, num_heads=4))
+    x = torch.randn(2, 16, 3, 5, dtype=torch.float64)
+    with torch.no_grad():
+        expected = by_definition(attention, x, torch.relu)
+        actual = attention(x)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_gradient_of_the_definition():
+    # Inside the window the gradient of the factors must come out as if the
+    # values, not the counts, had been multiplied.
+    attention = randomised(ESDSA(8, SFA4, num_heads=2))
+    torch.manual_seed(0)
+    x = torch.rand(1, 8, 3, 3, dtype=torch.float64) * 4
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+
+    class Window(torch.autograd.Function):
+
+        @staticmethod
+        def forward(ctx, u):
+            ctx.save_for_backward((u >= 0) & (u <= 4))
+            return sfa(4)(u) / 4
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * ctx.saved_tensors[0] / 4
+
+    weight = torch.rand(1, 8, 3, 3, dtype=torch.float64)
+    (by_definition(attention, a, Window.apply) * weight).sum().backward()
+    (attention(b) * weight).sum().backward()
+    assert a.grad.abs().max() > 1e-3
+    torch.testing.assert_close(b.grad, a.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_scale_and_threshold_of_the_config_reach_the_attention():
+    config = dict(SFA4, threshold=0.5, scale=0.5)
+    attention = randomised(ESDSA(8, config, num_heads=2))
+    torch.manual_seed(0)
+    x = torch.rand(1, 8, 4, 4, dtype=torch.float64) * 2
+    with torch.no_grad():
+        expected = by_definition(attention, x, sfa(4, 0.5), levels=2)
+        actual = attention(x)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def counts(*shape, high):
+    return torch.randint(0, high + 1, shape).float()
+
+
+def test_linear_attention_is_the_quadratic_one():
+    torch.manual_seed(0)
+    q, k, v = (counts(2, 3, 7, c, high=5) for c in (4, 4, 6))
+    expected = (q.double() @ k.double().transpose(-2, -1)) @ v.double()
+    assert torch.equal(linear_attention(q, k, v, 5).double(), expected)
+
+
+def test_sums_beyond_float32_are_exact():
+    # 4096 tokens x 9 x 8^3 = 18,874,368 > 2^24, and every sum is odd.
+    tokens, head_dim = 4096, 9
+    q = torch.full((1, 1, tokens, head_dim), 8.)
+    k = torch.full((1, 1, tokens, head_dim), 8.)
+    v = torch.full((1, 1, tokens, 1), 8.)
+    q[..., 0, 0] = 7
+    k[..., 0, 0] = 7
+    v[..., 0, 0] = 7
+    out = linear_attention(q, k, v, max_spikes=8)
+    key_value = [8 * 8 * (tokens - 1) + 7 * 7]
+    key_value += [8 * 8 * (tokens - 1) + 8 * 7] * (head_dim - 1)
+    first = 7 * key_value[0] + 8 * sum(key_value[1:])
+    assert first > 2**24 and first % 2
+    assert out.dtype == torch.float64
+    assert out[0, 0, 0, 0].item() == first
+
+
+@pytest.mark.parametrize('tokens,dtype', [(1024, torch.float32),
+                                          (1025, torch.float64)])
+def test_float64_exactly_where_the_bound_is_passed(tokens, dtype):
+    # 1024 tokens x 32 x 8^3 = 2^24, the last integer that is safe.
+    q = k = torch.ones(1, 1, tokens, 32)
+    v = torch.ones(1, 1, tokens, 1)
+    assert linear_attention(q, k, v, max_spikes=8).dtype == dtype
+
+
+def test_float64_stays_float64():
+    x = torch.ones(1, 1, 2, 2, dtype=torch.float64)
+    assert linear_attention(x, x, x, max_spikes=1).dtype == torch.float64
+
+
+def test_autocast_does_not_round_the_sums():
+    torch.manual_seed(0)
+    q, k, v = (counts(1, 2, 50, 8, high=8) for _ in range(3))
+    expected = linear_attention(q, k, v, 8)
+    assert expected.max() > 2**9  # beyond what bfloat16 holds
+    with torch.autocast('cpu', torch.bfloat16):
+        actual = linear_attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), 8)
+    assert torch.equal(actual, expected)
+
+
+def test_output_type_under_autocast_is_that_of_the_other_branches():
+    attention = ESDSA(8, SFA4, num_heads=2)
+    x = torch.rand(1, 8, 4, 4) * 4
+    with torch.autocast('cpu', torch.bfloat16):
+        out = attention(x)
+        out.float().sum().backward()
+    assert out.dtype == torch.bfloat16
+    assert torch.isfinite(attention.query.conv.weight.grad).all()
+
+
+@pytest.mark.parametrize('num_heads', [0, 3, -2])
+def test_heads_must_divide_channels(num_heads):
+    with pytest.raises(
+            ValueError, match=f'num_heads = {num_heads} does not divide'):
+        ESDSA(16, SFA4, num_heads)
