@@ -147,6 +147,8 @@ make_environment() {
     done
     say "making $ENV with $PYTHON; about 8 GB, and about 15 minutes the" \
         "first time on 2 cores, most of them to compile mmcv"
+    # What an interrupt leaves of pip's temporary files goes with the rest.
+    export TMPDIR="$ENV/tmp"
     if [ -e "$ENV/unfinished" ] || ! has_key begun; then
         rm -rf "$ENV"
         "$PYTHON" -m venv "$ENV"
@@ -154,6 +156,8 @@ make_environment() {
             pip setuptools wheel ninja psutil packaging
         write_key begun
     fi
+    rm -rf "$TMPDIR"
+    mkdir "$TMPDIR"
     pip_install 'installing PyTorch' torch torchvision
     mmcv_wheel
     pip_install 'installing mmcv' "$WHEEL"
@@ -172,6 +176,7 @@ print(mmsnn.__file__)'
             'from mmsnn.neurons import native; native.main()'
         cat "$ENV/setup.log"
     fi
+    rm -rf "$TMPDIR"
     write_key stamp
 }
 

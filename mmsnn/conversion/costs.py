@@ -28,8 +28,8 @@ FREE = set("""
     resize_ roll scalar_tensor scatter scatter_ select_scatter set_
     slice_scatter stack tril triu upsample_nearest1d upsample_nearest2d
     upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
-    _upsample_nearest_exact3d unique2 _unique2 unique_dim unique_consecutive where
-    zero_ zeros zeros_like as_strided_ squeeze_ unsqueeze_ transpose_ t_
+    _upsample_nearest_exact3d unique2 _unique2 unique_dim unique_consecutive
+    where zero_ zeros zeros_like as_strided_ squeeze_ unsqueeze_ transpose_ t_
     swapaxes_ swapdims_ rename_ resize_as_
 """.split())
 

@@ -5,7 +5,7 @@ from typing import List
 import torch
 from torch import nn
 
-from mmsnn.neurons import SFANeuron, spikes_per_substep
+from mmsnn.neurons import SFANeuron, is_finite, spikes_per_substep
 
 from .spike_tensor import Origin, SpikeTensor, decode
 
@@ -90,12 +90,10 @@ class SpikingForm(nn.Module):
     def _fire(self, membrane: torch.Tensor):
         raise NotImplementedError
 
-    def _check_finite(self, values: torch.Tensor) -> None:
-        # A sum is finite only if all terms are: one pass, no mask.
-        if not torch.isfinite(values.sum()):
-            if not torch.isfinite(values).all():
-                raise ValueError(f'{self.path}: the membrane potential is NaN '
-                                 'or infinite; check the input and weights')
+    def _check_finite(self, membrane: torch.Tensor) -> None:
+        if not is_finite(membrane):
+            raise ValueError(f'{self.path}: the membrane potential is NaN '
+                             'or infinite; check the input and weights')
 
 
 class TrainNeuron(SpikingForm):

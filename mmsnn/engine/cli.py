@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mmengine
-import torch
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from mmsnn.engine.memory import keep_freed_memory
 
 # The test-time augmentation model of each framework.
 _TTA_MODELS = dict(
@@ -119,8 +120,8 @@ def set_loader_defaults(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner that a config needs on this machine.
 
-    A single process on CPU gets its model in channels-last layout, in which
-    small models train about 1.5 times as fast.
+    On CPU the process keeps freed memory for reuse, see
+    :func:`mmsnn.engine.memory.keep_freed_memory`.
 
     Args:
         cfg (Config): The config. Its ``runner_type`` is kept; without one, a
@@ -133,10 +134,9 @@ def build_runner(cfg: Config) -> Runner:
     on_cpu = get_device() == 'cpu'
     if on_cpu and cfg.launcher != 'none':
         cfg.setdefault('runner_type', 'mmsnn.GlooRunner')
-    runner = RUNNERS.build(cfg)
-    if on_cpu and cfg.launcher == 'none':
-        runner.model.to(memory_format=torch.channels_last)
-    return runner
+    if on_cpu:
+        keep_freed_memory()
+    return RUNNERS.build(cfg)
 
 
 def enable_amp(cfg: Config) -> None:

@@ -13,6 +13,9 @@ from mmsnn.visualization import (
     plot_predictions,
 )
 
+#: Stands for every label that is no class.
+IGNORED = 255
+
 
 class SampleCollector:
     """Keeps the first samples of an evaluation, with both predictions.
@@ -60,8 +63,11 @@ class SampleCollector:
             return []
         classes = self.metainfo['classes']
         if isinstance(self.samples[0], SegmentationSample):
+            for sample in self.samples:  # labels without class are ignored
+                if sample.truth is not None:
+                    sample.truth[sample.truth >= len(classes)] = IGNORED
             figure = plot_predictions(self.samples, classes,
-                                      self.metainfo['palette'])
+                                      self.metainfo['palette'], IGNORED)
             caption = ('Predictions beside the ground truth, in training '
                        'form and in spike-train form.')
         else:
@@ -83,7 +89,7 @@ def _segmentation(image, spiking, training, name) -> SegmentationSample:
     def classes(sample, key):
         if sample is None or key not in sample:
             return None
-        return sample.get(key).data.squeeze(0).cpu().numpy()
+        return sample.get(key).data.squeeze(0).cpu().numpy().copy()
 
     spike_train = classes(spiking, 'pred_sem_seg')
     height, width = spike_train.shape

@@ -91,7 +91,8 @@ class ESDSA(BaseModule):
             threshold = (
                 self.neuron.threshold * (1 / self.neuron.scale)**3 /
                 self.factor)
-        self.attention_neuron = build_neuron(neuron, threshold=threshold)
+        self.attention_neuron = build_neuron(
+            neuron, threshold=threshold, inplace=True)
         self.proj = conv_norm(wide, channels, 1, norm_cfg=norm_cfg)
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
@@ -99,6 +100,15 @@ class ESDSA(BaseModule):
         n, channels, height, width = x.shape
         return x.reshape(n, self.num_heads, channels // self.num_heads,
                          height * width).transpose(-2, -1)
+
+    def _join_heads(self, x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+        """(N, heads, H * W, c) to (N, heads * c, H, W), laid out as ``like``,
+        so that the layers behind keep their memory format."""
+        n, _, height, width = like.shape
+        if like.is_contiguous(memory_format=torch.channels_last):
+            x = x.transpose(1, 2).reshape(n, height, width, -1)
+            return x.permute(0, 3, 1, 2)
+        return x.transpose(-2, -1).reshape(n, -1, height, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Attend.
@@ -109,14 +119,13 @@ class ESDSA(BaseModule):
         Returns:
             Tensor: Membrane potentials of shape (N, C, H, W).
         """
-        n, _, height, width = x.shape
-        dtype = x.dtype
+        membrane = x
         x = self.neuron(x)
         query = self._split_heads(self.query_neuron(self.query(x)))
         key = self._split_heads(self.key_neuron(self.key(x)))
         value = self._split_heads(self.value_neuron(self.value(x)))
         x = linear_attention(query, key, value, self.max_spikes)
-        x = x.transpose(-2, -1).reshape(n, -1, height, width)
+        x = self._join_heads(x, membrane)
         if not self.max_spikes:
             x = x * self.factor
-        return self.proj(self.attention_neuron(x).to(dtype))
+        return self.proj(self.attention_neuron(x).to(membrane.dtype))

@@ -1,10 +1,15 @@
 """Spiking neurons: the SFA quantiser and the modules made of it."""
 
-from .quantizer import (spike_count, spike_firing, spikes_per_position,
-                        spikes_per_substep)
+from .quantizer import (
+                        is_finite,
+                        spike_count,
+                        spike_firing,
+                        spikes_per_position,
+                        spikes_per_substep,
+)
 from .sfa import SFANeuron, build_neuron, is_spiking
 
 __all__ = [
-    'SFANeuron', 'build_neuron', 'is_spiking', 'spike_count', 'spike_firing',
-    'spikes_per_position', 'spikes_per_substep'
+    'SFANeuron', 'build_neuron', 'is_finite', 'is_spiking', 'spike_count',
+    'spike_firing', 'spikes_per_position', 'spikes_per_substep'
 ]

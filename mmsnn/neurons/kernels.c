@@ -87,6 +87,20 @@ static inline uint16_t bf16_store(float f) {
             out[i] = STORE(window[i] ? g : (REAL)0);                        \
         })                                                                  \
     }                                                                       \
+    /* Whether any element is NaN or infinite. */                           \
+    void sfa_nonfinite_##NAME(const T *u, int64_t n, int64_t *found,        \
+                              int threads) {                                \
+        *found = 0;                                                         \
+        PARALLEL_FOR(                                                       \
+            int32_t bad = 0;                                                \
+            for (int64_t i = begin; i < end; i++) {                         \
+                REAL x = LOAD(u[i]);                                        \
+                bad |= (x - x) != 0;                                        \
+            }                                                               \
+            if (bad) {                                                      \
+                _Pragma("omp atomic") *found += 1;                          \
+            })                                                              \
+    }                                                                       \
     /* Spikes per sub-step of y = c * scale: levels[d - 1] = #(c >= d). */  \
     void sfa_levels_##NAME(const T *y, int64_t n, int64_t max_spikes,       \
                            double scale, int64_t *levels, int threads) {    \
@@ -123,6 +137,31 @@ static inline uint16_t bf16_store(float f) {
             }                                                               \
         }                                                                   \
     }
+
+/* Sums of y (samples, n, channels) over samples and channels. */
+#define DEFINE_LAST_SUMS(NAME, T, REAL, LOAD)                               \
+    void sfa_last_sums_##NAME(const T *y, int64_t samples, int64_t n,       \
+                              int64_t channels, REAL *out, int threads) {   \
+        _Pragma("omp parallel num_threads(threads) if (n * channels > GRAIN && threads > 1)") \
+        {                                                                   \
+            int64_t begin = 0, end = n;                                     \
+            SLICE                                                           \
+            for (int64_t i = begin; i < end; i++) {                         \
+                REAL total = 0;                                             \
+                for (int64_t s = 0; s < samples; s++) {                     \
+                    const T *row = y + (s * n + i) * channels;              \
+                    _Pragma("omp simd reduction(+:total)")                  \
+                    for (int64_t c = 0; c < channels; c++)                  \
+                        total += LOAD(row[c]);                              \
+                }                                                           \
+                out[i] = total;                                             \
+            }                                                               \
+        }                                                                   \
+    }
+
+DEFINE_LAST_SUMS(f32, float, float, IDENTITY)
+DEFINE_LAST_SUMS(f64, double, double, IDENTITY)
+DEFINE_LAST_SUMS(bf16, uint16_t, float, bf16_load)
 
 DEFINE_SUMS(f32, float, float, IDENTITY)
 DEFINE_SUMS(f64, double, double, IDENTITY)

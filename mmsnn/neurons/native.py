@@ -104,8 +104,10 @@ def _load() -> ctypes.CDLL:
         for name, arguments in (
             ('forward', [pointer, pointer, pointer, i64, f64, f64]),
             ('backward', [pointer, pointer, pointer, i64, f64]),
+            ('nonfinite', [pointer, i64, pointer]),
             ('levels', [pointer, i64, i64, f64, pointer]),
-            ('sums', [pointer, i64, i64, pointer])):
+            ('sums', [pointer, i64, i64, pointer]),
+            ('last_sums', [pointer, i64, i64, i64, pointer])):
             function = getattr(library, f'sfa_{name}_{suffix}')
             function.argtypes = [*arguments, ctypes.c_int]
             function.restype = None

@@ -71,6 +71,23 @@ def spike_firing(membrane: torch.Tensor,
     return _forward(membrane, max_spikes, scale, inplace)
 
 
+def is_finite(membrane: torch.Tensor) -> bool:
+    """Whether no element is NaN or infinite.
+
+    Example:
+        >>> is_finite(torch.ones(2)), is_finite(torch.tensor([1., torch.inf]))
+        (True, False)
+    """
+    if native.usable(membrane):
+        found = torch.empty(1, dtype=torch.int64)
+        native.kernel('nonfinite', membrane.dtype)(membrane.data_ptr(),
+                                                   membrane.numel(),
+                                                   found.data_ptr(),
+                                                   torch.get_num_threads())
+        return not found.item()
+    return bool(torch.isfinite(membrane).all())
+
+
 def spikes_per_substep(counts: torch.Tensor,
                        max_spikes: int,
                        scale: float = 1.0) -> List[int]:
@@ -122,12 +139,17 @@ def spikes_per_position(counts: torch.Tensor,
         # Sums of multiples of 1/3 are not exact in any type.
         counts, scale = (counts / scale).round_(), 1.0
     exact = planes * max_spikes < 2**24
-    if exact and counts.is_contiguous() and native.usable(counts):
+    if exact and native.usable(counts):
         wide = torch.promote_types(counts.dtype, torch.float32)
         total = torch.empty(counts.shape[2:], dtype=wide)
-        native.kernel('sums', counts.dtype)(counts.data_ptr(), planes,
-                                            total.numel(), total.data_ptr(),
-                                            torch.get_num_threads())
+        if counts.is_contiguous():
+            name, sizes = 'sums', (planes, total.numel())
+        else:
+            name, sizes = 'last_sums', (counts.shape[0], total.numel(),
+                                        counts.shape[1])
+        native.kernel(name, counts.dtype)(counts.data_ptr(), *sizes,
+                                          total.data_ptr(),
+                                          torch.get_num_threads())
     else:
         wide = torch.float32 if exact else torch.float64
         total = counts.sum(

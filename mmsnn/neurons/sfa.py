@@ -70,7 +70,10 @@ class SFANeuron(nn.Module):
         """
         inplace = self.inplace
         if self.threshold != 1:
-            membrane, inplace = membrane / self.threshold, True
+            if inplace and not torch.is_grad_enabled():
+                membrane.div_(self.threshold)
+            else:
+                membrane, inplace = membrane / self.threshold, True
         return spike_firing(membrane, self.max_spikes, self.scale, inplace)
 
     def extra_repr(self) -> str:

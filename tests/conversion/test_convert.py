@@ -457,3 +457,63 @@ def test_a_norm_that_is_not_folded_is_charged():
     assert norm.module == 'body.1' and norm.macs == 3 * 18
     assert norm in trace.audit()
     assert isinstance(trace, OpTrace)
+
+
+class Picked(nn.Module):
+    """Selects spikes by indices that depend on the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.neuron = SFANeuron(4)
+        self.fc = nn.Linear(2, 3)
+
+    def forward(self, x):
+        best = x.topk(2, dim=1)[1]
+        return self.fc(self.neuron(x).gather(1, best))
+
+
+def test_indices_that_depend_on_the_image():
+    batches = [
+        torch.tensor([[1., 2., 0., 4.], [3., 0., 0., 1.]]),
+        torch.tensor([[4., 1., 3., 1.], [0., 0., 2., 1.]])
+    ]
+    traces = [
+        record(to_spike_train(Picked(), form), *batches) for form in FORMS
+    ]
+    same_trace(*traces)
+    assert list(traces[1])[-1].in_spikes == (6 + 4) + (7 + 3)
+
+
+class Fickle(nn.Module):
+    """Does different things on the same arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = SpikeLinear(3, 3, neuron=NEURON)
+        self.second = SpikeLinear(3, 3, neuron=NEURON)
+        self.mood = 'both'
+
+    def forward(self, x):
+        if self.mood == 'swapped':
+            return self.first(self.second(x))
+        if self.mood == 'one':
+            return self.first(x)
+        if self.mood == 'half':
+            return self.second(self.first(x[:1]))
+        x = self.second(self.first(x))
+        return self.first(x) if self.mood == 'three' else x
+
+
+@pytest.mark.parametrize('mood', ['swapped', 'one', 'half', 'three'])
+def test_a_model_that_changes_its_mind(mood):
+    net = Fickle()
+    x = torch.rand(2, 3) * 4
+    traces = []
+    for form in FORMS:
+        with to_spike_train(net, form) as spiking:
+            for now in ('both', mood, 'both', mood):
+                spiking.module.mood = now
+                spiking(x)
+        traces.append(spiking.trace)
+    same_trace(*traces)
+    assert traces[1].images == 8

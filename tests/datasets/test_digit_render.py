@@ -51,14 +51,14 @@ def test_scenes_hold_one_to_max_digits(pool):
 
 def test_digits_overlap_little():
     # The left half of a scene of 20x20 is taken by a digit of 200 pixels,
-    # of which 170 (85 %) have to stay visible.
+    # of which 190 (95 %) have to stay visible.
     instances = np.zeros((20, 20), np.uint8)
     instances[:, :10] = 1
     rng = np.random.default_rng(0)
     for _ in range(20):
         ink = _place(rng, np.ones((10, 10), np.float32), instances, [200])
         assert ink.sum() == 100
-        assert (ink[:, :10] > 0).sum() <= 30
+        assert (ink[:, :10] > 0).sum() <= 10
     # Any place of a glyph of 20x12 covers at least 20x2 = 40 pixels of it.
     glyph = np.ones((20, 12), np.float32)
     assert _place(rng, glyph, instances, [200]) is None

@@ -12,7 +12,6 @@ from mmsnn.datasets.folder_cache import (
     ensure_folder,
 )
 
-
 # sha256 over 'a.txt', NUL, sha256('a'), newline and 'sub/b.txt', NUL,
 # sha256('b'), newline, worked out with sha256sum.
 DIGEST = ('3a61eb8dfcb40ca14f6db294a2931082'

@@ -184,3 +184,16 @@ def test_heads_must_divide_channels(num_heads):
     with pytest.raises(
             ValueError, match=f'num_heads = {num_heads} does not divide'):
         ESDSA(16, SFA4, num_heads)
+
+
+@pytest.mark.parametrize('neuron', [SFA4, RELU], ids=['SFA', 'ReLU'])
+def test_channels_last_computes_the_same(neuron):
+    attention = randomised(ESDSA(16, neuron, num_heads=4))
+    x = torch.rand(2, 16, 5, 3, dtype=torch.float64) * 4
+    with torch.no_grad():
+        expected = attention(x)
+        actual = attention(x.to(memory_format=torch.channels_last))
+    assert expected.std() > 0.01
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+    assert actual.is_contiguous(memory_format=torch.channels_last)
+    assert expected.is_contiguous()

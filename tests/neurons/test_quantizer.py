@@ -143,6 +143,11 @@ def test_gradient_of_expanded_and_of_strided_gradients(path):
     spike_firing(u, 4, 0.5).backward(grad)
     assert torch.equal(u.grad, window * grad * 0.5)
 
+    u = torch.randn(2, 3, 4, 5, requires_grad=True)
+    grad = torch.randn(2, 3, 4, 5).to(memory_format=torch.channels_last)
+    spike_firing(u, 4).backward(grad)
+    assert torch.equal(u.grad, ((u >= 0) & (u <= 4)) * grad)
+
 
 def test_backward_keeps_one_byte_per_element_and_never_the_input(path):
     u = torch.rand(3, 7, 5, requires_grad=True)
@@ -158,6 +163,13 @@ def test_backward_keeps_one_byte_per_element_and_never_the_input(path):
     assert [x.element_size() for x in saved_by_neuron] == [1]
     assert saved_by_neuron[0].numel() == u.numel()
     assert not any(x.is_floating_point() for x in kept)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_spikes_per_substep_by_hand(path, dtype):
+    counts = torch.tensor([[0., 1., 1., 3.]], dtype=dtype)
+    assert spikes_per_substep(counts, 4) == [3, 1, 1, 0]
+    assert spikes_per_substep(counts / 4, 4, 0.25) == [3, 1, 1, 0]
 
 
 @pytest.mark.parametrize('threads', [1, 2])

@@ -35,12 +35,14 @@ def test_no_state_in_checkpoints():
     assert not SFANeuron().state_dict()
 
 
-def test_inplace_leaves_a_membrane_with_threshold_alone():
+@pytest.mark.parametrize('inplace', [False, True])
+def test_a_membrane_with_threshold_is_overwritten_only_inplace(inplace):
     u = torch.tensor([0.6, 1.7])
     with torch.no_grad():
-        out = SFANeuron(4, scale=1., threshold=2., inplace=True)(u)
+        out = SFANeuron(4, scale=1., threshold=2., inplace=inplace)(u)
     assert out.tolist() == [0., 1.]
-    assert u.tolist() == pytest.approx([0.6, 1.7])
+    assert (out.data_ptr() == u.data_ptr()) == inplace
+    assert inplace or u.tolist() == pytest.approx([0.6, 1.7])
 
 
 @pytest.mark.parametrize('threshold', [1., 0.5])

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# Scenes small enough for a test; three training iterations a run.
+# Scenes small enough for a test, two training iterations a run.
 COMMON = '''
 scenes = dict(size=32, digit_height=(16, 24), train=8, val=4, cls_size=32)
 train_dataloader = dict(

@@ -1,5 +1,7 @@
 """Time of E-SpikeFormer 10m: inference against its synapses alone, features
-at 800x1280 against 400x640, counting mode against plain evaluation."""
+at 800x1280 against 400x640, counting mode and spike trains against plain
+evaluation; with the C library's own memory settings, then with freed memory
+kept for reuse as the command-line tools do."""
 
 import torch
 from mmengine.registry import MODELS
@@ -7,8 +9,11 @@ from timing import parse_arguments, ratio, report
 from torch import nn
 
 from mmsnn.conversion import fold_norms, to_spike_train
+from mmsnn.engine.memory import keep_freed_memory
 from mmsnn.models.backbones import ESpikeFormer
 from mmsnn.models.published import classifier_config
+
+FORMS = ('counts', 'spikes')
 
 
 def calibrated_classifier() -> nn.Module:
@@ -50,62 +55,62 @@ def record_synapses(model: nn.Module, images: torch.Tensor) -> list:
     return calls
 
 
-def inference(rounds: int) -> list[dict]:
-    rows = []
-    for name, layout in (('NCHW', torch.contiguous_format),
-                         ('NHWC', torch.channels_last)):
-        model = calibrated_classifier()
-        fold_norms(model)
-        model.to(memory_format=layout)
-        images = torch.randn(8, 3, 224, 224).to(memory_format=layout)
-        calls = record_synapses(model, images)
+def inference(rounds: int, how: str) -> dict:
+    model = calibrated_classifier()
+    fold_norms(model)
+    model.to(memory_format=torch.channels_last)  # the layout it runs in
+    images = torch.randn(8, 3, 224, 224)
+    calls = record_synapses(model, images)
 
-        def synapses(calls=calls):
-            for function, *arguments in calls:
-                function(*arguments)
+    def synapses():
+        for function, *arguments in calls:
+            function(*arguments)
 
-        with torch.no_grad():
-            rows.append(
-                ratio(
-                    f'10m at 224 px, batch 8, {name}', 1.2, {
-                        'convolutions and linears':
-                        synapses,
-                        'whole network':
-                        lambda model=model, images=images: model(images)
-                    }, rounds))
-    return rows
+    with torch.no_grad():
+        return ratio(
+            f'10m at 224 px, batch 8{how}', 1.2, {
+                'convolutions and linears': synapses,
+                'whole network': lambda: model(images)
+            }, rounds)
 
 
-def resolution(rounds: int) -> dict:
+def resolution(rounds: int, how: str) -> dict:
     model = ESpikeFormer('10m', out_indices=(1, 2, 3, 4)).eval()
     small, large = torch.randn(1, 3, 400, 640), torch.randn(1, 3, 800, 1280)
     with torch.no_grad():
-        return ratio('10m features, batch 1', 4.6, {
+        return ratio(f'10m features, batch 1{how}', 4.6, {
             '400x640': lambda: model(small),
             '800x1280': lambda: model(large)
         }, rounds)
 
 
-def counting(rounds: int) -> list[dict]:
+def evaluation(rounds: int, how: str) -> list[dict]:
     model, rows = calibrated_classifier(), []
-    spiking = to_spike_train(model, form='counts')
-    for batch, size in ((8, 224), (1, 224)):
-        images = torch.randn(batch, 3, size, size)
-        with torch.no_grad(), spiking:
+    counting, spiking = (to_spike_train(model, f) for f in FORMS)
+    for batch, name, form, target in (
+        (8, 'counting mode', counting, 1.3),
+        (1, 'counting mode', counting, None),
+        (8, 'spike trains, D = 4', spiking, 4.)):
+        images = torch.randn(batch, 3, 224, 224)
+        with torch.no_grad(), form:
             rows.append(
                 ratio(
-                    f'10m at {size} px, batch {batch}', 1.3, {
+                    f'10m at 224 px, batch {batch}{how}', target, {
                         'plain evaluation': lambda: model(images),
-                        'counting mode': lambda: spiking(images)
+                        name: lambda: form(images)
                     }, rounds))
     return rows
 
 
 def main() -> None:
     arguments = parse_arguments(__doc__, rounds=11)
-    rows = inference(arguments.rounds)
-    rows.append(resolution(arguments.rounds))
-    rows += counting(arguments.rounds)
+    rows = []
+    for how in ('', ', freed memory kept'):
+        if how and not keep_freed_memory():
+            break
+        rows.append(inference(arguments.rounds, how))
+        rows.append(resolution(arguments.rounds, how))
+        rows += evaluation(arguments.rounds, how)
     report(rows, arguments.json)
 
 

@@ -169,6 +169,10 @@ class ESpikeFormer(BaseModule):
             tuple[Tensor]: Membrane potentials after each stage of
             ``out_indices``, in the order of the stages.
         """
+        if x.device.type == 'cpu':
+            # Convolutions on CPU are faster so, and large images need fewer
+            # fresh pages; the layers keep the memory format.
+            x = x.contiguous(memory_format=torch.channels_last)
         outs = []
         for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
             x = stage(x)
