@@ -34,11 +34,15 @@ def signature(arguments) -> Optional[tuple]:
         tuple | None: None where an argument is of a kind that is not known.
 
     Example:
-        >>> signature(([torch.zeros(2, 3)], dict(mode='predict')))
-        (((2, 3), torch.float32), 'predict')
+        >>> one = signature(([torch.zeros(2, 3)], dict(mode='predict')))
+        >>> one == signature(([torch.ones(2, 3)], dict(mode='predict')))
+        True
+        >>> one == signature(([torch.ones(2, 3)], dict(mode='tensor')))
+        False
     """
-    parts = []
-    for x in tree_flatten(arguments)[0]:
+    leaves, structure = tree_flatten(arguments)
+    parts = [str(structure)]  # names of keywords
+    for x in leaves:
         if isinstance(x, torch.Tensor):
             parts.append((tuple(x.shape), x.dtype))
         elif isinstance(x, BaseDataElement):
@@ -47,7 +51,7 @@ def signature(arguments) -> Optional[tuple]:
                     sorted((k, repr(v)) for k, v in x.metainfo_items()
                            if k not in _NAMES)))
         elif x is None or isinstance(x, (str, int, float, bool)):
-            parts.append(x)
+            parts.append((type(x), x))
         else:
             return None
     return tuple(parts)

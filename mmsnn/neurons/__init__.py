@@ -1,11 +1,11 @@
 """Spiking neurons: the SFA quantiser and the modules made of it."""
 
 from .quantizer import (
-                        is_finite,
-                        spike_count,
-                        spike_firing,
-                        spikes_per_position,
-                        spikes_per_substep,
+    is_finite,
+    spike_count,
+    spike_firing,
+    spikes_per_position,
+    spikes_per_substep,
 )
 from .sfa import SFANeuron, build_neuron, is_spiking
 

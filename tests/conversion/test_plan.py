@@ -1,14 +1,29 @@
 """Counting by a plan gives what watching every op gives."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from mmsnn.conversion import to_spike_train
-from mmsnn.layers import ESDSA, SpikeConv2d
+from mmsnn.layers import ESDSA, SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
 
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=3)
+FORMS = ['spikes', 'counts']
+
+
+def same_trace(actual, expected):
+    assert actual.images == expected.images
+    assert list(actual) == list(expected)
+
+
+def record(spiking, *batches):
+    with spiking:
+        for x in batches:
+            spiking(x)
+    return spiking.trace
 
 
 class Net(nn.Module):
@@ -109,3 +124,112 @@ def test_nothing_is_counted_when_a_call_fails():
         assert spiking.trace.images == 1
         spiking(torch.ones(1, 3, 9, 7))
         assert spiking.trace.total('sops') == 2 * before
+
+
+@pytest.mark.parametrize('max_spikes', [3, 4])
+def test_both_forms_count_the_same(classifiers, make_images, max_spikes):
+    model = classifiers(max_spikes).double()
+    images = make_images(2, dtype=torch.float64)
+    traces = [record(to_spike_train(model, form), images) for form in FORMS]
+    model.float()
+    same_trace(*traces)
+    assert traces[0].total('sops') > 0
+    products = [r for r in traces[0] if r.kind == 'matmul']
+    assert len(products) == 4 and all(r.sops > 0 for r in products)
+
+
+def test_both_forms_count_the_same_over_batches(classifiers, make_images):
+    # The second batch of a size is counted by the plan of the first.
+    model = copy.deepcopy(classifiers(4)).double()
+    batches = [
+        make_images(2, 20, 24, seed, torch.float64) for seed in range(3)
+    ] + [make_images(1, 33, 17, 9, torch.float64)]
+    traces = [record(to_spike_train(model, f), *batches) for f in FORMS]
+    assert traces[0].images == traces[1].images == 7
+    for a, b in zip(*traces, strict=True):
+        # The largest accumulator of attention is known up to the first batch.
+        b.accumulator_max = a.accumulator_max
+        assert a == b
+
+
+class Picked(nn.Module):
+    """Selects spikes by indices that depend on the image."""
+
+    def __init__(self):
+        super().__init__()
+        self.neuron = SFANeuron(4)
+        self.fc = nn.Linear(2, 3)
+
+    def forward(self, x):
+        best = x.topk(2, dim=1)[1]
+        return self.fc(self.neuron(x).gather(1, best))
+
+
+def test_indices_that_depend_on_the_image():
+    batches = [
+        torch.tensor([[1., 2., 0., 4.], [3., 0., 0., 1.]]),
+        torch.tensor([[4., 1., 3., 1.], [0., 0., 2., 1.]])
+    ]
+    traces = [
+        record(to_spike_train(Picked(), form), *batches) for form in FORMS
+    ]
+    same_trace(*traces)
+    assert list(traces[1])[-1].in_spikes == (6 + 4) + (7 + 3)
+
+
+class Fickle(nn.Module):
+    """Does different things on the same arguments."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = SpikeLinear(3, 3, neuron=NEURON)
+        self.second = SpikeLinear(3, 3, neuron=NEURON)
+        self.mood = 'both'
+
+    def forward(self, x):
+        if self.mood == 'swapped':
+            return self.first(self.second(x))
+        if self.mood == 'one':
+            return self.first(x)
+        if self.mood == 'half':
+            return self.second(self.first(x[:1]))
+        x = self.second(self.first(x))
+        return self.first(x) if self.mood == 'three' else x
+
+
+@pytest.mark.parametrize('mood', ['swapped', 'one', 'half', 'three'])
+def test_a_model_that_changes_its_mind(mood):
+    net = Fickle()
+    x = torch.rand(2, 3) * 4
+    traces = []
+    for form in FORMS:
+        with to_spike_train(net, form) as spiking:
+            for now in ('both', mood, 'both', mood):
+                spiking.module.mood = now
+                spiking(x)
+        traces.append(spiking.trace)
+    same_trace(*traces)
+    assert traces[1].images == 8
+
+
+class Choosy(nn.Module):
+    """Does on real values what its keywords say."""
+
+    def __init__(self):
+        super().__init__()
+        self.neuron = SFANeuron(4)
+
+    def forward(self, x, exp=False, double=False):
+        self.neuron(x)
+        return x.exp() if exp is True else x * 2 if double else x
+
+
+def test_keywords_make_another_call():
+    traces = []
+    for form in FORMS:
+        with to_spike_train(Choosy(), form) as spiking:
+            for keywords in (dict(exp=True), dict(double=True), dict(exp=1)):
+                spiking(torch.ones(2, 3), **keywords)
+        traces.append(spiking.trace)
+    same_trace(*traces)
+    assert traces[1].total('macs') == traces[1].total('other') == 6

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmsnn.neurons import (
+    is_finite,
     native,
     spike_count,
     spike_firing,
@@ -199,6 +200,27 @@ def test_spikes_per_position(path, dtype, max_spikes):
         actual = spikes_per_position(x, max_spikes, 1 / max_spikes)
         assert torch.equal(actual, expected)
         assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize('threads', [1, 2])
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('place', [0, 77_777, 200_000])
+def test_is_finite(path, dtype, place, threads):
+    info = torch.finfo(dtype)
+    u = torch.full((200_001, ), info.max, dtype=dtype)
+    u[1::2] = info.min  # sums would overflow
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert is_finite(u) is True
+        assert is_finite(u[::3]) is True
+        assert is_finite(u[:0]) is True
+        for value in (math.nan, math.inf, -math.inf):
+            v = u.clone()
+            v[place] = value
+            assert is_finite(v) is False
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_spikes_per_position_beyond_float32(path):

@@ -43,6 +43,11 @@ def test_a_membrane_with_threshold_is_overwritten_only_inplace(inplace):
     assert out.tolist() == [0., 1.]
     assert (out.data_ptr() == u.data_ptr()) == inplace
     assert inplace or u.tolist() == pytest.approx([0.6, 1.7])
+    # never where a gradient is needed
+    u = torch.tensor([0.6, 1.7], requires_grad=True)
+    out = SFANeuron(4, scale=1., threshold=2., inplace=inplace)(u)
+    assert out.tolist() == [0., 1.]
+    assert u.tolist() == pytest.approx([0.6, 1.7])
 
 
 @pytest.mark.parametrize('threshold', [1., 0.5])
