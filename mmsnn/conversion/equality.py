@@ -93,8 +93,13 @@ class EqualityCheck:
     def __init__(self, training: nn.Module, spiking: nn.Module) -> None:
         self.training = training
         self.spiking = spiking
-        first = next(training.parameters(), torch.empty(0))
-        self.report = EqualityReport(str(first.dtype).split('.')[-1])
+        dtype, other = (
+            next(model.parameters(), torch.empty(0)).dtype
+            for model in (training, spiking))
+        if dtype != other:
+            raise ValueError(f'the training form is {dtype} but the '
+                             f'spike-train form {other}: compare equal types')
+        self.report = EqualityReport(str(dtype).split('.')[-1])
         self._rows: Dict[str, NeuronEquality] = OrderedDict()
 
     def compare(self, *args, **kwargs):

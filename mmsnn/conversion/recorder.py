@@ -2,7 +2,8 @@
 
 from contextlib import contextmanager
 from functools import wraps
-from typing import Callable, List
+from math import ceil
+from typing import Callable, Dict, List
 
 import torch
 from torch import nn
@@ -71,6 +72,7 @@ class OpRecorder(TorchDispatchMode):
         self.trace = trace
         self.plan = plan
         self._paused = False
+        self._products: Dict[str, int] = {}
 
     @contextmanager
     def paused(self):
@@ -97,6 +99,8 @@ class OpRecorder(TorchDispatchMode):
         self.plan.watch(func)
         if cost is None:
             return out
+        if packet is torch.ops.aten.bmm and cost.get('spiking'):
+            self._bound_accumulator(cost, args)
         key, new, shapes = self._describe(
             packet.__name__, cost.pop('kind'), _main_input(
                 packet, args, kwargs), out, cost.pop('spiking', False),
@@ -109,6 +113,18 @@ class OpRecorder(TorchDispatchMode):
             self.plan.add_static(key, new, dict(cost, **shapes))
         self.trace.get(key, **new).add_call(**cost, **shapes)
         return out
+
+    def _bound_accumulator(self, cost, operands) -> None:
+        """Largest integer that a product of spikes can reach: that of
+        ``K^T V`` holds for the operand of the ``Q (K^T V)`` behind it."""
+        module = self.path.name
+        real = [x for x in operands if not isinstance(x, SpikeTensor)]
+        if not real:
+            self._products[module] = cost['accumulator_max']
+        elif module in self._products:
+            cost['accumulator_max'] *= self._products[module]
+        elif real[0].numel():
+            cost['accumulator_max'] *= ceil(real[0].abs().max().item())
 
     def add_neuron(self, path: str, membrane: torch.Tensor, max_spikes: int,
                    levels: List[int], state_bytes: int) -> int:

@@ -117,15 +117,15 @@ def _matmul(left, right) -> Dict:
             -1 if axis == -2 else -2, dtype=torch.float64)
         per_row = train.counts().sum(axis, dtype=torch.float64)
         sops = round((per_row * selected).sum().item())
-        bound = (
-            left.shape[-1] * left.max_spikes * right.max_spikes)
+        largest = other.max_spikes
     else:
         sops = train.spikes * other.shape[-1 if axis == -2 else -2]
-        known = other.numel() and not other.is_meta
-        bound = round(other.abs().max().item() * train.max_spikes *
-                      left.shape[-1]) if known else 0
+        largest = 1  # the recorder knows what the other operand can reach
     return dict(
-        dense_ops=dense, sops=sops, accumulator_max=bound, **_spiking(train))
+        dense_ops=dense,
+        sops=sops,
+        accumulator_max=left.shape[-1] * train.max_spikes * largest,
+        **_spiking(train))
 
 
 def _spiking(x: SpikeTensor) -> Dict:

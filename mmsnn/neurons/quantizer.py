@@ -7,7 +7,8 @@ with soft reset fires (proposition 1).
 It is computed as ``clip(floor(u - 1/2), -1, D - 1) + 1``. The textbook form
 ``floor(u + 1/2)`` is wrong in floating point for the last number below one
 half, whose sum with 1/2 rounds up to 1. ``u - 1/2`` is exact for every
-``u >= 1/2``, and for smaller u it is negative, which is all that is needed.
+``u >= 1/2`` that has a place for halves (in bfloat16: below 128), and for
+smaller u it is negative, which is all that is needed.
 
 The gradient is a rectangular window: ``scale`` where ``0 <= u <= D``, else 0.
 """

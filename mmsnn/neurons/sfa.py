@@ -95,6 +95,7 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
 
     Raises:
         TypeError: If ``cfg`` is not a dict with the key ``type``.
+        ValueError: If ``cfg`` has the key ``inplace``.
 
     Example:
         >>> build_neuron(dict(type='mmsnn.SFANeuron'), scale=1.0)
@@ -106,6 +107,9 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
         raise TypeError('neuron must be a config dict with the key type, '
                         "e.g. dict(type='mmsnn.SFANeuron', max_spikes=4), "
                         f'but is {cfg!r}')
+    if 'inplace' in cfg:
+        raise ValueError('neuron.inplace can not be configured: the layer '
+                         'that owns the membrane decides; leave it out')
     kind = cfg['type']
     kind = ROOT_MODELS.get(kind) if isinstance(kind, str) else kind
     if isinstance(kind, type) and issubclass(kind, SFANeuron):

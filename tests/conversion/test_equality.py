@@ -226,3 +226,9 @@ def test_float32_reports_what_the_order_of_sums_does(model, make_images):
     report = check.report
     assert report.dtype == 'float32'
     assert report.total_differences < 0.01 * report.total_neurons
+
+
+def test_unequal_types_are_not_compared():
+    net = nn.Sequential(nn.Linear(2, 2), SFANeuron(2)).eval()
+    with pytest.raises(ValueError, match='float32.*float64'):
+        EqualityCheck(net, to_spike_train(net, dtype=torch.float64))

@@ -233,3 +233,25 @@ def test_keywords_make_another_call():
         traces.append(spiking.trace)
     same_trace(*traces)
     assert traces[1].total('macs') == traces[1].total('other') == 6
+
+
+class Products(nn.Module):
+    """``Q (K^T V)`` whose neurons all fire D spikes on large input."""
+
+    def __init__(self):
+        super().__init__()
+        self.neuron = SFANeuron(3, scale=1.)
+
+    def forward(self, x):
+        x = self.neuron(x)
+        return x @ (x.transpose(-2, -1) @ x)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_width_of_accumulators_is_that_of_the_largest_sum(form):
+    with to_spike_train(Products(), form) as spiking:
+        for size in (.6, 9.):  # 1 spike each, then 3
+            spiking(torch.full((1, 5, 2), size))
+    widths = [r.accumulator_max for r in spiking.trace if r.kind == 'matmul']
+    # 5 tokens of 3 x 3; then 2 channels of 3 times that.
+    assert widths == [45, 270]
