@@ -37,8 +37,8 @@ def integrate_and_fire(potential: torch.Tensor,
     excess = potential - 0.5
     train = []
     for _ in range(max_spikes):
-        spikes = (excess >= 0).to(potential.dtype)
-        excess = excess - spikes
+        spikes = torch.ge(excess, 0, out=torch.empty_like(excess))
+        excess -= spikes
         train.append(spikes)
     return train
 
@@ -107,7 +107,7 @@ class TrainNeuron(SpikingForm):
         if neuron.threshold != 1:
             membrane = membrane / neuron.threshold
         train = integrate_and_fire(membrane, neuron.max_spikes)
-        levels = [int(s.count_nonzero()) for s in train]
+        levels = [spikes_per_substep(s, 1)[0] for s in train]
         return SpikeTensor(train, neuron.scale, neuron.max_spikes, True,
                            sum(levels)), levels
 

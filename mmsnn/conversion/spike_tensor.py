@@ -236,7 +236,7 @@ def _convolution(func, x, weight, bias, *args):
     # The bias enters once per time step, not once per sub-step.
     out = func(x.parts[0], weight, bias, *args)
     for part in x.parts[1:]:
-        out = out + func(part, weight, None, *args)
+        out += func(part, weight, None, *args)
     return out
 
 
@@ -254,7 +254,7 @@ def _mm(func, left, right):
     out = None
     for part in train.parts:
         step = func(part, other) if train is left else func(other, part)
-        out = step if out is None else out + step
+        out = step if out is None else out.add_(step)
     return out
 
 
