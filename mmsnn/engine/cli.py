@@ -13,8 +13,6 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmsnn.engine.memory import keep_freed_memory
-
 # The test-time augmentation model of each framework.
 _TTA_MODELS = dict(
     mmpretrain=dict(type='mmpretrain.AverageClsScoreTTA'),
@@ -120,9 +118,6 @@ def set_loader_defaults(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner that a config needs on this machine.
 
-    On CPU the process keeps freed memory for reuse, see
-    :func:`mmsnn.engine.memory.keep_freed_memory`.
-
     Args:
         cfg (Config): The config. Its ``runner_type`` is kept; without one, a
             distributed run without an accelerator gets
@@ -131,11 +126,8 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         Runner: The runner.
     """
-    on_cpu = get_device() == 'cpu'
-    if on_cpu and cfg.launcher != 'none':
+    if cfg.launcher != 'none' and get_device() == 'cpu':
         cfg.setdefault('runner_type', 'mmsnn.GlooRunner')
-    if on_cpu:
-        keep_freed_memory()
     return RUNNERS.build(cfg)
 
 

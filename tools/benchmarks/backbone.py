@@ -1,7 +1,7 @@
 """Time of E-SpikeFormer 10m: inference against its synapses alone, features
 at 800x1280 against 400x640, counting mode and spike trains against plain
 evaluation; with the C library's own memory settings, then with freed memory
-kept for reuse as the command-line tools do."""
+kept for reuse, as the backbone has it unless told otherwise."""
 
 import torch
 from mmengine.registry import MODELS
@@ -9,7 +9,7 @@ from timing import parse_arguments, ratio, report
 from torch import nn
 
 from mmsnn.conversion import fold_norms, to_spike_train
-from mmsnn.engine.memory import keep_freed_memory
+from mmsnn.layers import keep_freed_memory
 from mmsnn.models.backbones import ESpikeFormer
 from mmsnn.models.published import classifier_config
 
@@ -18,8 +18,9 @@ FORMS = ('counts', 'spikes')
 
 def calibrated_classifier() -> nn.Module:
     """10m whose norms have seen data, so that its neurons fire."""
-    model = MODELS.build(
-        classifier_config(ESpikeFormer.arch_zoo['10m']['embed_dims']))
+    config = classifier_config(ESpikeFormer.arch_zoo['10m']['embed_dims'])
+    config['backbone']['keep_freed_memory'] = False  # main() decides
+    model = MODELS.build(config)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
@@ -75,7 +76,8 @@ def inference(rounds: int, how: str) -> dict:
 
 
 def resolution(rounds: int, how: str) -> dict:
-    model = ESpikeFormer('10m', out_indices=(1, 2, 3, 4)).eval()
+    model = ESpikeFormer(
+        '10m', out_indices=(1, 2, 3, 4), keep_freed_memory=False).eval()
     small, large = torch.randn(1, 3, 400, 640), torch.randn(1, 3, 800, 1280)
     with torch.no_grad():
         return ratio(f'10m features, batch 1{how}', 4.6, {

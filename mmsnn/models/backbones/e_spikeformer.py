@@ -5,7 +5,12 @@ from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
-from mmsnn.layers import ConvBlock, TransformerBlock, conv_norm
+from mmsnn.layers import (
+    ConvBlock,
+    TransformerBlock,
+    conv_norm,
+    keep_freed_memory,
+)
 from mmsnn.registry import MODELS
 
 #: Keys of an arch dict, with the defaults of the optional ones.
@@ -39,6 +44,10 @@ class ESpikeFormer(BaseModule):
             none. Defaults to -1.
         norm_eval (bool): Keep norms in eval mode. Defaults to False.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
+        keep_freed_memory (bool): On CPU, let the process reuse freed memory
+            (:func:`mmsnn.layers.keep_freed_memory`), which is faster, most
+            of all for large images. False leaves the C library's settings
+            alone. Defaults to True.
         init_cfg (dict | list[dict], optional): Defaults to Kaiming for
             convolutions and 1 for norms.
 
@@ -72,6 +81,7 @@ class ESpikeFormer(BaseModule):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         norm_cfg: dict = dict(type='BN'),
+        keep_freed_memory: bool = True,
         init_cfg: Union[dict, Sequence[dict], None] = (
             dict(type='Kaiming', layer=['Conv2d']),
             dict(type='Constant', val=1., layer=['_BatchNorm', 'GroupNorm'])),
@@ -94,6 +104,7 @@ class ESpikeFormer(BaseModule):
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.keep_freed_memory = keep_freed_memory
 
         options = dict(neuron=neuron, norm_cfg=norm_cfg)
         widths = (dims[0] // 2, *dims)
@@ -170,9 +181,10 @@ class ESpikeFormer(BaseModule):
             ``out_indices``, in the order of the stages.
         """
         if x.device.type == 'cpu':
-            # Convolutions on CPU are faster so, and large images need fewer
-            # fresh pages; the layers keep the memory format.
+            # Convolutions on CPU are faster so; the layers keep the format.
             x = x.contiguous(memory_format=torch.channels_last)
+            if self.keep_freed_memory:
+                keep_freed_memory()
         outs = []
         for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
             x = stage(x)

@@ -2,19 +2,20 @@
 
 import ctypes
 import sys
+from functools import lru_cache
 
 #: Parameters of glibc's ``mallopt`` (malloc.h).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
+@lru_cache(maxsize=None)
 def keep_freed_memory(limit: int = 2**30) -> bool:
     """Let the process reuse freed memory instead of giving it back.
 
     glibc asks the kernel for fresh, zeroed pages for each block over 32 MB
     and returns them when it is freed. The feature maps of a large image are
     such blocks, so that inference on CPU spends much of its time on page
-    faults. This setting is for the whole process: command-line tools make
-    it, importing the package does not.
+    faults. The setting is for the whole process.
 
     Args:
         limit (int): Bytes to keep at most at the end of the heap. Defaults

@@ -11,7 +11,7 @@ SCRIPT = '''
 import sys
 from pathlib import Path
 import torch
-from mmsnn.engine.memory import keep_freed_memory
+from mmsnn.layers import keep_freed_memory
 
 def resident():
     lines = Path('/proc/self/status').read_text().splitlines()
