@@ -161,6 +161,8 @@ class SpikeTrainModel(nn.Module):
                                  'or infinite values')
         self.session.batch_size = next(
             (x.shape[0] for x in images if x.dim()), 1)
+        # (N, T, C, H, W) is data with time, anything else is repeated.
+        self.session.repeated = all(x.dim() != 5 for x in images)
 
         def call():
             return function(*args, **kwargs)
@@ -194,7 +196,7 @@ class SpikeTrainModel(nn.Module):
         call has ended."""
         plan = CountingPlan()
         trace = OpTrace(images=self.session.batch_size)
-        recorder = OpRecorder(self.path, trace, plan)
+        recorder = OpRecorder(self.path, trace, plan, self.session.repeated)
         self.session.recorder = recorder
         try:
             with self.path.watched(), recorder:
@@ -229,6 +231,7 @@ class Session:
         self.recorder: Optional[OpRecorder] = None
         self.replay: Optional[Replay] = None
         self.batch_size = 1
+        self.repeated = False
 
     def unrecorded(self):
         """Context in which ops are not recorded."""

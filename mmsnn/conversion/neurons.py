@@ -1,28 +1,30 @@
 """The two forms that a neuron takes in a converted model."""
 
-from typing import List
+from typing import List, Optional
 
 import torch
 from torch import nn
 
 from mmsnn.neurons import (
-    SFANeuron,
+    SpikingNeuron,
     fire_and_count,
     is_finite,
     spikes_per_substep,
+    spikes_reaching,
 )
 
 from .spike_tensor import Origin, SpikeTensor, decode
 
 
 def integrate_and_fire(potential: torch.Tensor,
-                       max_spikes: int) -> List[torch.Tensor]:
+                       max_spikes: int,
+                       offset: float = 0.5) -> List[torch.Tensor]:
     """An IF neuron with soft reset, run for D sub-steps.
 
     The whole input of the time step has been integrated. The neuron starts
-    half a threshold above it, gets no further input, and in each sub-step
-    fires where it has reached the threshold, which is then subtracted
-    (paper, proposition 1).
+    ``offset`` thresholds above it, gets no further input, and in each
+    sub-step fires where it has reached the threshold, which is then
+    subtracted (paper, proposition 1).
 
     The potential is kept relative to the threshold: ``u + 1/2`` against 1 is
     ``u - 1/2`` against 0, and only the latter is exact in floating point.
@@ -30,6 +32,7 @@ def integrate_and_fire(potential: torch.Tensor,
     Args:
         potential (Tensor): Membrane potential over the threshold, any shape.
         max_spikes (int): D.
+        offset (float): 1/2 (SFA) or 0 (classical neurons). Defaults to 1/2.
 
     Returns:
         list[Tensor]: D tensors of {0, 1}, same shape and dtype.
@@ -39,7 +42,7 @@ def integrate_and_fire(potential: torch.Tensor,
         >>> [s.tolist() for s in integrate_and_fire(u, 2)]
         [[0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
     """
-    excess = potential - 0.5
+    excess = potential - (1 - offset)
     train = []
     for _ in range(max_spikes):
         spikes = torch.ge(excess, 0, out=torch.empty_like(excess))
@@ -52,14 +55,14 @@ class SpikingForm(nn.Module):
     """A neuron of a converted model.
 
     Args:
-        neuron (SFANeuron): The neuron in training form.
+        neuron (SpikingNeuron): The neuron in training form.
         path (str): Its path in the model.
         session (Session): What the converted model is doing.
     """
 
     binary: bool
 
-    def __init__(self, neuron: SFANeuron, path: str, session) -> None:
+    def __init__(self, neuron: SpikingNeuron, path: str, session) -> None:
         super().__init__()
         self.neuron = neuron
         self.path = path
@@ -84,15 +87,22 @@ class SpikingForm(nn.Module):
             membrane = decode(membrane)
             spikes, levels = self._fire(membrane)
         if session.recorder is not None:
-            per_image = membrane.numel() // max(session.batch_size, 1)
+            per_image = membrane.numel() // max(
+                session.batch_size * self.neuron.timesteps, 1)
             number = session.recorder.add_neuron(
-                self.path, spikes, self.neuron.max_spikes, levels,
+                self.path, spikes, levels,
                 per_image * membrane.element_size())
             spikes.origin = Origin(number)
         return spikes
 
     def _fire(self, membrane: torch.Tensor):
         raise NotImplementedError
+
+    def _spikes(self, parts: List[torch.Tensor],
+                spikes: Optional[int] = None) -> SpikeTensor:
+        neuron = self.neuron
+        return SpikeTensor(parts, neuron.scale, neuron.max_spikes, self.binary,
+                           spikes, timesteps=neuron.timesteps)
 
     def _replay(self, membrane: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError(f'{type(self).__name__} keeps no plan')
@@ -111,12 +121,33 @@ class TrainNeuron(SpikingForm):
     def _fire(self, membrane):
         self._check_finite(is_finite(membrane))
         neuron = self.neuron
+        if not neuron.is_static:
+            return self._fire_over_time(membrane)
         if neuron.threshold != 1:
             membrane = membrane / neuron.threshold
         train = integrate_and_fire(membrane, neuron.max_spikes)
         levels = [spikes_per_substep(s, 1)[0] for s in train]
-        return SpikeTensor(train, neuron.scale, neuron.max_spikes, True,
-                           sum(levels)), levels
+        return self._spikes(train, sum(levels)), levels
+
+    def _fire_over_time(self, membrane):
+        """In each time step the IF neuron; between them, the membrane is
+        reset and decays as in training form."""
+        neuron = self.neuron
+        train = [torch.empty_like(membrane) for _ in range(neuron.max_spikes)]
+        slots = zip(*(s.unflatten(0, (-1, neuron.timesteps)).unbind(1)
+                      for s in train))
+        levels = []
+
+        def fire(potential):
+            step = integrate_and_fire(potential, neuron.max_spikes,
+                                      neuron.offset)
+            for slot, spikes in zip(next(slots), step):
+                slot.copy_(spikes)
+            levels.extend(spikes_per_substep(s, 1)[0] for s in step)
+            return sum(step)
+
+        neuron.unroll(membrane, fire=fire)
+        return self._spikes(train, sum(levels)), levels
 
 
 class CountNeuron(SpikingForm):
@@ -126,25 +157,39 @@ class CountNeuron(SpikingForm):
 
     def _fire(self, membrane):
         self._check_finite(is_finite(membrane))
-        neuron = self.neuron
-        values = neuron(membrane)
-        levels = spikes_per_substep(values, neuron.max_spikes, neuron.scale)
-        return self._spikes(values), levels
+        values = self.neuron(membrane)
+        levels = self._levels(values)
+        return self._spikes([values], sum(levels)), levels
 
-    def _spikes(self, values: torch.Tensor) -> SpikeTensor:
-        return SpikeTensor([values], self.neuron.scale,
-                           self.neuron.max_spikes, False)
+    def _levels(self, values: torch.Tensor) -> List[int]:
+        """Spikes per sub-step of every time step."""
+        neuron = self.neuron
+        steps = [values]
+        if neuron.timesteps > 1:
+            steps = values.unflatten(0, (-1, neuron.timesteps)).unbind(1)
+            steps = [x.clone() for x in steps]  # each in one piece of memory
+        return [
+            n for x in steps
+            for n in spikes_per_substep(x, neuron.max_spikes, neuron.scale)
+        ]
 
     def _replay(self, membrane):
         neuron, replay = self.neuron, self.session.replay
+        kinds = neuron.max_spikes, neuron.scale
         levels, reach = replay.expect(self.path, membrane)
-        inplace = neuron.inplace
-        if neuron.threshold != 1:
-            membrane, inplace = membrane / neuron.threshold, True
-        values, finite, reached = fire_and_count(
-            membrane, neuron.max_spikes, neuron.scale, levels, reach, inplace)
-        self._check_finite(finite)
-        replay.fired(values, reached, self._spikes)
+        if neuron.is_static:
+            inplace = neuron.inplace
+            if neuron.threshold != 1:
+                membrane, inplace = membrane / neuron.threshold, True
+            values, finite, reached = fire_and_count(membrane, *kinds, levels,
+                                                     reach, inplace)
+            self._check_finite(finite)
+        else:
+            self._check_finite(is_finite(membrane))
+            values = neuron(membrane)
+            levels += torch.tensor(self._levels(values))
+            reached = spikes_reaching(values, *kinds, reach)
+        replay.fired(values, reached, lambda x: self._spikes([x]))
         return values
 
 

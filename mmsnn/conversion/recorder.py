@@ -75,11 +75,13 @@ class OpRecorder(TorchDispatchMode):
         path (ModulePath): Knows which module is running.
         trace (OpTrace): Where the records go.
         plan (CountingPlan): Takes notes of the call.
+        repeated (bool): Whether each time step shows the same image.
     """
 
-    def __init__(self, path: ModulePath, trace: OpTrace,
-                 plan: CountingPlan) -> None:
+    def __init__(self, path: ModulePath, trace: OpTrace, plan: CountingPlan,
+                 repeated: bool) -> None:
         super().__init__()
+        self.repeated = repeated
         self.path = path
         self.trace = trace
         self.plan = plan
@@ -113,6 +115,8 @@ class OpRecorder(TorchDispatchMode):
             return out
         if packet is torch.ops.aten.bmm and cost.get('spiking'):
             self._bound_accumulator(cost, args)
+        if self.repeated and cost.get('spiking'):
+            cost['repeats'] = cost['timesteps']
         key, new, shapes = self._describe(
             packet.__name__, cost.pop('kind'), _main_input(
                 packet, args, kwargs), out, cost.pop('spiking', False),
@@ -139,19 +143,20 @@ class OpRecorder(TorchDispatchMode):
         elif real[0].numel():
             cost['accumulator_max'] *= ceil(real[0].abs().max().item())
 
-    def add_neuron(self, path: str, membrane: torch.Tensor, max_spikes: int,
-                   levels: List[int], state_bytes: int) -> int:
+    def add_neuron(self, path: str, spikes: SpikeTensor, levels: List[int],
+                   state_bytes: int) -> int:
         """Add one firing of a neuron.
 
         Returns:
             int: Its number within the call.
         """
-        key, new, shapes = self._describe('neuron', 'neuron', membrane,
-                                          membrane, True, '')
+        key, new, shapes = self._describe('neuron', 'neuron', spikes, spikes,
+                                          True, '')
         amounts = dict(
             shapes,
-            neurons=membrane.numel(),
-            max_spikes=max_spikes,
+            neurons=spikes.numel(),
+            max_spikes=spikes.max_spikes,
+            timesteps=spikes.timesteps,
             state_bytes=state_bytes)
         self.trace.get(key, **new).add_call(spikes=levels, **amounts)
         return self.plan.add_neuron(path, key, new, amounts, len(levels))

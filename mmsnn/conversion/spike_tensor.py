@@ -64,6 +64,8 @@ class SpikeTensor(torch.Tensor):
         binary (bool): Whether ``parts`` are trains.
         spikes (int, optional): Number of spikes in it, where known.
         origin (Origin, optional): Where it comes from, where known.
+        timesteps (int): T of the neuron, folded into the first dimension.
+            Defaults to 1.
     """
 
     @staticmethod
@@ -73,7 +75,8 @@ class SpikeTensor(torch.Tensor):
                 max_spikes,
                 binary,
                 spikes=None,
-                origin=None):
+                origin=None,
+                timesteps=1):
         first = parts[0]
         self = torch.Tensor._make_wrapper_subclass(
             cls,
@@ -87,6 +90,7 @@ class SpikeTensor(torch.Tensor):
         self.max_spikes = max_spikes
         self.binary = binary
         self.origin = origin
+        self.timesteps = timesteps
         self._spikes = spikes
         self._position_spikes = None
         return self
@@ -152,7 +156,8 @@ class SpikeTensor(torch.Tensor):
             origin = Origin(self.origin.neuron, (*self.origin.moves, move),
                             self.origin.whole and same)
         return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
-                           self._spikes if same else None, origin)
+                           self._spikes if same else None, origin,
+                           self.timesteps)
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):

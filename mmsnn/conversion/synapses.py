@@ -160,7 +160,8 @@ def _spiking(x: SpikeTensor) -> Dict:
         spiking=True,
         in_spikes=x.spikes,
         in_elements=x.numel(),
-        max_spikes=x.max_spikes)
+        max_spikes=x.max_spikes,
+        timesteps=x.timesteps)
 
 
 def _bytes(*tensors) -> int:

@@ -21,7 +21,8 @@ KINDS = ('conv', 'linear', 'matmul', 'neuron', 'norm', 'interpolate', 'pool',
 _DESCRIPTION = ('module', 'kind', 'op', 'spiking', 'note')
 
 #: Fields of which the largest counts; all other numbers add up over calls.
-_LARGEST = ('weight_bytes', 'state_bytes', 'accumulator_max', 'max_spikes')
+_LARGEST = ('weight_bytes', 'state_bytes', 'accumulator_max', 'max_spikes',
+            'timesteps', 'repeats')
 
 #: Format version of :meth:`OpTrace.save`.
 FORMAT = 1
@@ -55,10 +56,16 @@ class OpRecord:
         in_spikes (int): Spikes that arrived, summed over sub-steps.
         in_elements (int): Elements of the input, the denominator of
             ``in_spikes``.
-        neurons (int): Neurons updated (each runs ``max_spikes`` sub-steps).
-        spikes (list[int]): Spikes emitted in sub-step 1..D (neurons only).
+        neurons (int): Neurons updated, once per time step (each runs
+            ``max_spikes`` sub-steps).
+        spikes (list[int]): Spikes emitted in sub-step 1..D of the first time
+            step, then of the second, ... (neurons only).
         max_spikes (int): D of the neuron, or of the neuron that feeds a
             spiking synapse; 0 elsewhere.
+        timesteps (int): T of that neuron; amounts are summed over them. 1
+            elsewhere.
+        repeats (int): How many of the time steps of a spiking synapse showed
+            the same image: a twin without time runs it once instead.
         weight_bytes (int): Bytes of the weights, once (not per image).
         state_bytes (int): Bytes of the membranes that the neurons hold for
             one image (neurons only).
@@ -85,6 +92,8 @@ class OpRecord:
     neurons: int = 0
     spikes: List[int] = field(default_factory=list)
     max_spikes: int = 0
+    timesteps: int = 1
+    repeats: int = 1
     weight_bytes: int = 0
     state_bytes: int = 0
     accumulator_max: int = 0
@@ -140,7 +149,9 @@ class OpRecord:
     def rate(self) -> float:
         """Mean number of spikes that arrive per input element and image,
         summed over T x D (``r_n`` of the paper's supplement S1)."""
-        return self.in_spikes / self.in_elements if self.in_elements else 0.0
+        if not self.in_elements:
+            return 0.0
+        return self.in_spikes * self.timesteps / self.in_elements
 
 
 class OpTrace:
@@ -198,10 +209,16 @@ class OpTrace:
                              'least one image before asking for figures')
         return self.total(name) / self.images
 
+    @property
+    def neurons(self) -> int:
+        """Number of neurons, times images."""
+        return sum(r.neurons // r.timesteps for r in self)
+
     def firing_rate(self) -> List[float]:
         """Network spike firing rate per sub-step: spikes of all neurons in
-        sub-step d over the number of neurons (paper, section 5.3)."""
-        neurons = self.total('neurons')
+        sub-step d of a time step over the number of neurons (paper, section
+        5.3). Sub-steps 1..D of all time steps, one after the other."""
+        neurons = self.neurons
         depth = max((len(r.spikes) for r in self), default=0)
         totals = [0] * depth
         for record in self:

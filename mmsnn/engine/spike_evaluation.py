@@ -115,14 +115,13 @@ class SpikeEvaluation:
             dict[str, float]: Energy in mJ, SOPs and MACs in G, all per image;
             mean spikes per neuron and image; differences found by the proof.
         """
-        neurons = self.trace.total('neurons')
         spikes = sum(sum(r.spikes) for r in self.trace)
         found = {
             'energy_mj': energy['spiking_fp32'].energy_mj,
             'float_twin_mj': energy['float_twin_fp32'].energy_mj,
             'gsops': self.trace.per_image('sops') / 1e9,
             'gmacs': self.trace.per_image('macs') / 1e9,
-            'spikes_per_neuron': spikes / neurons,
+            'spikes_per_neuron': spikes / self.trace.neurons,
         }
         for report in self.equality:
             if report.images:

@@ -59,19 +59,20 @@ def spiking_counts(record: 'OpRecord') -> Counts:
 
 def twin_counts(record: 'OpRecord') -> Counts:
     """Operations in a twin: every synapse is dense multiply-accumulates,
-    every other op is as in spike-train form, and activations are free.
+    every other op is as in spike-train form, and activations are free. Where
+    one image is repeated over time steps, the twin's synapses see it once.
 
     Example:
         >>> from mmsnn.conversion.trace import OpRecord
         >>> counts = twin_counts(OpRecord('fc', 'linear', 'linear',
         ...                               dense_ops=8, sops=6, adds=2))
-        >>> {cause: count for cause, count in counts.items() if count}
-        {'synapse MACs': 8, 'additions': 2}
+        >>> {cause: str(count) for cause, count in counts.items() if count}
+        {'synapse MACs': '8', 'additions': '2'}
     """
     counts = spiking_counts(record)
     counts[SYNAPSE_ACS] = counts[UPDATES] = 0
     if record.kind in SYNAPSES:
-        counts[SYNAPSE_MACS] = record.dense_ops
+        counts[SYNAPSE_MACS] = Fraction(record.dense_ops, record.repeats)
     return counts
 
 

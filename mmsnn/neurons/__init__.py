@@ -9,6 +9,7 @@ from .quantizer import (
     spike_firing,
     spikes_per_position,
     spikes_per_substep,
+    spikes_reaching,
 )
 from .sfa import SFANeuron
 from .spiking import SpikingNeuron
@@ -16,5 +17,6 @@ from .spiking import SpikingNeuron
 __all__ = [
     'LIFNeuron', 'SFANeuron', 'SpikingNeuron', 'build_neuron',
     'fire_and_count', 'is_finite', 'is_spiking', 'spike_count',
-    'spike_firing', 'spikes_per_position', 'spikes_per_substep'
+    'spike_firing', 'spikes_per_position', 'spikes_per_substep',
+    'spikes_reaching'
 ]

@@ -220,10 +220,31 @@ def fire_and_count(
     finite = is_finite(membrane)
     values = _forward(membrane, max_spikes, scale, inplace)
     levels += torch.tensor(spikes_per_substep(values, max_spikes, scale))
+    return values, finite, spikes_reaching(values, max_spikes, scale, reach)
+
+
+def spikes_reaching(counts: torch.Tensor, max_spikes: int, scale: float,
+                    reach: Optional[torch.Tensor]) -> int:
+    """Spikes times ``reach`` at their position; 0 where that is None.
+
+    Args:
+        counts (Tensor): Spike counts times ``scale``, (N, C, *positions).
+        max_spikes (int): D.
+        scale (float): Factor on the counts.
+        reach (Tensor, optional): Factor of each position, float64.
+
+    Returns:
+        int: The sum, exact.
+
+    Example:
+        >>> reach = torch.tensor([2., 5.], dtype=torch.float64)
+        >>> spikes_reaching(torch.tensor([[[0., .5], [1., 1.]]]), 2, .5, reach)
+        19
+    """
     if reach is None:
-        return values, finite, 0
-    spikes = spikes_per_position(values, max_spikes, scale)
-    return values, finite, int((spikes * reach).sum().item())
+        return 0
+    spikes = spikes_per_position(counts, max_spikes, scale)
+    return int((spikes * reach).sum().item())
 
 
 def _forward(u: torch.Tensor,

@@ -1,4 +1,4 @@
-from typing import Optional, Tuple, Union
+from typing import Callable, Optional, Tuple, Union
 
 import torch
 from torch import nn
@@ -223,32 +223,62 @@ class SpikingNeuron(nn.Module):
             return membrane - counts * self.threshold
         return membrane * (1 - counts.clamp(max=1))
 
-    def _fire(self, membrane: torch.Tensor) -> torch.Tensor:
-        """Spike counts of membrane potentials, with surrogate gradient."""
-        if self.threshold != 1:
-            membrane = membrane / self.threshold
-        if self.surrogate == 'rectangle':
-            return spike_firing(membrane, self.max_spikes, offset=self.offset)
-        return smooth_firing(membrane, self.offset, self.surrogate, self.slope)
+    def unroll(
+        self,
+        membrane: torch.Tensor,
+        state: Optional[torch.Tensor] = None,
+        timesteps: Optional[int] = None,
+        fire: Optional[Callable[[torch.Tensor], torch.Tensor]] = None
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """:meth:`run`, time step by time step in PyTorch operations.
 
-    def _fire_over_time(self, membrane, state, timesteps, inplace):
-        if usable(membrane, state):
-            return fire_over_time(self, membrane, state, timesteps, inplace)
-        shape = membrane.shape[0] // timesteps, timesteps
-        inputs = membrane.unflatten(0, shape)
+        Args:
+            membrane (Tensor): Inputs of the membranes, (N * T, ...).
+            state (Tensor, optional): Defaults to None, which is zero.
+            timesteps (int, optional): Defaults to None: the neuron's own.
+            fire (Callable, optional): Gives the spike counts of membrane
+                potentials over the threshold. Defaults to None, which is
+                the neuron's own way, with surrogate gradient.
+
+        Returns:
+            tuple[Tensor, Tensor]: As :meth:`run`.
+
+        Example:
+            >>> def never(potential):
+            ...     return torch.zeros_like(potential)
+            >>> neuron = SpikingNeuron(timesteps=2)
+            >>> neuron.unroll(torch.tensor([3., 4.]), fire=never)
+            (tensor([0., 0.]), tensor([7.]))
+        """
+        timesteps = self.timesteps if timesteps is None else timesteps
+        fire = self._fire if fire is None else fire
+        inputs = membrane.unflatten(
+            0, (membrane.shape[0] // timesteps, timesteps))
         wide = torch.promote_types(membrane.dtype, torch.float32)
         if state is None:
             state = torch.zeros_like(inputs[:, 0], dtype=wide)
         state, outputs = state.to(wide), []
         for t in range(timesteps):
             potential = self.charge(inputs[:, t].to(wide), state)
-            counts = self._fire(potential)
+            counts = fire(potential if self.threshold == 1 else potential /
+                          self.threshold)
             state = self.discharge(potential, counts)
             outputs.append((counts * self.scale).to(membrane.dtype))
         output = torch.stack(outputs, 1).flatten(0, 1)
         if output.stride() != membrane.stride():
             output = torch.empty_like(membrane).copy_(output)
         return output, state
+
+    def _fire(self, potential: torch.Tensor) -> torch.Tensor:
+        if self.surrogate == 'rectangle':
+            return spike_firing(potential, self.max_spikes, offset=self.offset)
+        return smooth_firing(potential, self.offset, self.surrogate,
+                             self.slope)
+
+    def _fire_over_time(self, membrane, state, timesteps, inplace):
+        if usable(membrane, state):
+            return fire_over_time(self, membrane, state, timesteps, inplace)
+        return self.unroll(membrane, state, timesteps)
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
         """D and T travel as metadata, so that no key is added."""
