@@ -125,7 +125,7 @@ def _compose(kernel: torch.Tensor, bias: torch.Tensor,
              conv: nn.Conv2d) -> Tuple[torch.Tensor, torch.Tensor]:
     """Kernel and bias of what is there already, with a convolution behind."""
     weight = conv.weight.double()
-    if conv.groups == 1:  # 1x1
+    if conv.kernel_size == (1, 1):
         weight = weight[..., 0, 0]
         return torch.tensordot(weight, kernel, 1), weight @ bias
     # Depthwise, behind 1x1 kernels.
