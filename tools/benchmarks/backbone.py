@@ -91,7 +91,7 @@ def evaluation(rounds: int, how: str) -> list[dict]:
     counting, spiking = (to_spike_train(model, f) for f in FORMS)
     for batch, name, form, target in (
         (8, 'counting mode', counting, 1.3),
-        (1, 'counting mode', counting, None),
+        (1, 'counting mode', counting, 1.3),
         (8, 'spike trains, D = 4', spiking, 4.)):
         images = torch.randn(batch, 3, 224, 224)
         with torch.no_grad(), form:
