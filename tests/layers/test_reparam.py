@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from mmsnn.layers import (
     LinearPair,
-    RepConv,
     ReparamConv,
+    RepConv,
     deploy,
     norm_as_affine,
 )

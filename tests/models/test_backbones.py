@@ -261,6 +261,17 @@ def test_every_parameter_gets_a_gradient(family):
     assert not without
 
 
+@every
+@pytest.mark.parametrize('neuron', [SFA, LIF], ids=['SFA', 'LIF'])
+def test_training_under_autocast(family, neuron):
+    model = build(family, 2, neuron).float().train()
+    with torch.autocast('cpu', torch.bfloat16):
+        out, = model(images().float())
+    out.float().sum().backward()
+    assert torch.isfinite(out).all()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
 @pytest.mark.parametrize('family,stages', [('base', 5), ('large', 4),
                                            ('meta', 5)])
 def test_frozen_stages_and_norm_eval(family, stages):
