@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from mmsnn.layers import (
     LinearPair,
-    RepConv,
     ReparamConv,
+    RepConv,
     deploy,
     norm_as_affine,
 )
@@ -203,7 +203,8 @@ def test_deploy_calls_the_outermost():
 
 def test_deploy_of_one_of_mmpretrains():
     from mmpretrain.models import RepVGG
-    model = RepVGG('A0', out_indices=(1, )).eval()
+    model = RepVGG('A0', out_indices=(1, ))
+    model.eval()  # does not return the model
     x = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         before, = model(x)
