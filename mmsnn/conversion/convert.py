@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
+from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
 
 from .fold import fold_norms
@@ -24,7 +25,8 @@ def to_spike_train(model: nn.Module,
 
     The result is a copy; the model itself is left as it is. Neurons become IF
     neurons that fire binary spikes over D sub-steps, synapses see only {0, 1}
-    and add, biases enter once, batch norms are folded.
+    and add, biases enter once, re-parameterised layers are switched to deploy
+    and batch norms folded.
 
     Args:
         model (nn.Module): A trained model; any model with SFA neurons, whole
@@ -81,6 +83,7 @@ class SpikeTrainModel(nn.Module):
         self.module = copy.deepcopy(model).eval()
         if dtype is not None:
             self.module.to(dtype)
+        deploy(self.module)
         for parameter in self.module.parameters():
             parameter.requires_grad = False
         self.folded_norms = fold_norms(self.module)

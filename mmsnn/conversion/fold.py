@@ -7,7 +7,8 @@ import mmcv.cnn
 import torch
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
+
+from mmsnn.layers import norm_as_affine
 
 
 def fold_norms(model: nn.Module) -> int:
@@ -71,22 +72,13 @@ def _can_fold(synapse: nn.Module, norm: nn.Module) -> bool:
 
 
 def _fold(synapse: nn.Module, norm: nn.Module) -> None:
-    def wide(x):
-        return None if x is None else x.detach().double()
-
-    variance = wide(norm.running_var)
-    arguments = [
-        wide(synapse.weight),
-        wide(synapse.bias),
-        wide(norm.running_mean), variance, norm.eps,
-        wide(norm.weight) if norm.affine else torch.ones_like(variance),
-        wide(norm.bias) if norm.affine else torch.zeros_like(variance)
-    ]
-    if isinstance(synapse, nn.Linear):
-        weight, bias = fuse_linear_bn_weights(*arguments)
-    else:
-        weight, bias = fuse_conv_bn_weights(
-            *arguments, transpose=synapse.transposed)
+    scale, shift = norm_as_affine(norm)
+    shape = [1] * synapse.weight.dim()
+    shape[1 if getattr(synapse, 'transposed', False) else 0] = -1
+    weight = synapse.weight.detach().double() * scale.view(shape)
+    bias = shift
+    if synapse.bias is not None:
+        bias = synapse.bias.detach().double() * scale + shift
     kind = dict(dtype=synapse.weight.dtype,
                 memory_format=torch.preserve_format)
     synapse.weight = nn.Parameter(weight.to(**kind), requires_grad=False)

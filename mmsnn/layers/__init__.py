@@ -1,12 +1,28 @@
 """Layers made of neurons and synapses, shared by all models."""
 
-from .attention import ESDSA, linear_attention
-from .blocks import ChannelMixer, ConvBlock, SpikeSepConv, TransformerBlock
+from .attention import (
+    ESDSA,
+    SDSA3,
+    LinearPairESDSA,
+    SpikeAttention,
+    linear_attention,
+)
+from .blocks import (
+    ChannelMixer,
+    ConvBlock,
+    ResidualBlock,
+    SpikeSepConv,
+    TransformerBlock,
+)
 from .memory import keep_freed_memory
+from .reparam import LinearPair, ReparamConv, RepConv, deploy, norm_as_affine
 from .synapse import SpikeConv2d, SpikeLinear, conv_norm
+from .time import merge_time
 
 __all__ = [
-    'ChannelMixer', 'ConvBlock', 'ESDSA', 'SpikeConv2d', 'SpikeLinear',
-    'SpikeSepConv', 'TransformerBlock', 'conv_norm', 'keep_freed_memory',
-    'linear_attention'
+    'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',
+    'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3', 'SpikeAttention',
+    'SpikeConv2d', 'SpikeLinear', 'SpikeSepConv', 'TransformerBlock',
+    'conv_norm', 'deploy', 'keep_freed_memory', 'linear_attention',
+    'merge_time', 'norm_as_affine'
 ]

@@ -1,10 +1,14 @@
-"""Efficient spike-driven self-attention (E-SDSA)."""
+"""Spike-driven self-attention: one forward, three variants."""
+
+from typing import Optional
 
 import torch
 from mmengine.model import BaseModule
+from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
 
+from .reparam import LinearPair, RepConv
 from .synapse import conv_norm
 
 #: Integers up to here are exact in float32.
@@ -44,56 +48,74 @@ def linear_attention(query: torch.Tensor, key: torch.Tensor,
         return query @ (key.transpose(-2, -1) @ value)
 
 
-class ESDSA(BaseModule):
-    """E-SDSA of E-SpikeFormer's transformer block (paper, section 3.3).
+class SpikeAttention(BaseModule):
+    """Spike-driven self-attention; its subclasses are the variants.
 
-    Neuron; q and k: 1x1 C->C, v: 1x1 C->rC, a neuron on each; per head
-    ``(q k^T) v`` times ``2 / sqrt(head_dim)``; neuron; 1x1 rC->C. The factor
-    and the scales of q, k, v are in the threshold of the last neuron, so
-    that nothing is multiplied at inference.
+    Neuron; q and k: projections C->C, v: C->rC, a neuron on each; per head
+    ``(q k^T) v`` times a factor; neuron; projection rC->C. The factor and the
+    scales of q, k, v are in the threshold of the last neuron, so that nothing
+    is multiplied at inference.
+
+    A variant says how a projection is made (:meth:`projection`), and its
+    ``value_ratio``, ``factor`` and ``threshold_ratio``.
 
     Args:
         channels (int): C.
         neuron (dict): Config of the neurons.
         num_heads (int): Defaults to 8.
-        value_ratio (int): r. Defaults to 4.
+        value_ratio (int, optional): r. Defaults to None, the variant's own.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
 
     Raises:
         ValueError: If ``num_heads`` does not divide ``channels``.
     """
 
+    #: r, width of the values over that of queries and keys.
+    value_ratio = 1
+    #: Factor on ``(q k^T) v``.
+    factor = 1 / 8
+    #: Threshold of the last neuron over that of the others.
+    threshold_ratio = 1.0
+
     def __init__(self,
                  channels: int,
                  neuron: dict,
                  num_heads: int = 8,
-                 value_ratio: int = 4,
+                 value_ratio: Optional[int] = None,
                  norm_cfg: dict = dict(type='BN')) -> None:
         super().__init__()
         if num_heads < 1 or channels % num_heads:
             raise ValueError(f'arch.num_heads = {num_heads} does not divide '
                              f'the {channels} channels of embed_dims')
         self.num_heads = num_heads
-        self.factor = 2 * (channels // num_heads)**-0.5
-        wide = channels * value_ratio
+        wide = channels * (value_ratio or self.value_ratio)
         self.neuron = build_neuron(neuron)
-        self.query = conv_norm(channels, channels, 1, norm_cfg=norm_cfg)
-        self.key = conv_norm(channels, channels, 1, norm_cfg=norm_cfg)
-        self.value = conv_norm(channels, wide, 1, norm_cfg=norm_cfg)
+        self.query = self.projection(channels, channels, norm_cfg)
+        self.key = self.projection(channels, channels, norm_cfg)
+        self.value = self.projection(channels, wide, norm_cfg)
         counts = dict(scale=1.0, inplace=True)
         self.query_neuron = build_neuron(neuron, **counts)
         self.key_neuron = build_neuron(neuron, **counts)
         self.value_neuron = build_neuron(neuron, **counts)
         self.max_spikes = 0
-        threshold = 1.0
+        options = {}
         if is_spiking(self.neuron):
             self.max_spikes = self.neuron.max_spikes
-            threshold = (
-                self.neuron.threshold * (1 / self.neuron.scale)**3 /
-                self.factor)
-        self.attention_neuron = build_neuron(
-            neuron, threshold=threshold, inplace=True)
-        self.proj = conv_norm(wide, channels, 1, norm_cfg=norm_cfg)
+            ratio = self.threshold_ratio
+            # A smooth surrogate has its slope over the membrane potential,
+            # not over that potential in units of the lower threshold.
+            options = dict(
+                threshold=ratio * self.neuron.threshold *
+                (1 / self.neuron.scale)**3 / self.factor,
+                slope=ratio * self.neuron.slope)
+        self.attention_neuron = build_neuron(neuron, inplace=True, **options)
+        self.proj = self.projection(wide, channels, norm_cfg)
+
+    @staticmethod
+    def projection(in_channels: int, out_channels: int,
+                   norm_cfg: dict) -> nn.Module:
+        """A projection of spikes (N, C_in, H, W) to (N, C_out, H, W)."""
+        raise NotImplementedError
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) to (N, heads, H * W, C / heads)."""
@@ -129,3 +151,63 @@ class ESDSA(BaseModule):
         if not self.max_spikes:
             x = x * self.factor
         return self.proj(self.attention_neuron(x).to(membrane.dtype))
+
+
+class ESDSA(SpikeAttention):
+    """E-SDSA of E-SpikeFormer's base family (paper, section 3.3).
+
+    Projections are 1x1 convolutions with a norm, the values are four times as
+    wide, the factor is ``2 / sqrt(C / heads)``.
+
+    Example:
+        >>> attention = ESDSA(16, dict(type='mmsnn.SFANeuron'), num_heads=4)
+        >>> attention(torch.rand(1, 16, 3, 5)).shape
+        torch.Size([1, 16, 3, 5])
+        >>> attention.attention_neuron.threshold  # D^3 over a factor of 1
+        64.0
+    """
+
+    value_ratio = 4
+
+    def __init__(self, channels: int, neuron: dict, num_heads: int = 8,
+                 **kwargs) -> None:
+        if num_heads > 0:
+            self.factor = 2 * (channels // num_heads)**-0.5
+        super().__init__(channels, neuron, num_heads, **kwargs)
+
+    @staticmethod
+    def projection(in_channels, out_channels, norm_cfg):
+        return conv_norm(in_channels, out_channels, 1, norm_cfg=norm_cfg)
+
+
+class LinearPairESDSA(SpikeAttention):
+    """E-SDSA of E-SpikeFormer's large family.
+
+    Projections are linear pairs, 1.5 times as wide between, with one more
+    norm behind; the values are as wide as the queries; the factor is 1/8.
+    """
+
+    @staticmethod
+    def projection(in_channels, out_channels, norm_cfg):
+        return LinearPair(
+            in_channels,
+            out_channels,
+            expand_ratio=1.5,
+            outer_norm=True,
+            norm_cfg=norm_cfg)
+
+
+class SDSA3(SpikeAttention):
+    """SDSA-3 of Meta-SpikeFormer.
+
+    Projections are :class:`RepConv` with one more norm behind; the values are
+    as wide as the queries; the factor is 1/8; the last neuron has half the
+    threshold of the others.
+    """
+
+    threshold_ratio = 0.5
+
+    @staticmethod
+    def projection(in_channels, out_channels, norm_cfg):
+        return RepConv(
+            in_channels, out_channels, outer_norm=True, norm_cfg=norm_cfg)

@@ -1,12 +1,20 @@
-"""Blocks of E-SpikeFormer. Residuals add membrane potentials (MS shortcut):
+"""Blocks of all models. Residuals add membrane potentials (MS shortcut):
 every branch starts with a neuron and ends with a norm."""
+
+from collections import OrderedDict
+from typing import Optional, Sequence, Type
 
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from mmpretrain.models.utils import LayerScale
 from torch import nn
 
-from .attention import ESDSA
+from mmsnn.neurons import build_neuron
+
+from .attention import ESDSA, SpikeAttention
+from .reparam import LinearPair, deploy
 from .synapse import conv_norm
 
 
@@ -14,13 +22,17 @@ class SpikeSepConv(nn.Sequential):
     """Spike separable convolution (paper, eq. 8 to 11).
 
     Neuron, 1x1 C->rC, neuron, depthwise k x k, neuron, 1x1 rC->C; a norm
-    after each convolution, no biases.
+    after each convolution, no biases. That of Meta-SpikeFormer has neither
+    norm nor neuron behind its depthwise convolution, so that the last 1x1
+    reads real values.
 
     Args:
         channels (int): C.
         neuron (dict): Config of the neurons.
         kernel_size (int): k. Defaults to 7.
         expand_ratio (int): r. Defaults to 2.
+        bare_depthwise (bool): No norm and no neuron behind the depthwise
+            convolution. Defaults to False.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
 
     Example:
@@ -34,11 +46,14 @@ class SpikeSepConv(nn.Sequential):
                  neuron: dict,
                  kernel_size: int = 7,
                  expand_ratio: int = 2,
+                 bare_depthwise: bool = False,
                  norm_cfg: dict = dict(type='BN')) -> None:
         wide = channels * expand_ratio
-        options = dict(neuron=neuron, norm_cfg=norm_cfg)
+        between = None if bare_depthwise else neuron
         super().__init__()
-        self.add_module('expand', conv_norm(channels, wide, 1, **options))
+        self.add_module(
+            'expand',
+            conv_norm(channels, wide, 1, neuron=neuron, norm_cfg=norm_cfg))
         self.add_module(
             'depthwise',
             conv_norm(
@@ -46,10 +61,18 @@ class SpikeSepConv(nn.Sequential):
                 wide,
                 kernel_size,
                 groups=wide,
-                inplace=True,
-                **options))
+                neuron=neuron,
+                norm_cfg=None if bare_depthwise else norm_cfg,
+                inplace=True))
         self.add_module(
-            'reduce', conv_norm(wide, channels, 1, inplace=True, **options))
+            'reduce',
+            conv_norm(
+                wide,
+                channels,
+                1,
+                neuron=between,
+                norm_cfg=norm_cfg,
+                inplace=True))
 
 
 class ChannelMixer(nn.Sequential):
@@ -86,12 +109,80 @@ class ChannelMixer(nn.Sequential):
             'reduce', conv_norm(wide, channels, inplace=True, **options))
 
 
-class ConvBlock(BaseModule):
+class ResidualBlock(BaseModule):
+    """``x + branch(x)`` for one branch after the other.
+
+    Args:
+        branches (dict[str, nn.Module]): Branches under their names, in the
+            order in which they run.
+        channels (int): C.
+        drop_path (float): Probability to drop a branch. Defaults to 0.
+        layer_scale (float, optional): First value of the channel-wise factor
+            on a branch's output. Defaults to None: no such factor.
+        plain (Sequence[str]): Branches that are neither dropped nor scaled.
+            Defaults to ().
+    """
+
+    def __init__(self,
+                 branches: 'OrderedDict[str, nn.Module]',
+                 channels: int,
+                 drop_path: float = 0.,
+                 layer_scale: Optional[float] = None,
+                 plain: Sequence[str] = ()) -> None:
+        super().__init__()
+        for name, branch in branches.items():
+            self.add_module(name, branch)
+        self.branches = tuple(branches)
+        self.plain = tuple(plain)
+        self.drop_path = DropPath(drop_path)
+        self.layer_scales = nn.ModuleDict({
+            name: LayerScale(
+                channels, layer_scale, data_format='channels_first')
+            for name in branches if layer_scale and name not in plain
+        })
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map membrane potentials (N, C, H, W) to the same shape."""
+        for name in self.branches:
+            out = getattr(self, name)(x)
+            if name in self.layer_scales:
+                out = self.layer_scales[name](out)
+            if name not in self.plain:
+                out = self.drop_path(out)
+            out += x
+            x = out
+        return x
+
+    @torch.no_grad()
+    def switch_to_deploy(self) -> None:
+        """Fold layer scales into the last norm of their branch, and chains of
+        convolutions into one."""
+        for name, layer_scale in list(self.layer_scales.items()):
+            # Branches own their layers in the order in which they run.
+            last = [
+                m for m in getattr(self, name).modules()
+                if isinstance(m, (nn.Conv2d, _BatchNorm))
+            ][-1]
+            if last.weight is None:  # a norm that is not affine
+                continue
+            for parameter in last.parameters(recurse=False):
+                shape = (-1, *[1] * (parameter.dim() - 1))
+                parameter.mul_(layer_scale.weight.view(shape))
+            del self.layer_scales[name]
+        for child in self.children():
+            deploy(child)
+
+
+class ConvBlock(ResidualBlock):
     """``x + SepConv(x)``, then ``x + ChannelMixer(x)`` with 3x3 kernels.
 
     Args:
         channels (int): C.
         neuron (dict): Config of the neurons.
+        sep_conv (dict, optional): Keys of :class:`SpikeSepConv`. None leaves
+            it out (E-SpikeFormer's large family). Defaults to
+            ``dict(kernel_size=7)``.
+        bias (bool): Biases of the 3x3 convolutions. Defaults to False.
         drop_path (float): Probability to drop a branch. Defaults to 0.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
     """
@@ -99,32 +190,40 @@ class ConvBlock(BaseModule):
     def __init__(self,
                  channels: int,
                  neuron: dict,
+                 sep_conv: Optional[dict] = dict(kernel_size=7),
+                 bias: bool = False,
                  drop_path: float = 0.,
                  norm_cfg: dict = dict(type='BN')) -> None:
-        super().__init__()
         options = dict(neuron=neuron, norm_cfg=norm_cfg)
-        self.sep_conv = SpikeSepConv(channels, kernel_size=7, **options)
-        self.mixer = ChannelMixer(
-            channels, kernel_size=3, bias=False, **options)
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map membrane potentials (N, C, H, W) to the same shape."""
-        for branch in (self.sep_conv, self.mixer):
-            out = self.drop_path(branch(x))
-            out += x
-            x = out
-        return x
+        branches = OrderedDict()
+        if sep_conv is not None:
+            branches['sep_conv'] = SpikeSepConv(channels, **sep_conv,
+                                                **options)
+        branches['mixer'] = ChannelMixer(
+            channels, kernel_size=3, bias=bias, **options)
+        super().__init__(branches, channels, drop_path)
 
 
-class TransformerBlock(BaseModule):
-    """``x + SepConv(x)``, ``x + E-SDSA(x)``, ``x + MLP(x)``.
+class TransformerBlock(ResidualBlock):
+    """``x + SepConv(x)``, ``x + attention(x)``, ``x + MLP(x)``.
+
+    Without the SepConv no position sees its neighbours but by attention: the
+    input may then be any set of tokens, (N, C, L, 1).
 
     Args:
         channels (int): C.
         neuron (dict): Config of the neurons.
         num_heads (int): Defaults to 8.
-        drop_path (float): Probability to drop a branch. Defaults to 0.
+        attention (type): The variant of attention. Defaults to
+            :class:`ESDSA`.
+        sep_conv (dict, optional): Keys of :class:`SpikeSepConv`. None leaves
+            it out. Defaults to ``dict(kernel_size=3)``.
+        linear_pair (bool): Start with ``x + pair(neuron(x))``. Defaults to
+            False.
+        drop_path (float): Probability to drop a branch (not the linear
+            pair). Defaults to 0.
+        layer_scale (float, optional): First value of the factor on each
+            branch's output (not the linear pair's). Defaults to None: none.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
     """
 
@@ -132,19 +231,25 @@ class TransformerBlock(BaseModule):
                  channels: int,
                  neuron: dict,
                  num_heads: int = 8,
+                 attention: Type[SpikeAttention] = ESDSA,
+                 sep_conv: Optional[dict] = dict(kernel_size=3),
+                 linear_pair: bool = False,
                  drop_path: float = 0.,
+                 layer_scale: Optional[float] = None,
                  norm_cfg: dict = dict(type='BN')) -> None:
-        super().__init__()
         options = dict(neuron=neuron, norm_cfg=norm_cfg)
-        self.sep_conv = SpikeSepConv(channels, kernel_size=3, **options)
-        self.attention = ESDSA(channels, num_heads=num_heads, **options)
-        self.mlp = ChannelMixer(channels, kernel_size=1, bias=True, **options)
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map membrane potentials (N, C, H, W) to the same shape."""
-        for branch in (self.sep_conv, self.attention, self.mlp):
-            out = self.drop_path(branch(x))
-            out += x
-            x = out
-        return x
+        branches = OrderedDict()
+        if linear_pair:
+            branches['pair'] = nn.Sequential(
+                OrderedDict(
+                    neuron=build_neuron(neuron),
+                    linear=LinearPair(channels, channels, norm_cfg=norm_cfg)))
+        if sep_conv is not None:
+            branches['sep_conv'] = SpikeSepConv(channels, **sep_conv,
+                                                **options)
+        branches['attention'] = attention(
+            channels, num_heads=num_heads, **options)
+        branches['mlp'] = ChannelMixer(
+            channels, kernel_size=1, bias=True, **options)
+        super().__init__(
+            branches, channels, drop_path, layer_scale, plain=('pair', ))

@@ -82,7 +82,7 @@ def conv_norm(in_channels: int,
               stride: int = 1,
               groups: int = 1,
               bias: bool = False,
-              norm_cfg: dict = dict(type='BN'),
+              norm_cfg: Optional[dict] = dict(type='BN'),
               neuron: Optional[dict] = None,
               inplace: bool = False) -> nn.Sequential:
     """A convolution with its norm, behind a neuron unless that is None.
@@ -97,7 +97,8 @@ def conv_norm(in_channels: int,
         stride (int): Defaults to 1.
         groups (int): Defaults to 1.
         bias (bool): Bias of the convolution. Defaults to False.
-        norm_cfg (dict): Defaults to ``dict(type='BN')``.
+        norm_cfg (dict, optional): Defaults to ``dict(type='BN')``. None
+            leaves the norm out.
         neuron (dict, optional): Config of the neuron. None where the input
             is an image or already spikes.
         inplace (bool): Nothing else reads the input, so that the neuron may
@@ -115,5 +116,7 @@ def conv_norm(in_channels: int,
             in_channels, out_channels, kernel_size, neuron=neuron, **options)
         if is_spiking(conv.neuron):
             conv.neuron.inplace = inplace
-    norm = build_norm_layer(norm_cfg, out_channels)[1]
-    return nn.Sequential(OrderedDict(conv=conv, norm=norm))
+    layers = OrderedDict(conv=conv)
+    if norm_cfg is not None:
+        layers['norm'] = build_norm_layer(norm_cfg, out_channels)[1]
+    return nn.Sequential(layers)

@@ -1,4 +1,6 @@
 """Models, importable without mmdet or mmseg."""
 
 from .backbones import *  # noqa: F401,F403
+from .classifiers import *  # noqa: F401,F403
 from .dense import *  # noqa: F401,F403
+from .heads import *  # noqa: F401,F403

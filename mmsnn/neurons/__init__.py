@@ -1,5 +1,7 @@
-"""Spiking neurons: the SFA quantiser and the modules made of it."""
+"""Spiking neurons: the T x D neuron and the quantiser that it fires by."""
 
+from .build import build_neuron, is_spiking
+from .lif import LIFNeuron
 from .quantizer import (
     is_finite,
     spike_count,
@@ -7,9 +9,11 @@ from .quantizer import (
     spikes_per_position,
     spikes_per_substep,
 )
-from .sfa import SFANeuron, build_neuron, is_spiking
+from .sfa import SFANeuron
+from .spiking import SpikingNeuron
 
 __all__ = [
-    'SFANeuron', 'build_neuron', 'is_finite', 'is_spiking', 'spike_count',
-    'spike_firing', 'spikes_per_position', 'spikes_per_substep'
+    'LIFNeuron', 'SFANeuron', 'SpikingNeuron', 'build_neuron', 'is_finite',
+    'is_spiking', 'spike_count', 'spike_firing', 'spikes_per_position',
+    'spikes_per_substep'
 ]

@@ -11,6 +11,10 @@ half, whose sum with 1/2 rounds up to 1. ``u - 1/2`` is exact for every
 smaller u it is negative, which is all that is needed.
 
 The gradient is a rectangular window: ``scale`` where ``0 <= u <= D``, else 0.
+
+Classical neurons fire at the threshold itself: ``u >= d``, the same with the
+offset 0 in place of 1/2. Their count is ``clip(floor(u - 1), -1, D - 1) + 1``
+(again exact), their window ``1/2 <= u <= D + 1/2``.
 """
 
 from math import frexp
@@ -22,12 +26,16 @@ from torch.autograd.function import once_differentiable
 from . import native
 
 
-def spike_count(membrane: torch.Tensor, max_spikes: int) -> torch.Tensor:
+def spike_count(membrane: torch.Tensor,
+                max_spikes: int,
+                offset: float = 0.5) -> torch.Tensor:
     """Integers 0..D that a neuron fires at a membrane potential.
 
     Args:
         membrane (Tensor): Membrane potential over the threshold, any shape.
         max_spikes (int): D.
+        offset (float): What is added to the potential before it is rounded
+            down, 1/2 (SFA) or 0 (classical neurons). Defaults to 1/2.
 
     Returns:
         Tensor: Spike counts, same shape, dtype and memory layout. No
@@ -38,13 +46,14 @@ def spike_count(membrane: torch.Tensor, max_spikes: int) -> torch.Tensor:
         tensor([0., 0., 1., 2., 2., 4.])
     """
     with torch.no_grad():
-        return _forward(membrane, max_spikes, 1.0)
+        return _forward(membrane, max_spikes, 1.0, offset=offset)
 
 
 def spike_firing(membrane: torch.Tensor,
                  max_spikes: int,
                  scale: float = 1.0,
-                 inplace: bool = False) -> torch.Tensor:
+                 inplace: bool = False,
+                 offset: float = 0.5) -> torch.Tensor:
     """``spike_count(u, D) * scale`` with the rectangular-window gradient.
 
     For the backward pass one byte per element is kept (inside the window or
@@ -56,6 +65,7 @@ def spike_firing(membrane: torch.Tensor,
         scale (float): Factor on the counts. Defaults to 1.
         inplace (bool): The membrane may be overwritten where no gradient is
             needed. Defaults to False.
+        offset (float): As in :func:`spike_count`. Defaults to 1/2.
 
     Returns:
         Tensor: Same shape, dtype and memory layout.
@@ -68,8 +78,8 @@ def spike_firing(membrane: torch.Tensor,
         ([0.0, 0.0, 0.5, 1.0, 1.0], [0.0, 0.25, 0.25, 0.25, 0.0])
     """
     if torch.is_grad_enabled() and membrane.requires_grad:
-        return _SpikeFiring.apply(membrane, max_spikes, scale)
-    return _forward(membrane, max_spikes, scale, inplace)
+        return _SpikeFiring.apply(membrane, max_spikes, scale, offset)
+    return _forward(membrane, max_spikes, scale, inplace, offset)
 
 
 def is_finite(membrane: torch.Tensor) -> bool:
@@ -161,12 +171,13 @@ def spikes_per_position(counts: torch.Tensor,
 def _forward(u: torch.Tensor,
              max_spikes: int,
              scale: float,
-             inplace: bool = False) -> torch.Tensor:
-    if native.usable(u):
+             inplace: bool = False,
+             offset: float = 0.5) -> torch.Tensor:
+    if offset == 0.5 and native.usable(u):
         out = u if inplace else torch.empty_like(u)
         _run_forward(u, out, None, max_spikes, scale)
         return out
-    out = u.sub_(0.5) if inplace else u - 0.5
+    out = u.sub_(1 - offset) if inplace else u - (1 - offset)
     out = out.floor_().clamp_(-1, max_spikes - 1).add_(1)
     return out if scale == 1 else out.mul_(scale)
 
@@ -181,15 +192,16 @@ def _run_forward(u, out, window, max_spikes, scale):
 class _SpikeFiring(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, u, max_spikes, scale):
+    def forward(ctx, u, max_spikes, scale, offset):
         ctx.scale = scale
-        if native.usable(u):
+        if offset == 0.5 and native.usable(u):
             out = torch.empty_like(u)
             window = torch.empty_like(u, dtype=torch.bool)
             _run_forward(u, out, window, max_spikes, scale)
         else:
-            out = _forward(u, max_spikes, scale)
-            window = (u >= 0) & (u <= max_spikes)
+            out = _forward(u, max_spikes, scale, offset=offset)
+            low = 0.5 - offset
+            window = (u >= low) & (u <= max_spikes + low)
         ctx.save_for_backward(window)
         return out
 
@@ -204,5 +216,5 @@ class _SpikeFiring(torch.autograd.Function):
                           grad.dtype)(grad.data_ptr(), window.data_ptr(),
                                       out.data_ptr(), grad.numel(), ctx.scale,
                                       torch.get_num_threads())
-            return out, None, None
-        return torch.where(window, grad * ctx.scale, 0), None, None
+            return out, None, None, None
+        return torch.where(window, grad * ctx.scale, 0), None, None, None

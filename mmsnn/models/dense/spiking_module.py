@@ -1,12 +1,13 @@
 """What makes any neck or head spiking."""
 
-from typing import Dict
+from functools import lru_cache
+from typing import Dict, Type
 
 import mmcv.cnn
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmsnn.layers import SpikeConv2d, SpikeLinear
+from mmsnn.layers import SpikeConv2d, SpikeLinear, merge_time
 from mmsnn.neurons import is_spiking
 from mmsnn.registry import MODELS
 
@@ -25,6 +26,7 @@ REPLACED = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU)
 @MODELS.register_module(name='SpikingModule')
 def spiking_module(module: dict,
                    neuron: dict = dict(type='mmsnn.SFANeuron', max_spikes=4),
+                   merge_time: bool = False,
                    **kwargs) -> nn.Module:
     """Build any module with a neuron in front of each of its synapses.
 
@@ -36,6 +38,10 @@ def spiking_module(module: dict,
     Args:
         module (dict): Config of the module, e.g. a neck or a head.
         neuron (dict): Config of the neurons.
+        merge_time (bool): Average what the module returns over the time steps
+            of its neurons, (N * T, ...) to (N, ...): for heads, whose logits
+            are a mean over time. Does nothing with T = 1 or without spiking
+            neurons. Defaults to False.
         **kwargs: More keys for ``module``; frameworks add some on their own
             (``train_cfg`` and ``test_cfg`` of detection heads).
 
@@ -54,8 +60,44 @@ def spiking_module(module: dict,
           (neuron): SFANeuron(max_spikes=4, scale=0.25, threshold=1)
         )
     """
-    built = ROOT_MODELS.build({**module, **kwargs})
-    return make_spiking(built, neuron)
+    built = make_spiking(
+        ROOT_MODELS.build({
+            **module,
+            **kwargs
+        }), neuron)
+    timesteps = next(
+        (m.timesteps for m in built.modules() if is_spiking(m)), 1)
+    if merge_time and timesteps > 1:
+        # Heads call their own ``forward``, where no hook would run.
+        built.__class__ = merging_form(type(built))
+        built.timesteps = timesteps
+    return built
+
+
+class TimeMerging:
+    """Mixed into a module's class: its outputs are averaged over time."""
+
+    timesteps: int
+
+    def forward(self, *args, **kwargs):
+        """Run the module, and average over time."""
+        return merge_time(super().forward(*args, **kwargs), self.timesteps)
+
+    def __reduce_ex__(self, protocol):
+        """Copied and pickled by its plain class, since no module has ours."""
+        plain = type(self).__mro__[2]
+        return _restore, (plain, ), self.__dict__
+
+
+@lru_cache(maxsize=None)
+def merging_form(kind: Type[nn.Module]) -> Type[nn.Module]:
+    """Subclass of a module's class whose outputs are averaged over time."""
+    return type(kind.__name__, (TimeMerging, kind), {})
+
+
+def _restore(plain: Type[nn.Module]) -> nn.Module:
+    kind = merging_form(plain)
+    return kind.__new__(kind)
 
 
 def make_spiking(module: nn.Module, neuron: dict, path: str = '') -> nn.Module:

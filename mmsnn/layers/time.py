@@ -1,0 +1,33 @@
+"""Time inside a model: (N, T, ...) folded to (N * T, ...), sample-major."""
+
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_map
+
+
+def merge_time(outputs: Any, timesteps: int) -> Any:
+    """Average every tensor over time: (N * T, ...) to (N, ...).
+
+    Args:
+        outputs (Any): A tensor, or tensors nested in tuples, lists, dicts.
+        timesteps (int): T. With 1, nothing is done.
+
+    Returns:
+        Any: The same structure.
+
+    Example:
+        >>> scores = torch.tensor([[1., 0.], [3., 1.], [5., 2.], [5., 4.]])
+        >>> merge_time((scores, ), timesteps=2)
+        (tensor([[2.0000, 0.5000],
+                [5.0000, 3.0000]]),)
+    """
+    if timesteps == 1:
+        return outputs
+
+    def merge(x):
+        if not isinstance(x, torch.Tensor):
+            return x
+        return x.unflatten(0, (-1, timesteps)).mean(1)
+
+    return tree_map(merge, outputs)

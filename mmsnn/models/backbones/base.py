@@ -1,0 +1,270 @@
+from typing import Dict, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from torch import nn
+
+from mmsnn.layers import conv_norm, deploy, keep_freed_memory, merge_time
+from mmsnn.neurons import is_spiking
+
+from .arch import read_arch
+
+#: The first stage that is made of transformer blocks.
+FIRST_TRANSFORMER = 3
+
+
+class Stage(nn.Sequential):
+    """A downsampling convolution, then blocks."""
+
+    def forward(self, x: torch.Tensor, repeats: int = 1) -> torch.Tensor:
+        """Map (N, C, H, W) to (N * repeats, C', H', W')."""
+        x = self.downsample(x)
+        if repeats > 1:
+            x = x.repeat_interleave(repeats, 0)
+        return self.blocks(x)
+
+
+class SpikingBackbone(BaseModule):
+    """What all spiking backbones share: stages, time, freezing.
+
+    Stages 0, 1, 2 (1a, 1b, 2 in the papers) are convolutional, those behind
+    are transformers. Each starts with a convolution, of stride 2 in the first
+    four stages::
+
+        image -> stem 7x7/2 -> conv blocks (0) -> 3x3/2 -> conv blocks (1)
+              -> 3x3/2 -> conv blocks (2) -> 3x3/2 -> transformer blocks (3)
+              [-> 3x3/1 -> transformer blocks (4)]
+
+    A subclass has an ``arch_zoo``, its ``families`` (see
+    :func:`.arch.read_arch`), and says what its blocks are made of in
+    :meth:`conv_block` and :meth:`transformer_block`. It calls
+    :meth:`build_stages` at the end of ``__init__``.
+
+    Args:
+        arch (str | dict): A name of ``arch_zoo``, or a dict with
+            ``embed_dims`` and optional keys.
+        neuron (dict): Config of every neuron. Its ``timesteps`` are those of
+            the model.
+        out_indices (Sequence[int] | int, optional): Stages whose output is
+            returned. Defaults to None, the last one.
+        drop_path_rate (float): Stochastic depth rate of the last block; it
+            grows linearly from 0. Defaults to 0.
+        frozen_stages (int): Stages up to this one are frozen; -1 freezes
+            none. Defaults to -1.
+        norm_eval (bool): Keep norms in eval mode. Defaults to False.
+        merge_time (bool): Average the outputs over time. Defaults to False.
+        norm_cfg (dict): Defaults to ``dict(type='BN')``.
+        deploy (bool): Build the folded form, for checkpoints of a model that
+            was switched by :meth:`switch_to_deploy`. Defaults to False.
+        keep_freed_memory (bool): On CPU, let the process reuse freed memory
+            (:func:`mmsnn.layers.keep_freed_memory`), which is faster, most
+            of all for large images. False leaves the C library's settings
+            alone. Defaults to True.
+        init_cfg (dict | list[dict], optional): Defaults to Kaiming for
+            convolutions and 1 for norms.
+
+    Raises:
+        ValueError: If a key of the config is out of range; the message names
+            the key and what is valid.
+    """
+
+    arch_zoo: Dict[str, dict] = {}
+    families: Dict[str, dict] = {}
+
+    def __init__(
+        self,
+        arch: Union[str, dict],
+        neuron: dict,
+        out_indices: Union[Sequence[int], int, None] = None,
+        drop_path_rate: float = 0.,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        merge_time: bool = False,
+        norm_cfg: dict = dict(type='BN'),
+        deploy: bool = False,
+        keep_freed_memory: bool = True,
+        init_cfg: Union[dict, Sequence[dict], None] = (
+            dict(type='Kaiming', layer=['Conv2d']),
+            dict(type='Constant', val=1., layer=['_BatchNorm', 'GroupNorm'])),
+    ) -> None:
+        super().__init__(
+            list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
+        self.arch = read_arch(arch, self.arch_zoo, self.families)
+        last = len(self.arch['depths']) - 1
+        if out_indices is None:
+            out_indices = last
+        if isinstance(out_indices, int):
+            out_indices = (out_indices, )
+        if not out_indices or any(i not in range(last + 1)
+                                  for i in out_indices):
+            raise ValueError(f'out_indices must name stages 0..{last}, '
+                             f'but is {out_indices!r}')
+        if frozen_stages not in range(-1, last + 1):
+            raise ValueError('frozen_stages must be -1 (none) or a stage '
+                             f'0..{last}, but is {frozen_stages!r}')
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError('drop_path_rate must be in [0, 1), '
+                             f'but is {drop_path_rate!r}')
+        self.out_indices = tuple(out_indices)
+        self.drop_path_rate = drop_path_rate
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.merge_time = merge_time
+        self.deploy = deploy
+        self.keep_freed_memory = keep_freed_memory
+        self.block_options = dict(neuron=neuron, norm_cfg=norm_cfg)
+
+    #: The first stage whose blocks may be dropped.
+    first_dropped = 0
+
+    def conv_block(self, width: int, drop_path: float) -> nn.Module:
+        """A block of stages 0 to 2."""
+        raise NotImplementedError
+
+    def transformer_block(self, width: int, drop_path: float) -> nn.Module:
+        """A block of the later stages."""
+        raise NotImplementedError
+
+    def build_stages(self, in_channels: int) -> None:
+        """Build all stages for images of so many channels."""
+        dims, depths = self.arch['embed_dims'], self.arch['depths']
+        widths = (in_channels, dims[0] // 2, *dims)
+        rates = [0.] * sum(depths[:self.first_dropped])
+        rates += torch.linspace(0, self.drop_path_rate,
+                                sum(depths) - len(rates)).tolist()
+        self.stages = nn.ModuleList()
+        for i, depth in enumerate(depths):
+            stage = Stage()
+            options = dict(self.block_options)
+            if i == 0:  # the stem sees an image, not spikes
+                options.pop('neuron')
+            stage.add_module(
+                'downsample',
+                conv_norm(
+                    widths[i],
+                    widths[i + 1],
+                    kernel_size=3 if i else 7,
+                    stride=2 if i < 4 else 1,
+                    bias=True,
+                    **options))
+            make = (
+                self.conv_block
+                if i < FIRST_TRANSFORMER else self.transformer_block)
+            stage.add_module(
+                'blocks',
+                nn.Sequential(
+                    *(make(widths[i + 1], rates.pop(0))
+                      for _ in range(depth))))
+            self.stages.append(stage)
+        self.timesteps: Optional[int] = next(
+            (m.timesteps for m in self.modules() if is_spiking(m)), None)
+        if self.deploy:
+            self.switch_to_deploy()
+        self._freeze_stages()
+
+    def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor, ...]:
+        """Extract feature maps.
+
+        Args:
+            x (Tensor): Images of shape (N, in_channels, H, W), any H and W,
+                which are shown in each time step; or event frames of shape
+                (N, T, in_channels, H, W).
+
+        Returns:
+            tuple[Tensor]: Membrane potentials after each stage of
+            ``out_indices``, in the order of the stages: (N * T, C, H', W'),
+            all time steps of the first sample first, or (N, C, H', W') with
+            ``merge_time``.
+
+        Raises:
+            ValueError: If the input has another shape, or another T than
+                ``neuron.timesteps``.
+        """
+        timesteps, repeats = self._time_of(x)
+        if x.dim() == 5:
+            x = x.flatten(0, 1)
+        if x.device.type == 'cpu':
+            # Convolutions on CPU are faster so; the layers keep the format.
+            x = x.contiguous(memory_format=torch.channels_last)
+            if self.keep_freed_memory:
+                keep_freed_memory()
+        outs = []
+        for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
+            # The stem has no state: its output is what is repeated.
+            x = stage(x) if i else stage(x, repeats)
+            if i in self.out_indices:
+                outs.append(x)
+        if self.merge_time:
+            return merge_time(tuple(outs), timesteps)
+        return tuple(outs)
+
+    def _time_of(self, x: torch.Tensor) -> Tuple[int, int]:
+        """T of the input, and how often an image is repeated."""
+        if x.dim() == 4:
+            timesteps = self.timesteps or 1
+            return timesteps, timesteps
+        if x.dim() != 5:
+            raise ValueError(
+                'the input must be images (N, C, H, W) or frames '
+                f'(N, T, C, H, W), but has the shape {tuple(x.shape)}')
+        if self.timesteps not in (None, x.shape[1]):
+            raise ValueError(
+                f'the input of shape {tuple(x.shape)} has {x.shape[1]} time '
+                f'steps, but neuron.timesteps is {self.timesteps}')
+        return x.shape[1], 1
+
+    def switch_to_deploy(self) -> None:
+        """Fold re-parameterised convolutions and layer scales, in place."""
+        for child in self.children():
+            deploy(child)
+        self.deploy = True
+
+    def get_layer_depth(self,
+                        param_name: str,
+                        prefix: str = '') -> Tuple[int, int]:
+        """Layer of a parameter, for layer-wise learning rate decay.
+
+        The stem is layer 0 and each block is one more; a downsampling
+        convolution belongs to the block behind it. What is not in the
+        backbone is the last layer.
+
+        Args:
+            param_name (str): Name of the parameter.
+            prefix (str): Prefix of this backbone's parameters.
+
+        Returns:
+            tuple[int, int]: The layer, and the number of layers.
+
+        Example:
+            >>> from mmsnn.models import ESpikeFormer
+            >>> model = ESpikeFormer('2.7m')  # 1 + 1 + 2 + 6 + 2 blocks
+            >>> model.get_layer_depth('stages.2.blocks.1.mixer.expand.weight')
+            (4, 14)
+        """
+        depths = self.arch['depths']
+        layers = sum(depths) + 2
+        name = param_name[len(prefix):].split('.')
+        if not param_name.startswith(prefix) or name[0] != 'stages':
+            return layers - 1, layers
+        stage = int(name[1])
+        block = int(name[3]) if name[2] == 'blocks' else 0
+        if stage == 0 and name[2] == 'downsample':
+            return 0, layers
+        return sum(depths[:stage]) + block + 1, layers
+
+    def train(self, mode: bool = True):
+        """Set the mode; frozen stages stay in eval mode, norms may."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _freeze_stages(self) -> None:
+        for stage in self.stages[:self.frozen_stages + 1]:
+            stage.eval()
+            for parameter in stage.parameters():
+                parameter.requires_grad = False

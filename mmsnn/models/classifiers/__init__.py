@@ -1,0 +1,3 @@
+from .distilled import DistilledImageClassifier
+
+__all__ = ['DistilledImageClassifier']

@@ -1,0 +1,3 @@
+from .distillation_cls_head import DistillationClsHead
+
+__all__ = ['DistillationClsHead']

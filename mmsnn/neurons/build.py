@@ -1,0 +1,46 @@
+from mmengine.registry import MODELS as ROOT_MODELS
+from torch import nn
+
+from .spiking import SpikingNeuron
+
+
+def build_neuron(cfg: dict, **options) -> nn.Module:
+    """Build the neuron that the config key ``neuron`` names.
+
+    Args:
+        cfg (dict): Config of a spiking neuron, or of any activation layer
+            (``dict(type='ReLU')`` gives the ReLU twin of a model).
+        **options: Keys of this particular neuron, e.g. ``scale``,
+            ``threshold``, ``slope``, ``inplace``. Activations that are not
+            spiking ignore them.
+
+    Returns:
+        nn.Module: The neuron; :func:`is_spiking` tells which kind.
+
+    Raises:
+        TypeError: If ``cfg`` is not a dict with the key ``type``.
+        ValueError: If ``cfg`` has the key ``inplace``.
+
+    Example:
+        >>> build_neuron(dict(type='mmsnn.SFANeuron'), scale=1.0)
+        SFANeuron(max_spikes=4, scale=1, threshold=1)
+        >>> build_neuron(dict(type='ReLU'), scale=1.0)
+        ReLU()
+    """
+    if not isinstance(cfg, dict) or 'type' not in cfg:
+        raise TypeError('neuron must be a config dict with the key type, '
+                        "e.g. dict(type='mmsnn.SFANeuron', max_spikes=4), "
+                        f'but is {cfg!r}')
+    if 'inplace' in cfg:
+        raise ValueError('neuron.inplace can not be configured: the layer '
+                         'that owns the membrane decides; leave it out')
+    kind = cfg['type']
+    kind = ROOT_MODELS.get(kind) if isinstance(kind, str) else kind
+    if isinstance(kind, type) and issubclass(kind, SpikingNeuron):
+        cfg = {**cfg, **options}
+    return ROOT_MODELS.build(cfg)
+
+
+def is_spiking(neuron: nn.Module) -> bool:
+    """Whether a neuron fires spikes (an activation such as ReLU does not)."""
+    return isinstance(neuron, SpikingNeuron)

@@ -1,0 +1,100 @@
+"""What may go wrong with a neuron's keys, inputs and checkpoints."""
+
+import math
+import warnings
+from typing import Any, Optional
+
+import torch
+
+_CHOICES = dict(
+    reset=('soft', 'hard'), surrogate=('rectangle', 'sigmoid', 'arctan'))
+
+
+def _is_number(value: Any) -> bool:
+    return (isinstance(value, (int, float)) and not isinstance(value, bool)
+            and math.isfinite(value))
+
+
+def _check_key(name: str, value: Any) -> None:
+    if name in ('max_spikes', 'timesteps'):
+        valid = _is_number(value) and isinstance(value, int) and value >= 1
+        wanted = 'a positive integer'
+    elif name in ('scale', 'threshold', 'slope'):
+        valid = _is_number(value) and value > 0
+        wanted = 'a positive number'
+    elif name == 'decay':
+        valid = _is_number(value) and 0 < value <= 1
+        wanted = 'a number above 0, up to 1'
+    elif name in _CHOICES:
+        valid = value in _CHOICES[name]
+        wanted = 'one of ' + ', '.join(map(repr, _CHOICES[name]))
+    else:
+        valid, wanted = isinstance(value, bool), 'True or False'
+    if not valid:
+        raise ValueError(f'neuron.{name} must be {wanted}, but is {value!r}')
+
+
+def check_keys(**keys) -> None:
+    """Check config keys of a neuron, each alone and with the others.
+
+    Raises:
+        ValueError: Naming the key and what is valid.
+
+    Example:
+        >>> check_keys(timesteps=0)
+        Traceback (most recent call last):
+        ValueError: neuron.timesteps must be a positive integer, but is 0
+    """
+    for name, value in keys.items():
+        if name != 'scale' or value is not None:
+            _check_key(name, value)
+    if keys.get('surrogate', 'rectangle') != 'rectangle' and keys.get(
+            'max_spikes', 1) > 1:
+        raise ValueError(
+            f'neuron.surrogate = {keys["surrogate"]!r} is for neurons with '
+            f'neuron.max_spikes = 1, but that is {keys["max_spikes"]}; the '
+            "surrogate 'rectangle' is for any")
+    for name in ('decay_input', 'learn_decay'):
+        if keys.get(name) and keys['decay'] == 1:
+            raise ValueError(
+                f'neuron.{name} = True needs a neuron.decay below 1')
+
+
+def check_input(membrane: torch.Tensor,
+                timesteps: int,
+                state: Optional[torch.Tensor] = None) -> None:
+    """Check that an input holds whole samples of T time steps, and a state
+    as many samples.
+
+    Raises:
+        ValueError: If it does not.
+
+    Example:
+        >>> check_input(torch.zeros(6, 2), timesteps=3, state=torch.zeros(2))
+        Traceback (most recent call last):
+        ValueError: a state of shape (2,) does not fit an input of shape
+        (6, 2) with neuron.timesteps = 3: it must have the shape (2, 2)
+    """
+    shape = tuple(membrane.shape)
+    if not shape or shape[0] % timesteps:
+        raise ValueError(
+            f'neuron.timesteps = {timesteps} does not divide the first '
+            f'dimension of an input of shape {shape}, which must be samples '
+            'times time steps')
+    wanted = (shape[0] // timesteps, *shape[1:])
+    if state is not None and tuple(state.shape) != wanted:
+        raise ValueError(
+            f'a state of shape {tuple(state.shape)} does not fit an input of '
+            f'shape {shape} with neuron.timesteps = {timesteps}: it must '
+            f'have the shape {wanted}')
+
+
+def warn_of_other_levels(neuron, metadata: dict) -> None:
+    """Warn if a checkpoint comes from a neuron with another D."""
+    before, now = metadata.get('max_spikes'), neuron.max_spikes
+    if before not in (None, now):
+        warnings.warn(
+            f'neuron.max_spikes is {now}, but the checkpoint was made with '
+            f'{before}: a neuron fires up to {now} spikes instead of '
+            f'{before}, so the weights behind it see other inputs than they '
+            'were trained for')

@@ -1,0 +1,277 @@
+from typing import Optional, Tuple, Union
+
+import torch
+from torch import nn
+
+from .checks import check_input, check_keys, warn_of_other_levels
+from .quantizer import spike_firing
+from .surrogate import smooth_firing
+
+
+class SpikingNeuron(nn.Module):
+    r"""The T x D neuron: T time steps, up to D spikes in each.
+
+    In time step t the input :math:`u[t]` charges the membrane, the neuron
+    fires up to D spikes, and the reset leaves the state of the next step:
+
+    .. math::
+        v[t] &= \lambda h[t-1] + u[t] \quad\text{or, with decay\_input,}\quad
+            h[t-1] + (u[t] - h[t-1]) (1 - \lambda) \\
+        c[t] &= \mathrm{clip}(\lfloor v[t] / \theta + \mathrm{offset}
+            \rfloor, 0, D) \\
+        h[t] &= v[t] - \theta c[t] \text{ (soft reset)} \quad\text{or}\quad
+            0 \text{ where } c[t] > 0 \text{ (hard reset)}
+
+    and the output is ``c[t] * scale``. :class:`SFANeuron` and
+    :class:`LIFNeuron` are this neuron with other defaults. Train and eval
+    are the same. For float16 and bfloat16 inputs the membrane is kept in
+    float32.
+
+    Args:
+        max_spikes (int): D, the most spikes per time step. Defaults to 1.
+        scale (float, optional): Factor on the count. Defaults to None, which
+            means ``1 / max_spikes``; 1.0 gives the counts themselves.
+        threshold (float): :math:`\theta`, the membrane potential worth one
+            spike. Defaults to 1.
+        timesteps (int): T. Defaults to 1.
+        decay (float): :math:`\lambda`, what is left of the membrane potential
+            after a time step, in (0, 1]; 1 is an IF neuron. Defaults to 1.
+        decay_input (bool): Whether the input is multiplied by ``1 - decay``.
+            Defaults to False.
+        reset (str): ``'soft'`` or ``'hard'``. Defaults to 'soft'.
+        detach_reset (bool): No gradient through the reset. Defaults to True.
+        learn_decay (bool): The decay is the sigmoid of a parameter,
+            ``decay_logit``, which starts at ``decay``. Defaults to False.
+        surrogate (str): Gradient of the count by ``v / threshold``:
+            ``'rectangle'`` (any D), ``'sigmoid'`` or ``'arctan'`` (D = 1).
+            Defaults to 'rectangle'.
+        slope (float): Slope of a smooth surrogate, on ``v / threshold``.
+            Defaults to 4.
+        inplace (bool): The input may be overwritten where no gradient is
+            needed. Defaults to False.
+
+    Raises:
+        ValueError: If a key has no valid value; the message names it.
+
+    Example:
+        >>> neuron = SpikingNeuron(timesteps=3)
+        >>> neuron(torch.tensor([0.625, 0.625, 0.625]))
+        tensor([0., 1., 0.])
+    """
+
+    #: Added to ``v / threshold`` before it is rounded down: 1/2 fires at
+    #: ``threshold / 2`` (SFA), 0 at the threshold (classical neurons).
+    offset = 0.0
+
+    def __init__(self,
+                 max_spikes: int = 1,
+                 scale: Optional[float] = None,
+                 threshold: float = 1.0,
+                 timesteps: int = 1,
+                 decay: float = 1.0,
+                 decay_input: bool = False,
+                 reset: str = 'soft',
+                 detach_reset: bool = True,
+                 learn_decay: bool = False,
+                 surrogate: str = 'rectangle',
+                 slope: float = 4.0,
+                 inplace: bool = False) -> None:
+        super().__init__()
+        check_keys(
+            max_spikes=max_spikes,
+            scale=scale,
+            threshold=threshold,
+            timesteps=timesteps,
+            decay=decay,
+            decay_input=decay_input,
+            reset=reset,
+            detach_reset=detach_reset,
+            learn_decay=learn_decay,
+            surrogate=surrogate,
+            slope=slope,
+            inplace=inplace)
+        self.max_spikes = max_spikes
+        self.scale = 1 / max_spikes if scale is None else float(scale)
+        self.threshold = float(threshold)
+        self.timesteps = timesteps
+        self.decay_input = decay_input
+        self.reset = reset
+        self.detach_reset = detach_reset
+        self.learn_decay = learn_decay
+        self.surrogate = surrogate
+        self.slope = float(slope)
+        self.inplace = inplace
+        self._decay = float(decay)
+        if learn_decay:
+            self.decay_logit = nn.Parameter(torch.tensor(self._decay).logit())
+
+    @property
+    def decay(self) -> Union[float, torch.Tensor]:
+        """What is left of the membrane potential after a time step; a tensor
+        of no dimensions if it is learnt."""
+        return self.decay_logit.sigmoid() if self.learn_decay else self._decay
+
+    @property
+    def is_static(self) -> bool:
+        """Whether nothing but the rounding of the input is left to do."""
+        return (self.timesteps == 1 and self.surrogate == 'rectangle'
+                and not self.decay_input and not self.learn_decay)
+
+    def forward(self, membrane: torch.Tensor) -> torch.Tensor:
+        """Fire, from a state of zero; nothing is kept for the next call.
+
+        Args:
+            membrane (Tensor): Inputs of the membranes, (N * T, ...): all time
+                steps of the first sample, then of the second. Any shape where
+                T is 1.
+
+        Returns:
+            Tensor: Spike counts times ``scale``, same shape and layout.
+
+        Raises:
+            ValueError: If T does not divide the first dimension.
+        """
+        if not self.is_static:
+            check_input(membrane, self.timesteps)
+            return self._fire_over_time(membrane, None, self.timesteps)[0]
+        inplace = self.inplace
+        if self.threshold != 1:
+            if inplace and not torch.is_grad_enabled():
+                membrane.div_(self.threshold)
+            else:
+                membrane, inplace = membrane / self.threshold, True
+        return spike_firing(membrane, self.max_spikes, self.scale, inplace,
+                            self.offset)
+
+    def run(
+        self,
+        membrane: torch.Tensor,
+        state: Optional[torch.Tensor] = None,
+        timesteps: Optional[int] = None
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Fire from a given state, and return the state that is left.
+
+        Args:
+            membrane (Tensor): Inputs of the membranes, (N * T, ...).
+            state (Tensor, optional): Membrane potentials that the time step
+                before has left, (N, ...). Defaults to None, which is zero.
+            timesteps (int, optional): T of this call, for streaming. Defaults
+                to None, which means the neuron's own.
+
+        Returns:
+            tuple[Tensor, Tensor]: Spike counts times ``scale``, as in
+            :meth:`forward`, and the state, (N, ...), in float32 or float64.
+
+        Raises:
+            ValueError: If T does not divide the first dimension, or the
+                state has another shape than (N, ...).
+
+        Example:
+            >>> neuron = SpikingNeuron(timesteps=3)
+            >>> spikes, state = neuron.run(torch.tensor([0.75]), timesteps=1)
+            >>> spikes, state
+            (tensor([0.]), tensor([0.7500]))
+            >>> neuron.run(torch.tensor([0.75]), state, timesteps=1)
+            (tensor([1.]), tensor([0.5000]))
+        """
+        timesteps = self.timesteps if timesteps is None else timesteps
+        check_keys(timesteps=timesteps)
+        check_input(membrane, timesteps, state)
+        return self._fire_over_time(membrane, state, timesteps)
+
+    def charge(self, inputs: torch.Tensor,
+               state: torch.Tensor) -> torch.Tensor:
+        """Membrane potential that the input of one time step makes of a state.
+
+        Args:
+            inputs (Tensor): Input of the membrane, (N, ...).
+            state (Tensor): What the time step before has left, same shape.
+
+        Returns:
+            Tensor: Membrane potential before firing, same shape.
+
+        Example:
+            >>> neuron = SpikingNeuron(decay=0.5, decay_input=True)
+            >>> neuron.charge(torch.tensor([3.]), torch.tensor([1.]))
+            tensor([2.])
+        """
+        if self.decay_input:
+            return state + (inputs - state) * (1 - self.decay)
+        return state * self.decay + inputs
+
+    def discharge(self, membrane: torch.Tensor,
+                  counts: torch.Tensor) -> torch.Tensor:
+        """What the reset leaves of a membrane potential.
+
+        Args:
+            membrane (Tensor): Membrane potential before firing.
+            counts (Tensor): Spikes fired, 0..D, same shape.
+
+        Returns:
+            Tensor: The state of the next time step, same shape.
+
+        Example:
+            >>> neuron = SpikingNeuron(max_spikes=4, threshold=0.5)
+            >>> neuron.discharge(torch.tensor([1.75]), torch.tensor([3.]))
+            tensor([0.2500])
+        """
+        if self.detach_reset:
+            counts = counts.detach()
+        if self.reset == 'soft':
+            return membrane - counts * self.threshold
+        return membrane * (1 - counts.clamp(max=1))
+
+    def _fire(self, membrane: torch.Tensor) -> torch.Tensor:
+        """Spike counts of membrane potentials, with surrogate gradient."""
+        if self.threshold != 1:
+            membrane = membrane / self.threshold
+        if self.surrogate == 'rectangle':
+            return spike_firing(membrane, self.max_spikes, offset=self.offset)
+        return smooth_firing(membrane, self.offset, self.surrogate, self.slope)
+
+    def _fire_over_time(self, membrane, state, timesteps):
+        shape = membrane.shape[0] // timesteps, timesteps
+        inputs = membrane.unflatten(0, shape)
+        wide = torch.promote_types(membrane.dtype, torch.float32)
+        if state is None:
+            state = torch.zeros_like(inputs[:, 0], dtype=wide)
+        state, outputs = state.to(wide), []
+        for t in range(timesteps):
+            potential = self.charge(inputs[:, t].to(wide), state)
+            counts = self._fire(potential)
+            state = self.discharge(potential, counts)
+            outputs.append((counts * self.scale).to(membrane.dtype))
+        output = torch.stack(outputs, 1).flatten(0, 1)
+        if output.stride() != membrane.stride():
+            output = torch.empty_like(membrane).copy_(output)
+        return output, state
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        """D and T travel as metadata, so that no key is added."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        metadata = getattr(destination, '_metadata', None)
+        if metadata is not None:
+            metadata.setdefault(prefix[:-1], {}).update(
+                max_spikes=self.max_spikes, timesteps=self.timesteps)
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata,
+                              *args):
+        warn_of_other_levels(self, local_metadata)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata,
+                                      *args)
+
+    def extra_repr(self) -> str:
+        parts = [
+            f'max_spikes={self.max_spikes}, scale={self.scale:g}, '
+            f'threshold={self.threshold:g}'
+        ]
+        if not self.is_static:
+            parts += [
+                f'timesteps={self.timesteps}', f'decay={float(self.decay):g}'
+            ]
+            parts += [
+                name for name in ('decay_input', 'learn_decay')
+                if getattr(self, name)
+            ]
+            parts += [f'reset={self.reset!r}', f'surrogate={self.surrogate!r}']
+        return ', '.join(parts)
