@@ -22,10 +22,11 @@ from typing import Optional
 
 import torch
 
-SOURCE = Path(__file__).with_name('kernels.c')
-#: No ``-ffast-math``: NaN must pass through and rounding must stay exact.
+SOURCES = sorted(Path(__file__).parent.glob('*.[ch]'))
+#: No ``-ffast-math``, no fused multiply-add: NaN must pass through and every
+#: operation must round as PyTorch's does.
 FLAGS = ('-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math',
-         '-shared', '-fPIC')
+         '-ffp-contract=off', '-shared', '-fPIC')
 DTYPES = {
     torch.float32: 'f32',
     torch.float64: 'f64',
@@ -65,8 +66,8 @@ def _compile(target: Path) -> None:
         for openmp in (('-fopenmp', ), ()):
             command = [
                 compiler, *FLAGS, *openmp, '-o',
-                str(part),
-                str(SOURCE), '-lm'
+                str(part), *(str(s) for s in SOURCES if s.suffix == '.c'),
+                '-lm'
             ]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode == 0:
@@ -89,7 +90,7 @@ def _load() -> ctypes.CDLL:
     if os.environ.get('MMSNN_NATIVE', '1') == '0':
         raise OSError('MMSNN_NATIVE=0 switches the native kernels off')
     digest = hashlib.sha256(
-        SOURCE.read_bytes() +
+        b''.join(source.read_bytes() for source in SOURCES) +
         (_processor() + ' '.join(FLAGS)).encode()).hexdigest()[:16]
     target = cache_dir() / 'native' / f'sfa-{digest}.so'
     if not target.exists():
@@ -110,6 +111,10 @@ def _load() -> ctypes.CDLL:
             ('last_sums', [pointer, i64, i64, i64, pointer])):
             function = getattr(library, f'sfa_{name}_{suffix}')
             function.argtypes = [*arguments, ctypes.c_int]
+            function.restype = None
+        for name, pointers in (('time_forward', 7), ('time_backward', 9)):
+            function = getattr(library, f'sfa_{name}_{suffix}')
+            function.argtypes = [pointer] * pointers
             function.restype = None
     return library
 

@@ -6,6 +6,7 @@ from torch import nn
 from .checks import check_input, check_keys, warn_of_other_levels
 from .quantizer import spike_firing
 from .surrogate import smooth_firing
+from .temporal import fire_over_time, usable
 
 
 class SpikingNeuron(nn.Module):
@@ -114,8 +115,9 @@ class SpikingNeuron(nn.Module):
     @property
     def is_static(self) -> bool:
         """Whether nothing but the rounding of the input is left to do."""
-        return (self.timesteps == 1 and self.surrogate == 'rectangle'
-                and not self.decay_input and not self.learn_decay)
+        return (self.timesteps == 1 and self.offset == 0.5
+                and self.surrogate == 'rectangle' and not self.decay_input
+                and not self.learn_decay)
 
     def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire, from a state of zero; nothing is kept for the next call.
@@ -133,15 +135,15 @@ class SpikingNeuron(nn.Module):
         """
         if not self.is_static:
             check_input(membrane, self.timesteps)
-            return self._fire_over_time(membrane, None, self.timesteps)[0]
+            return self._fire_over_time(membrane, None, self.timesteps,
+                                        self.inplace)[0]
         inplace = self.inplace
         if self.threshold != 1:
             if inplace and not torch.is_grad_enabled():
                 membrane.div_(self.threshold)
             else:
                 membrane, inplace = membrane / self.threshold, True
-        return spike_firing(membrane, self.max_spikes, self.scale, inplace,
-                            self.offset)
+        return spike_firing(membrane, self.max_spikes, self.scale, inplace)
 
     def run(
         self,
@@ -177,7 +179,7 @@ class SpikingNeuron(nn.Module):
         timesteps = self.timesteps if timesteps is None else timesteps
         check_keys(timesteps=timesteps)
         check_input(membrane, timesteps, state)
-        return self._fire_over_time(membrane, state, timesteps)
+        return self._fire_over_time(membrane, state, timesteps, False)
 
     def charge(self, inputs: torch.Tensor,
                state: torch.Tensor) -> torch.Tensor:
@@ -229,7 +231,9 @@ class SpikingNeuron(nn.Module):
             return spike_firing(membrane, self.max_spikes, offset=self.offset)
         return smooth_firing(membrane, self.offset, self.surrogate, self.slope)
 
-    def _fire_over_time(self, membrane, state, timesteps):
+    def _fire_over_time(self, membrane, state, timesteps, inplace):
+        if usable(membrane, state):
+            return fire_over_time(self, membrane, state, timesteps, inplace)
         shape = membrane.shape[0] // timesteps, timesteps
         inputs = membrane.unflatten(0, shape)
         wide = torch.promote_types(membrane.dtype, torch.float32)

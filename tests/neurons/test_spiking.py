@@ -5,8 +5,8 @@ import torch
 
 from mmsnn.neurons import SpikingNeuron
 
-# Keys, offset, then over time: inputs, membrane before firing, counts, membrane
-# left. All numbers are exact in binary.
+# Keys, offset, then over time: inputs, membrane before firing, counts,
+# membrane left. All numbers are exact in binary.
 CASES = {
     'IF, soft': (dict(reset='soft'), 0.0,
                  [0.75, 0.75, 1.75, -0.5],
