@@ -131,8 +131,11 @@ class SpikingBackbone(BaseModule):
         dims, depths = self.arch['embed_dims'], self.arch['depths']
         widths = (in_channels, dims[0] // 2, *dims)
         rates = [0.] * sum(depths[:self.first_dropped])
-        rates += torch.linspace(0, self.drop_path_rate,
-                                sum(depths) - len(rates)).tolist()
+        dropped = sum(depths) - len(rates)
+        rates += [
+            self.drop_path_rate * k / max(1, dropped - 1)
+            for k in range(dropped)
+        ]
         self.stages = nn.ModuleList()
         for i, depth in enumerate(depths):
             stage = Stage()
