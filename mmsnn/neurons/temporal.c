@@ -9,6 +9,7 @@
 #include "kernels.h"
 
 #define BLOCK 1024
+#define SIMD _Pragma("omp simd")
 
 /* Field by field as in temporal.py. */
 typedef struct {
@@ -21,19 +22,15 @@ enum { RECTANGLE, SIGMOID, ARCTAN };
 enum { WINDOW = 1, FIRED = 2 };
 
 /* exp(-y) for y >= 0, within two units in the last place (or 1e-37): 2^-k
- * times the series of exp(r), |r| <= log(2) / 2, up to r^13. */
-#define DEFINE_EXP(NAME, REAL, INT, FLOOR, LARGEST, HIGH, LOW, BIAS, DIGITS) \
+ * times the series of exp(r), |r| <= log(2) / 2. START: the terms from r^7,
+ * divided by r^7; HIGH + LOW: log(2), HIGH with zeros at its end. */
+#define DEFINE_EXP(NAME, REAL, INT, FLOOR, LARGEST, HIGH, LOW, BIAS, DIGITS, \
+                   START)                                                   \
     static inline REAL NAME(REAL y) {                                       \
         y = y > (REAL)LARGEST ? (REAL)LARGEST : y;                          \
         REAL k = FLOOR(y * (REAL)1.4426950408889634 + (REAL)0.5);           \
         REAL r = (k * (REAL)HIGH - y) + k * (REAL)LOW;                      \
-        REAL e = (REAL)(1. / 6227020800);                                   \
-        e = e * r + (REAL)(1. / 479001600);                                 \
-        e = e * r + (REAL)(1. / 39916800);                                  \
-        e = e * r + (REAL)(1. / 3628800);                                   \
-        e = e * r + (REAL)(1. / 362880);                                    \
-        e = e * r + (REAL)(1. / 40320);                                     \
-        e = e * r + (REAL)(1. / 5040);                                      \
+        REAL e = START;                                                     \
         e = e * r + (REAL)(1. / 720);                                       \
         e = e * r + (REAL)(1. / 120);                                       \
         e = e * r + (REAL)(1. / 24);                                        \
@@ -47,11 +44,20 @@ enum { WINDOW = 1, FIRED = 2 };
         return e * power;                                                   \
     }
 
-/* log(2) in two parts, the first with zeros at its end. */
+static inline double higher_terms(double r) {
+    double e = 1. / 6227020800;
+    e = e * r + 1. / 479001600;
+    e = e * r + 1. / 39916800;
+    e = e * r + 1. / 3628800;
+    e = e * r + 1. / 362880;
+    e = e * r + 1. / 40320;
+    return e * r + 1. / 5040;
+}
+
 DEFINE_EXP(exp_f32, float, int32_t, floorf, 87, 0.693145751953125,
-           1.428606765330187e-06, 127, 23)
+           1.428606765330187e-06, 127, 23, 1.f / 5040)
 DEFINE_EXP(exp_f64, double, int64_t, floor, 708, 6.93147180369123816490e-01,
-           1.90821492927058770002e-10, 1023, 52)
+           1.90821492927058770002e-10, 1023, 52, higher_terms(r))
 
 #define NAME(function) sfa_time_##function##_f32
 #define T float

@@ -18,20 +18,28 @@
     (void)threshold, (void)top, (void)scale, (void)low, (void)high;         \
     (void)decay, (void)gain, (void)slope, (void)half_slope, (void)angle;
 
+INLINE void NAME(start)(const REAL *from, int64_t j, REAL *h, int64_t n) {
+    if (from)
+        memcpy(h, from + j, n * sizeof(REAL));
+    else
+        memset(h, 0, n * sizeof(REAL));
+}
+
 /* h: from the state before a time step to the potential that it makes. */
 INLINE void NAME(charge)(const Neuron *p, const T *x, REAL *h, int64_t n) {
     CONSTANTS
     if (p->decay_input)
-        for (int64_t k = 0; k < n; k++) h[k] += (LOAD(x[k]) - h[k]) * gain;
+        SIMD for (int64_t k = 0; k < n; k++)
+            h[k] += (LOAD(x[k]) - h[k]) * gain;
     else
-        for (int64_t k = 0; k < n; k++) h[k] = h[k] * decay + LOAD(x[k]);
+        SIMD for (int64_t k = 0; k < n; k++) h[k] = h[k] * decay + LOAD(x[k]);
 }
 
 /* h: from the potential to what the reset leaves of it. */
 INLINE void NAME(fire)(const Neuron *p, REAL *h, T *y, uint8_t *kept,
                        int64_t n, const int hard, const int keep) {
     CONSTANTS
-    for (int64_t k = 0; k < n; k++) {
+    SIMD for (int64_t k = 0; k < n; k++) {
         COUNT(h[k])
         y[k] = STORE(c * scale);
         if (keep)
@@ -55,7 +63,7 @@ void NAME(forward)(const Neuron *p, const T *x, const REAL *state, T *y,
         m = m > BLOCK ? BLOCK : m;
         int64_t at = j / size * size * steps + j % size;
         REAL h[BLOCK];
-        for (int64_t k = 0; k < m; k++) h[k] = state ? state[j + k] : 0;
+        NAME(start)(state, j, h, m);
         for (int64_t t = 0; t < steps; t++, at += size) {
             NAME(charge)(p, x + at, h, m);
             if (potential) memcpy(potential + at, h, m * sizeof(REAL));
@@ -74,57 +82,84 @@ void NAME(forward)(const Neuron *p, const T *x, const REAL *state, T *y,
     })
 }
 
-/* g: from the gradient of the state after a time step to that of the state
- * before; from the byte kept for each element. */
-INLINE void NAME(back)(const Neuron *p, const T *grad, const uint8_t *kept,
-                       T *out, REAL *g, int64_t n) {
+/* Gradient w of a time step's potentials, from those of its output and of the
+ * state g that it has left, and the byte kept for each element. */
+INLINE void NAME(back_window)(const Neuron *p, const T *grad,
+                              const uint8_t *kept, const REAL *g, REAL *w,
+                              int64_t n) {
     CONSTANTS
     const int hard = p->hard, detach = p->detach;
-    const int decay_input = p->decay_input;
-    for (int64_t k = 0; k < n; k++) {
+    SIMD for (int64_t k = 0; k < n; k++) {
         REAL count = LOAD(grad[k]) * scale;
         if (!detach) count -= g[k] * threshold;
-        REAL v = (kept[k] & WINDOW ? count : (REAL)0) / threshold;
-        v += hard && kept[k] & FIRED ? (REAL)0 : g[k];
-        REAL input = decay_input ? v * gain : v;
-        out[k] = STORE(input);
-        g[k] = decay_input ? v - input : v * decay;
+        count = (kept[k] & WINDOW ? count : (REAL)0) / threshold;
+        w[k] = count + (hard && kept[k] & FIRED ? (REAL)0 : g[k]);
     }
 }
 
-/* The same from the potentials v of this time step; total (or NULL) gathers
- * the gradient of the decay, which needs the state before. */
-INLINE void NAME(back_from)(const Neuron *p, const T *grad, const REAL *v,
-                            const REAL *before, T *out, REAL *g, REAL *total,
-                            int64_t n, const int surrogate) {
+/* d: derivative of the spikes by the potentials v over the threshold. */
+INLINE void NAME(slope)(const Neuron *p, const REAL *v, REAL *d, int64_t n) {
+    CONSTANTS
+    if (p->surrogate == SIGMOID)
+        SIMD for (int64_t k = 0; k < n; k++) {
+            REAL z = (v[k] / threshold - distance) * slope;
+            REAL e = EXP(z < 0 ? -z : z);
+            d[k] = e * slope / ((e + 1) * (e + 1));
+        }
+    else if (p->surrogate == ARCTAN)
+        SIMD for (int64_t k = 0; k < n; k++) {
+            REAL z = (v[k] / threshold - distance) * angle;
+            d[k] = (REAL)1 / (z * z + 1) * half_slope;
+        }
+    else
+        SIMD for (int64_t k = 0; k < n; k++) {
+            REAL u = v[k] / threshold;
+            d[k] = (u >= low) & (u <= high) ? 1 : 0;
+        }
+}
+
+/* The same as back_window from the potentials; w: their derivative above. */
+INLINE void NAME(back_slope)(const Neuron *p, const T *grad, const REAL *v,
+                             const REAL *g, REAL *w, int64_t n) {
     CONSTANTS
     const int hard = p->hard, detach = p->detach;
-    const int decay_input = p->decay_input;
-    for (int64_t k = 0; k < n; k++) {
+    SIMD for (int64_t k = 0; k < n; k++) {
         COUNT(v[k])
         REAL count = LOAD(grad[k]) * scale;
-        REAL fired = c > 1 ? (REAL)1 : c;
-        REAL soft = g[k] * threshold, through = c <= 1 ? g[k] * v[k] : 0;
-        count -= detach ? (REAL)0 : hard ? through : soft;
-        if (surrogate == RECTANGLE) {
-            count = (u >= low) & (u <= high) ? count : (REAL)0;
-        } else if (surrogate == SIGMOID) {
-            REAL z = (u - distance) * slope;
-            REAL e = EXP(z < 0 ? -z : z);
-            count *= e * slope / ((e + 1) * (e + 1));
-        } else {
-            REAL z = (u - distance) * angle;
-            count *= (REAL)1 / (z * z + 1) * half_slope;
-        }
-        REAL w = count / threshold + (hard ? g[k] * (1 - fired) : g[k]);
-        REAL input = decay_input ? w * gain : w;
-        out[k] = STORE(input);
-        g[k] = decay_input ? w - input : w * decay;
-        if (total) {
-            REAL h = before[k];
-            total[k] += w * (decay_input ? (h - v[k]) / gain : h);
-        }
+        REAL reset = hard ? (c <= 1 ? v[k] : (REAL)0) : threshold;
+        count -= detach ? (REAL)0 : g[k] * reset;
+        REAL open = (REAL)1 - (c > 1 ? (REAL)1 : c);
+        w[k] = count * w[k] / threshold + g[k] * (hard ? open : (REAL)1);
     }
+}
+
+/* From the potentials' gradient w to those of the input and of the state
+ * before, g. */
+INLINE void NAME(back_charge)(const Neuron *p, const REAL *w, T *out, REAL *g,
+                              int64_t n) {
+    CONSTANTS
+    if (p->decay_input)
+        SIMD for (int64_t k = 0; k < n; k++) {
+            REAL input = w[k] * gain;
+            out[k] = STORE(input);
+            g[k] = w[k] - input;
+        }
+    else
+        SIMD for (int64_t k = 0; k < n; k++) {
+            out[k] = STORE(w[k]);
+            g[k] = w[k] * decay;
+        }
+}
+
+/* Adds the gradient of the decay; h: the states before the time step. */
+INLINE void NAME(back_decay)(const Neuron *p, const REAL *w, const REAL *v,
+                             const REAL *h, REAL *total, int64_t n) {
+    CONSTANTS
+    if (p->decay_input)
+        SIMD for (int64_t k = 0; k < n; k++)
+            total[k] += w[k] * ((h[k] - v[k]) / gain);
+    else
+        SIMD for (int64_t k = 0; k < n; k++) total[k] += w[k] * h[k];
 }
 
 /* The state that a time step with the potentials v has left. */
@@ -132,7 +167,7 @@ INLINE void NAME(discharge)(const Neuron *p, const REAL *v, REAL *h,
                             int64_t n) {
     CONSTANTS
     const int hard = p->hard;
-    for (int64_t k = 0; k < n; k++) {
+    SIMD for (int64_t k = 0; k < n; k++) {
         COUNT(v[k])
         REAL open = (REAL)1 - (c > 1 ? (REAL)1 : c);
         h[k] = hard ? v[k] * open : v[k] - c * threshold;
@@ -155,30 +190,25 @@ void NAME(backward)(const Neuron *p, const T *grad, const REAL *left,
         m = m > BLOCK ? BLOCK : m;
         int64_t at = (j / size * steps + steps - 1) * size + j % size;
         REAL g[BLOCK];
-        REAL before[BLOCK];
-        REAL *sum = total ? total + j : NULL;
-        for (int64_t k = 0; k < m; k++) g[k] = left ? left[j + k] : 0;
-        for (int64_t k = 0; sum && k < m; k++) sum[k] = 0;
+        REAL w[BLOCK];
+        REAL h[BLOCK];
+        NAME(start)(left, j, g, m);
+        if (total) NAME(start)(NULL, j, total + j, m);
         for (int64_t t = steps - 1; t >= 0; t--, at -= size) {
             const REAL *v = potential + at;
             if (kept) {
-                NAME(back)(p, grad + at, kept + at, out + at, g, m);
-                continue;
+                NAME(back_window)(p, grad + at, kept + at, g, w, m);
+            } else {
+                NAME(slope)(p, v, w, m);
+                NAME(back_slope)(p, grad + at, v, g, w, m);
             }
-            if (sum && t)
-                NAME(discharge)(p, v - size, before, m);
-            else if (sum)
-                for (int64_t k = 0; k < m; k++)
-                    before[k] = state ? state[j + k] : 0;
-            if (p->surrogate == RECTANGLE)
-                NAME(back_from)(p, grad + at, v, before, out + at, g, sum, m,
-                                RECTANGLE);
-            else if (p->surrogate == SIGMOID)
-                NAME(back_from)(p, grad + at, v, before, out + at, g, sum, m,
-                                SIGMOID);
+            NAME(back_charge)(p, w, out + at, g, m);
+            if (!total) continue;
+            if (t)
+                NAME(discharge)(p, v - size, h, m);
             else
-                NAME(back_from)(p, grad + at, v, before, out + at, g, sum, m,
-                                ARCTAN);
+                NAME(start)(state, j, h, m);
+            NAME(back_decay)(p, w, v, h, total + j, m);
         }
         if (first) memcpy(first + j, g, m * sizeof(REAL));
         j += m;
