@@ -1,6 +1,7 @@
 """The ImageNet recipes: what their names say, learning rates, one epoch."""
 
 import argparse
+import copy
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
 
 from mmsnn.engine.cli import build_runner, load_config
 
@@ -19,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 CONFIGS = {path.stem: path for path in sorted(
     ROOT.glob('configs/*/*_in1k*.py'))}
 BASE = dict(embed_dims=[8, 8, 16, 16], depths=[1, 1, 1, 1, 1], num_heads=2)
-LARGE = dict(family='large', embed_dims=[8, 16, 32], depth=2, num_heads=2)
+LARGE = dict(family='large', embed_dims=[8, 16, 32], depths=[1, 1, 1, 2],
+             num_heads=2)
 #: One recipe of each kind, its tiny arch and the width that its head sees.
 KINDS = {
     'espikeformer-10m_sfa4_8xb256-200e_in1k': (BASE, 16),
@@ -105,12 +108,11 @@ def test_learning_rates_decay_by_layer(name):
     cfg = shrunk(name)
     cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = mmpretrain.get_model(cfg)
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     groups = {group['param_name']: group
               for group in wrapper.optimizer.param_groups}
-    assert set(groups) == {
-        name for name, _ in model.named_parameters()
-        if not name.startswith('teacher')}
+    assert set(groups) == {name for name, _ in model.named_parameters()}
     base = cfg.optim_wrapper.optimizer.lr
 
     def steps(part):
@@ -164,16 +166,21 @@ def test_one_epoch(name, imagenet, monkeypatch):
     runner = build_runner(load_config(argparse.Namespace(
         config=str(path), cfg_options=None, launcher='none', local_rank=0,
         work_dir=str(imagenet / 'work'))))
-    before = {key: value.clone()
-              for key, value in runner.model.state_dict().items()}
+    model = runner.model
+    before = copy.deepcopy(model.state_dict())
+    distilled = 'teacher' in cfg.model
+    taught_by = copy.deepcopy(model.teacher.state_dict()) if distilled else {}
     runner.train()
-    after = runner.model.state_dict()
-    changed = {key for key in before if not torch.equal(
-        before[key], after[key])}
-    size = 384 if name.endswith('-384px') else 224
+    changed = {key for key, value in model.state_dict().items()
+               if not torch.equal(before[key], value)}
     assert any(key.startswith('head.') for key in changed)
     assert any(key.startswith('backbone.stages.0.') for key in changed)
-    assert not any(key.startswith('teacher.') for key in changed)
+    for key, value in taught_by.items():
+        assert torch.equal(model.teacher.state_dict()[key], value), key
+    losses = {key for key in runner.message_hub.log_scalars
+              if key.startswith('train/loss')}
+    assert ('train/loss_kd' in losses) == distilled
+    size = 384 if name.endswith('-384px') else 224
     assert (imagenet / 'work' / 'epoch_1.pth').exists()
     assert 0 <= runner.message_hub.get_scalar(
         'val/accuracy/top1').current() <= 100
