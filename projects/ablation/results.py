@@ -8,7 +8,6 @@ from typing import List, Optional
 
 from matplotlib.figure import Figure
 from mmengine.config import Config
-from mmpretrain.registry import MODELS as REGISTRY
 
 #: Config: name, time steps x spikes, and what the paper reports for the
 #: model of 10 M parameters on ImageNet: top-1 accuracy (%), energy (mJ).
@@ -62,6 +61,7 @@ def read_run(folder: Path, config: Path) -> dict:
         if the process that trained it did not end), ``parameters``, and of
         spiking models ``energy_uj`` and ``twin_uj``, per image.
     """
+    from mmpretrain.registry import MODELS as REGISTRY  # takes seconds
     memory = folder / 'memory.json'
     model = REGISTRY.build(Config.fromfile(config).model)
     found = dict(

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from results import (
     MODELS,
     epoch_seconds,
@@ -34,7 +35,7 @@ def parse_args(words=None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        '--data', type=Path, default=os.environ.get('MMSNN_DATA', 'data'),
+        '--data', type=Path, default=os.environ.get('MMSNN_DATA') or 'data',
         help='folder that holds cifar10_12k/{train,test}/CLASS/*.jpg; '
         'defaults to $MMSNN_DATA, then to data')
     parser.add_argument(
@@ -44,7 +45,10 @@ def parse_args(words=None) -> argparse.Namespace:
         '--epochs', type=int, help='instead of what the configs say')
     parser.add_argument(
         '--models', nargs='+', choices=list(MODELS), default=list(MODELS))
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    if args.epochs is not None and args.epochs < 2:
+        parser.error('--epochs must be at least 2: the first is the warm-up')
+    return args
 
 
 def check_data(data: Path) -> None:
@@ -57,13 +61,12 @@ def check_data(data: Path) -> None:
                      '--data or $MMSNN_DATA')
 
 
-def call(command: list, log: Path, env: dict, watch=None) -> float:
+def call(command: list, log: Path, watch=None) -> float:
     """Run a command in a process of its own.
 
     Args:
         command (list): The command; Python files run with this Python.
         log (Path): File for its output, appended to.
-        env (dict): Its environment.
         watch (Callable, optional): Called every second.
 
     Returns:
@@ -73,9 +76,9 @@ def call(command: list, log: Path, env: dict, watch=None) -> float:
         SystemExit: It failed; the message has the end of its output.
     """
     with log.open('a') as out:
-        process = subprocess.Popen([sys.executable, *map(str, command)],
-                                   env=env, stdin=subprocess.DEVNULL,
-                                   stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)], stdin=subprocess.DEVNULL,
+            stdout=out, stderr=subprocess.STDOUT)
         try:
             while True:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -115,15 +118,12 @@ class Run:
         cfg = Config.fromfile(self.config)
         cfg.merge_from_dict(options)
         self.epochs = cfg.train_cfg.max_epochs
-        self.key = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()
+        text = cfg.pretty_text.replace(os.environ['MMSNN_DATA'], '')
+        self.key = hashlib.sha256(text.encode()).hexdigest()
         self.options = [
             '--work-dir', self.folder, '--cfg-options',
             *(f'{key}={value}' for key, value in options.items())
         ]
-        self.env = dict(
-            os.environ, MMSNN_DATA=str(args.data.resolve()),
-            PYTHONPATH=os.pathsep.join(
-                [str(ROOT), os.environ.get('PYTHONPATH', '')]))
 
     def finish(self) -> dict:
         """Train and test, as far as that is not done yet.
@@ -159,7 +159,7 @@ class Run:
 
     def tool(self, name: str, *arguments, watch=None) -> float:
         command = [ROOT / 'tools' / name, *arguments, *self.options]
-        return call(command, self.folder / 'output.log', self.env, watch)
+        return call(command, self.folder / 'output.log', watch)
 
     def show_progress(self) -> None:
         if sys.stdout.isatty():
@@ -167,9 +167,14 @@ class Run:
             print(f'\r  epoch {done}/{self.epochs}', end='\r', flush=True)
 
 
-def main() -> None:
-    args = parse_args()
+def main(words=None) -> None:
+    args = parse_args(words)
+    MMLogger.get_current_instance().setLevel('WARNING')
     check_data(args.data)
+    # Read by the configs, here and in the processes of the tools.
+    os.environ['MMSNN_DATA'] = str(args.data.resolve())
+    os.environ['PYTHONPATH'] = os.pathsep.join(
+        [str(ROOT), os.environ.get('PYTHONPATH', '')])
     runs = [Run(model, seed, args)
             for seed in range(args.seeds) for model in args.models]
     found = []
@@ -179,7 +184,7 @@ def main() -> None:
         found.append(dict(run.finish(), model=run.model, seed=run.seed))
         print(f'  accuracy {found[-1]["accuracy"]:.2f}%, after '
               f'{time.time() - start:.0f} s', flush=True)
-    idle = call(['-c', IDLE], args.work_dir / 'output.log', runs[0].env)
+    idle = call(['-c', IDLE], args.work_dir / 'output.log')
     print(write_results(args.work_dir, found, idle))
 
 

@@ -1,8 +1,6 @@
 """projects/ablation: reading runs, the table, and the command itself."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -96,8 +94,8 @@ def test_models_differ_by_backbone_and_neuron_only(name):
 
 
 @pytest.fixture
-def ablation(tmp_path):
-    """Run the command on two images per class; return its output."""
+def ablation(results, tmp_path, monkeypatch):
+    """The module run.py, in a folder with two images per class."""
     for split in ('train', 'test'):
         for label in range(10):
             folder = tmp_path / 'data' / 'cifar10_12k' / split / f'{label}'
@@ -105,46 +103,54 @@ def ablation(tmp_path):
             for i in range(2):
                 cv2.imwrite(str(folder / f'{i}.jpg'), np.random.randint(
                     0, 256, (32, 32, 3), np.uint8))
-
-    def call(*words, check=True):
-        done = subprocess.run(
-            [sys.executable, str(PROJECT / 'run.py'), '--epochs', '1',
-             '--seeds', '1', '--models', 'espikeformer_sfa4', *words],
-            cwd=tmp_path, text=True, stdin=subprocess.DEVNULL, timeout=300,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=dict(os.environ, OMP_NUM_THREADS='1', MMSNN_DATA=''))
-        assert not check or done.returncode == 0, done.stdout[-5000:]
-        return done
-
-    return call
+    monkeypatch.chdir(tmp_path)
+    # main() sets both; what they were comes back with the end of the test.
+    monkeypatch.setenv('MMSNN_DATA', 'data')
+    monkeypatch.setenv('PYTHONPATH', '')
+    import run
+    yield run
+    del sys.modules['run']
 
 
-def test_command(ablation, tmp_path):
-    lost = ablation('--data', 'nowhere', check=False)
-    assert lost.returncode == 1
-    assert 'nowhere/cifar10_12k/train/CLASS/*.jpg' in lost.stdout
-    assert 'MMSNN_DATA' in lost.stdout
+WORDS = ['--seeds', '1', '--models', 'espikeformer_sfa4', '--epochs']
 
-    first = ablation('--data', 'data')
-    folder = tmp_path / 'work_dirs/ablation/espikeformer_sfa4/seed0'
-    run = json.loads((folder / 'run.json').read_text())
-    assert first.stdout.endswith(
-        (folder.parents[1] / 'table.md').read_text())
+
+def test_command(ablation, results, capsys):
+    ablation.main(WORDS + ['2'])
+    study = Path('work_dirs/ablation')
+    folder = study / 'espikeformer_sfa4' / 'seed0'
+    assert capsys.readouterr().out.endswith(
+        (study / 'table.md').read_text())
+    run = results.read_json(folder / 'run.json')
     # Accuracy on 20 images goes by steps of 5%.
     assert run['accuracy'] % 5 == pytest.approx(0)
+    assert len(results.epoch_seconds(folder)) == 2
     assert run['epoch_seconds'] > 0
     assert run['peak_mb'] > 100
     assert 0 < run['energy_uj'] < run['twin_uj']
-    weights = torch.load(folder / 'epoch_1.pth', weights_only=False)
+    weights = torch.load(folder / 'epoch_2.pth', weights_only=False)
     assert run['parameters'] == sum(
         value.numel() for key, value in weights['state_dict'].items()
         if 'running' not in key and 'num_batches' not in key)
 
-    # Repeated, it has nothing to train; other settings do not mix with it.
+    # Repeated, it has nothing to do; other settings do not mix with it.
+    def again(epochs):
+        args = ablation.parse_args(WORDS + [epochs])
+        return ablation.Run('espikeformer_sfa4', 0, args).finish()
+
     logs = sorted(folder.glob('*/'))
-    assert ablation('--data', 'data').stdout.endswith(
-        (folder.parents[1] / 'table.md').read_text())
+    assert again('2') == run
     assert sorted(folder.glob('*/')) == logs
-    other = ablation('--data', 'data', '--epochs', '2', check=False)
-    assert other.returncode == 1
-    assert 'choose another --work-dir' in other.stdout
+    with pytest.raises(SystemExit, match='choose another --work-dir'):
+        again('3')
+
+
+def test_what_is_wrong_is_named(ablation, capsys):
+    with pytest.raises(SystemExit, match='nowhere/cifar10_12k/train/CLASS'):
+        ablation.check_data(Path('nowhere'))
+    with pytest.raises(SystemExit):
+        ablation.parse_args(['--epochs', '1'])
+    assert '--epochs must be at least 2' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='ValueError: no(.|\n)*x.py failed'):
+        Path('x.py').write_text('raise ValueError("no")')
+        ablation.call(['x.py'], Path('log.txt'))

@@ -8,10 +8,10 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5))
 param_scheduler = [
     dict(
-        type='LinearLR', start_factor=0.05, by_epoch=True, end=2,
+        type='LinearLR', start_factor=0.05, by_epoch=True, end=1,
         convert_to_iter_based=True),
     dict(
-        type='CosineAnnealingLR', by_epoch=True, begin=2,
+        type='CosineAnnealingLR', by_epoch=True, begin=1,
         convert_to_iter_based=True)
 ]
 default_hooks = dict(
