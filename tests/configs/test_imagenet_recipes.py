@@ -201,3 +201,9 @@ def test_teachers_of_timm(name):
         assert np.allclose(np.array(ours) / 255, theirs, atol=1e-3)
     size = 384 if name.endswith('-384px') else 224
     assert teacher.input_size == (3, size, size)
+
+    cfg.model.teacher.pretrained = False  # nothing is downloaded
+    with torch.device('meta'):
+        model = mmpretrain.get_model(cfg)
+    assert model.teacher.model.num_classes == model.head.num_classes
+    assert not any(p.requires_grad for p in model.teacher.parameters())
