@@ -1,0 +1,2 @@
+_base_ = ['espikeformer-83m_sfa8_8xb128-150e_in1k.py']
+model = dict(backbone=dict(arch='173m'), head=dict(in_channels=768))

@@ -1,0 +1,2 @@
+_base_ = ['espikeformer-83m_sfa4_8xb128-150e_in1k.py']
+model = dict(backbone=dict(neuron=dict(max_spikes=8)))

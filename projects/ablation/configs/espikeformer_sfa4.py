@@ -1,0 +1,5 @@
+_base_ = ['_base_/model.py', '_base_/recipe.py']
+neuron = dict(type='mmsnn.SFANeuron', max_spikes=4)
+model = dict(
+    backbone=dict(type='mmsnn.ESpikeFormer', neuron=neuron),
+    head=dict(neuron=dict(neuron, scale=1.)))

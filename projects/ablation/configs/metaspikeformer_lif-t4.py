@@ -1,0 +1,5 @@
+_base_ = ['_base_/model.py', '_base_/recipe.py']
+neuron = dict(type='mmsnn.LIFNeuron', timesteps=4)
+model = dict(
+    backbone=dict(type='mmsnn.MetaSpikeFormer', neuron=neuron),
+    head=dict(neuron=neuron))

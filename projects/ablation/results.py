@@ -1,0 +1,189 @@
+"""What the runs of the ablation left behind, as a table and a plot."""
+
+import json
+import os
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import List, Optional
+
+from matplotlib.figure import Figure
+from mmengine.config import Config
+
+#: Config: name, time steps x spikes, and what the paper reports for the
+#: model of 10 M parameters on ImageNet: top-1 accuracy (%), energy (mJ).
+MODELS = {
+    'metaspikeformer_lif-t1': ('Meta-SpikeFormer, LIF', '1 x 1', 68.5, 3.3),
+    'metaspikeformer_lif-t4': ('Meta-SpikeFormer, LIF', '4 x 1', 71.3, 11.9),
+    'metaspikeformer_sfa4': ('Meta-SpikeFormer + SFA', '1 x 4', 77.8, 7.3),
+    'espikeformer_sfa4': ('E-SpikeFormer + SFA', '1 x 4', 78.5, 3.0),
+    'espikeformer_relu': ('E-SpikeFormer, ReLU twin', '-', None, None),
+}
+#: The twin's energy is that of this model with every operation a MAC.
+TWIN, TWIN_OF = 'espikeformer_relu', 'espikeformer_sfa4'
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def write_json(path: Path, content) -> None:
+    """Write a JSON file, whole or not at all."""
+    part = path.with_suffix('.part')
+    part.write_text(json.dumps(content, indent=1))
+    os.replace(part, path)
+
+
+def epoch_seconds(folder: Path) -> List[float]:
+    """Training time of each epoch that was finished, in s.
+
+    Args:
+        folder (Path): Work folder of a run, interrupted or not.
+    """
+    epochs = {}
+    for log in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in log.read_text().splitlines():
+            line = json.loads(line)
+            if 'epoch' in line and 'time' in line:
+                epochs[line['epoch']] = (line['time'], line['iter'])
+    return [seconds * iterations / epoch
+            for epoch, (seconds, iterations) in sorted(epochs.items())]
+
+
+def read_run(folder: Path, config: Path) -> dict:
+    """Collect what was measured in a run.
+
+    Args:
+        folder (Path): Its work folder.
+        config (Path): Its config.
+
+    Returns:
+        dict: ``accuracy`` (%), ``epoch_seconds`` (median), ``peak_mb`` (null
+        if the process that trained it did not end), ``parameters``, and of
+        spiking models ``energy_uj`` and ``twin_uj``, per image.
+    """
+    from mmpretrain.registry import MODELS as REGISTRY  # takes seconds
+    memory = folder / 'memory.json'
+    model = REGISTRY.build(Config.fromfile(config).model)
+    found = dict(
+        accuracy=read_json(folder / 'metrics.json')['accuracy/top1'],
+        epoch_seconds=median(epoch_seconds(folder)),
+        peak_mb=read_json(memory)['peak_mb'] if memory.exists() else None,
+        parameters=sum(p.numel() for p in model.parameters()))
+    energy = folder / 'spike_inference' / 'test' / 'energy.json'
+    if energy.exists():
+        results = {r['key']: r['energy_mj']
+                   for r in read_json(energy)['results']}
+        found.update(
+            energy_uj=results['spiking_fp32'] * 1e3,
+            twin_uj=results['float_twin_fp32'] * 1e3)
+    return found
+
+
+def spread(values: List[Optional[float]]) -> Optional[dict]:
+    """Mean and standard deviation (of a sample), without what is unknown.
+
+    Example:
+        >>> spread([1., 2., None, 3.])
+        {'mean': 2.0, 'std': 1.0}
+    """
+    values = [value for value in values if value is not None]
+    if not values:
+        return None
+    return dict(mean=mean(values),
+                std=stdev(values) if len(values) > 1 else 0.)
+
+
+def summarise(runs: List[dict]) -> List[dict]:
+    """One entry per model, in the order of :data:`MODELS`."""
+    found = []
+    for model in MODELS:
+        own = [run for run in runs if run['model'] == model]
+        if own:
+            energy = [run.get('energy_uj') for run in own]
+            if model == TWIN:
+                energy = [run.get('twin_uj') for run in runs
+                          if run['model'] == TWIN_OF]
+            found.append(dict(
+                model=model,
+                seeds=len(own),
+                parameters=own[0]['parameters'],
+                accuracy=spread([run['accuracy'] for run in own]),
+                epoch_seconds=spread([run['epoch_seconds'] for run in own]),
+                peak_mb=spread([run['peak_mb'] for run in own]),
+                energy_uj=spread(energy)))
+    return found
+
+
+def markdown(summary: List[dict], idle_mb: float) -> str:
+    """The table of the README."""
+    def number(value, digits, with_std=False):
+        if value is None:
+            return '-'
+        text = f'{value["mean"]:.{digits}f}'
+        return text + f' ± {value["std"]:.{digits}f}' * with_std
+
+    lines = [
+        '| model | T x D | parameters | accuracy (%) | training (s / epoch) '
+        '| peak memory (MB) | energy (µJ / image) | reported top-1 (%) '
+        '| reported energy (mJ) |', '|' + '---|' * 9
+    ]
+    for entry in summary:
+        name, steps, top1, energy = MODELS[entry['model']]
+        lines.append('| ' + ' | '.join([
+            name, steps, f'{entry["parameters"]:,}',
+            number(entry['accuracy'], 2, with_std=True),
+            number(entry['epoch_seconds'], 1), number(entry['peak_mb'], 0),
+            number(entry['energy_uj'], 2, with_std=True),
+            f'{top1 or "-"}', f'{energy or "-"}']) + ' |')
+    seeds = max(entry['seeds'] for entry in summary)
+    lines.append(
+        f'\nMean ± standard deviation of {seeds} seeds. Of the peak memory '
+        f'of the training process, {idle_mb:.0f} MB are Python and its '
+        'libraries.')
+    return '\n'.join(lines)
+
+
+def plot(summary: List[dict]) -> Figure:
+    """Accuracy against energy, one point per model."""
+    figure = Figure(figsize=(6.4, 4), layout='constrained')
+    axes = figure.add_subplot()
+    for entry in summary:
+        name, steps, _, _ = MODELS[entry['model']]
+        accuracy, energy = entry['accuracy'], entry['energy_uj']
+        if energy is None:
+            continue
+        twin = entry['model'] == TWIN
+        axes.errorbar(
+            energy['mean'], accuracy['mean'], yerr=accuracy['std'],
+            xerr=energy['std'], fmt='o', capsize=3,
+            color='#8a8680' if twin else '#1b6d8f')
+        axes.annotate(
+            name if twin else f'{name}, {steps}',
+            (energy['mean'], accuracy['mean']), xytext=(0, 8), ha='center',
+            textcoords='offset points', fontsize=8)
+    axes.set(xlabel='energy (µJ / image, 45 nm arithmetic)', xscale='log',
+             ylabel='test accuracy (%)')
+    axes.margins(x=0.25, y=0.2)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(color='#dddddd', linewidth=0.6)
+    return figure
+
+
+def write_results(folder: Path, runs: List[dict], idle_mb: float) -> str:
+    """Write ``table.md``, ``results.json`` and ``accuracy_energy.png``.
+
+    Args:
+        folder (Path): Where to.
+        runs (list[dict]): From :func:`read_run`, with ``model`` and ``seed``.
+        idle_mb (float): Memory of a process with all libraries, in MB.
+
+    Returns:
+        str: The table in Markdown.
+    """
+    summary = summarise(runs)
+    table = markdown(summary, idle_mb)
+    (folder / 'table.md').write_text(table + '\n')
+    write_json(folder / 'results.json',
+               dict(idle_mb=idle_mb, summary=summary, runs=runs))
+    plot(summary).savefig(folder / 'accuracy_energy.png', dpi=150)
+    return table
