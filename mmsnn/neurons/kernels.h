@@ -38,6 +38,7 @@ static inline uint16_t bf16_store(float f) {
     }
 
 #ifdef _OPENMP
+#define THREAD omp_get_thread_num()
 #define SLICE                                                               \
     {                                                                       \
         int64_t parts = omp_get_num_threads(), part = omp_get_thread_num(); \
@@ -46,6 +47,7 @@ static inline uint16_t bf16_store(float f) {
         end = begin + size < n ? begin + size : n;                          \
     }
 #else
+#define THREAD 0
 #define SLICE
 #endif
 

@@ -114,7 +114,7 @@ def _load() -> ctypes.CDLL:
             function = getattr(library, f'sfa_{name}_{suffix}')
             function.argtypes = [*arguments, ctypes.c_int]
             function.restype = None
-        for name, pointers in (('time_forward', 7), ('time_backward', 9)):
+        for name, pointers in (('time_forward', 6), ('time_backward', 10)):
             function = getattr(library, f'sfa_{name}_{suffix}')
             function.argtypes = [pointer] * pointers
             function.restype = None

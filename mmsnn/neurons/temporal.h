@@ -50,9 +50,9 @@ INLINE void NAME(fire)(const Neuron *p, REAL *h, T *y, uint8_t *kept,
     }
 }
 
-/* Either of kept (a byte per element) and potential may be NULL. */
+/* kept (a byte per element) may be NULL. */
 void NAME(forward)(const Neuron *p, const T *x, const REAL *state, T *y,
-                   REAL *left, uint8_t *kept, REAL *potential) {
+                   REAL *left, uint8_t *kept) {
     const int64_t size = p->size, steps = p->timesteps;
     const int64_t n = p->samples * size;
     const int threads = p->threads;
@@ -65,7 +65,6 @@ void NAME(forward)(const Neuron *p, const T *x, const REAL *state, T *y,
         NAME(start)(state, j, h, m);
         for (int64_t t = 0; t < steps; t++, at += size) {
             NAME(charge)(p, x + at, h, m);
-            if (potential) memcpy(potential + at, h, m * sizeof(REAL));
             uint8_t *to = kept + at;
             if (kept && p->hard)
                 NAME(fire)(p, h, y + at, to, m, 1, 1);
@@ -173,13 +172,25 @@ INLINE void NAME(discharge)(const Neuron *p, const REAL *v, REAL *h,
     }
 }
 
-/* Needs kept or potential. Pointers that may be NULL: left (gradient of the
- * last state), state, first (gradient of the first state), total (gradient of
- * the decay, per neuron). */
+/* v: the potentials of all time steps, BLOCK apart, as in forward. */
+INLINE void NAME(recompute)(const Neuron *p, const T *x, const REAL *state,
+                            int64_t j, REAL *v, int64_t n) {
+    REAL h[BLOCK];
+    NAME(start)(state, j, h, n);
+    for (int64_t t = 0; t < p->timesteps; t++, x += p->size, v += BLOCK) {
+        NAME(charge)(p, x, h, n);
+        memcpy(v, h, n * sizeof(REAL));
+        NAME(discharge)(p, v, h, n);
+    }
+}
+
+/* Needs kept, or x to compute the potentials from once more. Pointers that
+ * may be NULL: left (gradient of the last state), state, first (gradient of
+ * the first state), total (gradient of the decay, per neuron). potentials:
+ * room for timesteps * BLOCK for each thread, where kept is NULL. */
 void NAME(backward)(const Neuron *p, const T *grad, const REAL *left,
-                    const REAL *state, const uint8_t *kept,
-                    const REAL *potential, T *out, REAL *first,
-                    REAL *total) {
+                    const REAL *state, const uint8_t *kept, const T *x,
+                    REAL *potentials, T *out, REAL *first, REAL *total) {
     const int64_t size = p->size, steps = p->timesteps;
     const int64_t n = p->samples * size;
     const int threads = p->threads;
@@ -187,14 +198,17 @@ void NAME(backward)(const Neuron *p, const T *grad, const REAL *left,
         int64_t m = size - j % size;
         m = m > end - j ? end - j : m;
         m = m > BLOCK ? BLOCK : m;
-        int64_t at = (j / size * steps + steps - 1) * size + j % size;
+        int64_t at = j / size * steps * size + j % size;
         REAL g[BLOCK];
         REAL w[BLOCK];
         REAL h[BLOCK];
+        REAL *v = potentials + THREAD * steps * BLOCK;
+        if (!kept) NAME(recompute)(p, x + at, state, j, v, m);
         NAME(start)(left, j, g, m);
         if (total) NAME(start)(NULL, j, total + j, m);
-        for (int64_t t = steps - 1; t >= 0; t--, at -= size) {
-            const REAL *v = potential + at;
+        at += (steps - 1) * size;
+        v += (steps - 1) * BLOCK;
+        for (int64_t t = steps - 1; t >= 0; t--, at -= size, v -= BLOCK) {
             if (kept) {
                 NAME(back_window)(p, grad + at, kept + at, g, w, m);
             } else {
@@ -204,7 +218,7 @@ void NAME(backward)(const Neuron *p, const T *grad, const REAL *left,
             NAME(back_charge)(p, w, out + at, g, m);
             if (!total) continue;
             if (t)
-                NAME(discharge)(p, v - size, h, m);
+                NAME(discharge)(p, v - BLOCK, h, m);
             else
                 NAME(start)(state, j, h, m);
             NAME(back_decay)(p, w, v, h, total + j, m);

@@ -2,9 +2,9 @@
 
 :meth:`SpikingNeuron.charge`, firing and :meth:`SpikingNeuron.discharge` are
 the definition; the kernels of ``temporal.c`` compute the same. For the
-backward pass one byte per element is kept with the rectangular surrogate, the
-membrane potentials with a smooth one, a learnt decay, or a hard reset that
-passes gradients.
+backward pass one byte per element is kept with the rectangular surrogate. A
+smooth one, a learnt decay, and a hard reset that passes gradients need the
+membrane potentials: then the input is kept, and they are computed again.
 """
 
 import ctypes
@@ -15,6 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from . import native
 
+#: Neurons that go through all time steps together, as in temporal.c.
+_BLOCK = 1024
 _SURROGATES = ('rectangle', 'sigmoid', 'arctan')
 
 
@@ -111,12 +113,11 @@ def _pointer(x):
     return None if x is None else x.data_ptr()
 
 
-def _forward(options, x, state, output, kept=None, potential=None):
+def _forward(options, x, state, output, kept=None):
     left = _empty_state(options, x)
     native.kernel('time_forward', x.dtype)(ctypes.byref(options),
                                            *map(_pointer, (x, state, output,
-                                                           left, kept,
-                                                           potential)))
+                                                           left, kept)))
     return left
 
 
@@ -124,16 +125,14 @@ class _FireOverTime(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, state, decay, options):
-        output, kept, potential = torch.empty_like(x), None, None
-        if (options.surrogate or decay is not None
+        output, kept = torch.empty_like(x), None
+        if not (options.surrogate or decay is not None
                 or options.hard and not options.detach):
-            potential = torch.empty_like(x, dtype=_wide(x))
-        else:
             kept = torch.empty_like(x, dtype=torch.uint8)
-        left = _forward(options, x, state, output, kept, potential)
+        left = _forward(options, x, state, output, kept)
         ctx.options, ctx.dtype = options, x.dtype
-        ctx.save_for_backward(kept, potential,
-                              state if decay is not None else None, decay)
+        ctx.save_for_backward(
+            kept, *((x, state) if kept is None else (None, None)), decay)
         ctx.set_materialize_grads(False)
         return output, left
 
@@ -141,10 +140,14 @@ class _FireOverTime(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad, grad_left):
         options = ctx.options
-        kept, potential, state, decay = ctx.saved_tensors
-        like = potential if kept is None else kept
+        kept, x, state, decay = ctx.saved_tensors
+        like = x if kept is None else kept
         layout = _memory_format(like)
         out = torch.empty_like(like, dtype=ctx.dtype)
+        room = None
+        if kept is None:
+            room = torch.empty(
+                options.threads * options.timesteps * _BLOCK, dtype=_wide(x))
         if grad is None:
             grad = torch.zeros_like(out)
         grad = grad.contiguous(memory_format=layout)
@@ -155,8 +158,8 @@ class _FireOverTime(torch.autograd.Function):
         total = _empty_state(options, out) if decay is not None else None
         native.kernel('time_backward', out.dtype)(
             ctypes.byref(options),
-            *map(_pointer, (grad, grad_left, state, kept, potential, out,
-                            first, total)))
+            *map(_pointer, (grad, grad_left, state, kept, x, room, out, first,
+                            total)))
         if total is not None:
             total = total.sum(dtype=torch.float64).to(decay)
         return out, first, total, None
