@@ -4,12 +4,11 @@ from .convert import SpikeTrainModel, to_spike_train
 from .costs import UnclassifiedOpError
 from .equality import EqualityCheck, EqualityReport, NeuronEquality
 from .fold import fold_norms
-from .neurons import integrate_and_fire
 from .spike_tensor import SpikeTensor
 from .trace import OpRecord, OpTrace
 
 __all__ = [
     'EqualityCheck', 'EqualityReport', 'NeuronEquality', 'OpRecord', 'OpTrace',
     'SpikeTensor', 'SpikeTrainModel', 'UnclassifiedOpError', 'fold_norms',
-    'integrate_and_fire', 'to_spike_train'
+    'to_spike_train'
 ]

@@ -8,47 +8,13 @@ from torch import nn
 from mmsnn.neurons import (
     SpikingNeuron,
     fire_and_count,
+    integrate_and_fire,
     is_finite,
     spikes_per_substep,
     spikes_reaching,
 )
 
 from .spike_tensor import Origin, SpikeTensor, decode
-
-
-def integrate_and_fire(potential: torch.Tensor,
-                       max_spikes: int,
-                       offset: float = 0.5) -> List[torch.Tensor]:
-    """An IF neuron with soft reset, run for D sub-steps.
-
-    The whole input of the time step has been integrated. The neuron starts
-    ``offset`` thresholds above it, gets no further input, and in each
-    sub-step fires where it has reached the threshold, which is then
-    subtracted (paper, proposition 1).
-
-    The potential is kept relative to the threshold: ``u + 1/2`` against 1 is
-    ``u - 1/2`` against 0, and only the latter is exact in floating point.
-
-    Args:
-        potential (Tensor): Membrane potential over the threshold, any shape.
-        max_spikes (int): D.
-        offset (float): 1/2 (SFA) or 0 (classical neurons). Defaults to 1/2.
-
-    Returns:
-        list[Tensor]: D tensors of {0, 1}, same shape and dtype.
-
-    Example:
-        >>> u = torch.tensor([0.4, 0.5, 1.7, 9.0])
-        >>> [s.tolist() for s in integrate_and_fire(u, 2)]
-        [[0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
-    """
-    excess = potential - (1 - offset)
-    train = []
-    for _ in range(max_spikes):
-        spikes = torch.ge(excess, 0, out=torch.empty_like(excess))
-        excess -= spikes
-        train.append(spikes)
-    return train
 
 
 class SpikingForm(nn.Module):

@@ -142,6 +142,33 @@ DEFINE_COUNT(f32, float, float, floorf, IDENTITY, IDENTITY)
 DEFINE_COUNT(f64, double, double, floor, IDENTITY, IDENTITY)
 DEFINE_COUNT(bf16, uint16_t, float, floorf, bf16_load, bf16_store)
 
+/* An IF neuron with soft reset, sub-step by sub-step: where the potential u
+ * has come to distance, it fires 1 into train[d], and 1 is subtracted. */
+#define DEFINE_TRAIN(NAME, T, REAL, LOAD, STORE)                            \
+    void sfa_train_##NAME(const T *u, T *const *train, int64_t n,           \
+                          int64_t max_spikes, double distance,              \
+                          int threads) {                                    \
+        PARALLEL_FOR(                                                       \
+            REAL left[BLOCK];                                               \
+            for (int64_t a = begin; a < end; a += BLOCK) {                  \
+                int64_t m = end - a < BLOCK ? end - a : BLOCK;              \
+                for (int64_t i = 0; i < m; i++)                             \
+                    left[i] = LOAD(u[a + i]) - (REAL)distance;              \
+                for (int64_t d = 0; d < max_spikes; d++) {                  \
+                    T *spikes = train[d] + a;                               \
+                    for (int64_t i = 0; i < m; i++) {                       \
+                        REAL fires = left[i] >= 0;                          \
+                        left[i] -= fires;                                   \
+                        spikes[i] = STORE(fires);                           \
+                    }                                                       \
+                }                                                           \
+            })                                                              \
+    }
+
+DEFINE_TRAIN(f32, float, float, IDENTITY, IDENTITY)
+DEFINE_TRAIN(f64, double, double, IDENTITY, IDENTITY)
+DEFINE_TRAIN(bf16, uint16_t, float, bf16_load, bf16_store)
+
 /* Sums of y (planes, n) over its planes, per position; exact while they stay
  * below 2^24 units. */
 #define DEFINE_SUMS(NAME, T, REAL, LOAD)                                    \

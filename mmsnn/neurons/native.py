@@ -108,6 +108,7 @@ def _load() -> ctypes.CDLL:
             ('nonfinite', [pointer, i64, pointer]),
             ('count', [pointer, pointer, i64, i64, f64, pointer, pointer,
                        pointer, i64, i64, pointer]),
+            ('train', [pointer, pointer, i64, i64, f64]),
             ('levels', [pointer, i64, i64, f64, pointer]),
             ('sums', [pointer, i64, i64, pointer]),
             ('last_sums', [pointer, i64, i64, i64, pointer])):

@@ -5,42 +5,9 @@ import math
 import pytest
 import torch
 
-from mmsnn.conversion import integrate_and_fire, to_spike_train
 from mmsnn.conversion import neurons as forms
-from mmsnn.neurons import SFANeuron, quantizer, spike_count
-
-
-def potentials(dtype, max_spikes):
-    """Numbers around all halves and integers, and random ones."""
-    centres = torch.arange(-2, 2 * max_spikes + 4).to(dtype) / 2
-    far = torch.tensor(math.inf, dtype=dtype)
-    return torch.cat([
-        centres,
-        torch.nextafter(centres, far),
-        torch.nextafter(centres, -far),
-        torch.tensor([-0., 1e30, -1e30], dtype=dtype),
-        (torch.randn(500) * max_spikes).to(dtype)
-    ])
-
-
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32,
-                                   torch.bfloat16])
-@pytest.mark.parametrize('max_spikes', [1, 3, 4, 8])
-def test_proposition_1(dtype, max_spikes):
-    # The recurrence fires in sub-step d where the count is d or more.
-    u = potentials(dtype, max_spikes)
-    train = integrate_and_fire(u, max_spikes)
-    assert len(train) == max_spikes
-    for d, spikes in enumerate(train, 1):
-        assert spikes.dtype == dtype
-        assert torch.equal(spikes, (u.double() >= d - 0.5).to(dtype))
-    assert torch.equal(sum(train), spike_count(u, max_spikes))
-
-
-def test_by_hand():
-    # u + 1/2 = 2.2: fires, 1.2 is left; fires, 0.2 is left; silent.
-    train = integrate_and_fire(torch.tensor([1.7, 0.4]), 3)
-    assert [s.tolist() for s in train] == [[1, 0], [1, 0], [0, 0]]
+from mmsnn.conversion import to_spike_train
+from mmsnn.neurons import SFANeuron, integrate_and_fire, quantizer
 
 
 def test_spike_form_runs_the_recurrence_and_no_closed_form(monkeypatch):
