@@ -9,7 +9,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)
 
-setup: ## Build or update the environment, .venv (about 15 min the first time)
+setup: ## Build or update the environment, .venv (15 to 20 min the first time)
 	@tools/setup_env.sh
 
 demo: setup ## Train, convert and audit a spiking segmentor on digit scenes

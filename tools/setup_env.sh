@@ -131,7 +131,7 @@ print("torch%s-cp%d%d-%s-%s" % (torch.__version__, *sys.version_info[:2],
     part="$folder/.part"
     rm -rf "$part"
     export MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}"
-    run "compiling mmcv with $MAX_JOBS jobs: about 10 min on 2 cores, once" \
+    run "compiling mmcv with $MAX_JOBS jobs: 10 to 15 min on 2 cores, once" \
         "$ENV/bin/python" -m pip wheel "$pin" --wheel-dir "$part" \
         --no-deps --no-build-isolation --no-cache-dir
     WHEEL="$folder/$(basename "$part"/onedl_mmcv-*.whl)"
@@ -145,7 +145,7 @@ make_environment() {
         command -v "$tool" >/dev/null || die "'$tool' was not found:" \
             "git, make and a C++ compiler (g++ or clang++) are needed."
     done
-    say "making $ENV with $PYTHON; about 8 GB, and about 15 minutes the" \
+    say "making $ENV with $PYTHON; about 8 GB, and 15 to 20 minutes the" \
         "first time on 2 cores, most of them to compile mmcv"
     # What an interrupt leaves of pip's temporary files goes with the rest.
     export TMPDIR="$ENV/tmp"
