@@ -71,7 +71,6 @@ class SpikeTrainModel(nn.Module):
 
     Attributes:
         module (nn.Module): The converted copy.
-        trace (OpTrace): What was recorded since the context was entered last.
         folded_norms (int): Number of batch norms folded into synapses.
     """
 
@@ -97,9 +96,17 @@ class SpikeTrainModel(nn.Module):
         else:
             self._replace_neurons(FORMS[form])
         self.path = ModulePath(self.module)
-        self.trace = OpTrace()
+        self._trace = OpTrace()
         self._recording = False
         self._plans: Dict[tuple, CountingPlan] = {}
+        self._pending: Optional[CountingPlan] = None  # not in the trace yet
+
+    @property
+    def trace(self) -> OpTrace:
+        """What was recorded since the context was entered last."""
+        if self._pending is not None:
+            self._pending.flush(self._trace)
+        return self._trace
 
     def _replace_neurons(self, kind) -> None:
         made = {}
@@ -112,12 +119,14 @@ class SpikeTrainModel(nn.Module):
                     setattr(parent, name, made[child])
 
     def __enter__(self) -> 'SpikeTrainModel':
-        self.trace = OpTrace()
+        _ = self.trace  # what belongs to the one before
+        self._trace = OpTrace()
         self._recording = True
         return self
 
     def __exit__(self, *exc) -> None:
         self._recording = False
+        _ = self.trace  # a trace that was handed out is whole by now
 
     def train(self, mode: bool = True):
         """Stay in eval mode: a converted model is not trained."""
@@ -165,6 +174,9 @@ class SpikeTrainModel(nn.Module):
                 return call()
             key = signature((args, kwargs))
             plan = self._plans.get(key)
+            if plan is not self._pending:
+                _ = self.trace  # in the order of the calls
+                self._pending = plan
             if plan is not None:
                 # Data samples are written to: a second try needs its own.
                 again = {
@@ -188,22 +200,21 @@ class SpikeTrainModel(nn.Module):
         recorder = OpRecorder(self.path, trace, plan)
         self.session.recorder = recorder
         try:
-            with recorder:
+            with self.path.watched(), recorder:
                 out = call()
         finally:
             self.session.recorder = None
-        self.trace.include(trace)
+        self._trace.include(trace)
         return out, plan
 
     def _replay(self, call, plan: CountingPlan):
         """Run with only the neurons watched."""
-        self.session.replay = plan.replay(self.trace)
+        self.session.replay = plan.replay(self.session.batch_size)
         try:
             out = call()
             self.session.replay.finish()
         finally:
             self.session.replay = None
-        self.trace.images += self.session.batch_size
         return out
 
     def _take(self, x):

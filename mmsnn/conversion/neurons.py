@@ -5,7 +5,12 @@ from typing import List
 import torch
 from torch import nn
 
-from mmsnn.neurons import SFANeuron, is_finite, spikes_per_substep
+from mmsnn.neurons import (
+    SFANeuron,
+    fire_and_count,
+    is_finite,
+    spikes_per_substep,
+)
 
 from .spike_tensor import Origin, SpikeTensor, decode
 
@@ -73,12 +78,11 @@ class SpikingForm(nn.Module):
             ValueError: If a membrane potential is NaN or infinite.
         """
         session = self.session
+        if session.replay is not None:
+            return self._replay(membrane)
         with session.unrecorded():
             membrane = decode(membrane)
             spikes, levels = self._fire(membrane)
-        if session.replay is not None:
-            session.replay.fire(self.path, spikes, levels)
-            return spikes.parts[0]
         if session.recorder is not None:
             per_image = membrane.numel() // max(session.batch_size, 1)
             number = session.recorder.add_neuron(
@@ -90,8 +94,11 @@ class SpikingForm(nn.Module):
     def _fire(self, membrane: torch.Tensor):
         raise NotImplementedError
 
-    def _check_finite(self, membrane: torch.Tensor) -> None:
-        if not is_finite(membrane):
+    def _replay(self, membrane: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError(f'{type(self).__name__} keeps no plan')
+
+    def _check_finite(self, finite: bool) -> None:
+        if not finite:
             raise ValueError(f'{self.path}: the membrane potential is NaN '
                              'or infinite; check the input and weights')
 
@@ -102,7 +109,7 @@ class TrainNeuron(SpikingForm):
     binary = True
 
     def _fire(self, membrane):
-        self._check_finite(membrane)
+        self._check_finite(is_finite(membrane))
         neuron = self.neuron
         if neuron.threshold != 1:
             membrane = membrane / neuron.threshold
@@ -118,12 +125,27 @@ class CountNeuron(SpikingForm):
     binary = False
 
     def _fire(self, membrane):
-        self._check_finite(membrane)
+        self._check_finite(is_finite(membrane))
         neuron = self.neuron
         values = neuron(membrane)
         levels = spikes_per_substep(values, neuron.max_spikes, neuron.scale)
-        return SpikeTensor([values], neuron.scale, neuron.max_spikes, False,
-                           sum(levels)), levels
+        return self._spikes(values), levels
+
+    def _spikes(self, values: torch.Tensor) -> SpikeTensor:
+        return SpikeTensor([values], self.neuron.scale,
+                           self.neuron.max_spikes, False)
+
+    def _replay(self, membrane):
+        neuron, replay = self.neuron, self.session.replay
+        levels, reach = replay.expect(self.path, membrane)
+        inplace = neuron.inplace
+        if neuron.threshold != 1:
+            membrane, inplace = membrane / neuron.threshold, True
+        values, finite, reached = fire_and_count(
+            membrane, neuron.max_spikes, neuron.scale, levels, reach, inplace)
+        self._check_finite(finite)
+        replay.fired(values, reached, self._spikes)
+        return values
 
 
 #: Names of the forms in configs.

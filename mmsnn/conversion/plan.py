@@ -6,15 +6,16 @@ cost follows from shapes, and what spikes cost follows from what the neurons
 fire. A plan keeps the former and recomputes the latter, exactly.
 """
 
-from typing import Any, Dict, List, Optional
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
 from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
 from .spike_tensor import Origin, SpikeTensor
-from .synapses import synapse_cost
-from .trace import OpTrace
+from .synapses import fan_out, synapse_cost
+from .trace import OpRecord, OpTrace
 
 #: Metainfo that differs between images but not between what is computed.
 _NAMES = ('img_path', 'seg_map_path', 'img_id', 'sample_idx', 'ori_filename')
@@ -58,7 +59,8 @@ def signature(arguments) -> Optional[tuple]:
 
 
 class CountingPlan:
-    """What one recorded call did; filled by the recorder.
+    """What one recorded call did, filled by the recorder; and what was
+    counted since in calls that did the same.
 
     Attributes:
         static (bool): Whether another call of the same signature does the
@@ -67,9 +69,10 @@ class CountingPlan:
 
     def __init__(self) -> None:
         self.static = True
-        self._neurons: List[tuple] = []  # (path, shape, key, new, amounts)
-        self._static_ops: List[tuple] = []  # (key, new, amounts)
-        self._synapses: List[tuple] = []  # (key, new, func, args, output)
+        self._ops: List[_Op] = []
+        self._neurons: List[_Neuron] = []
+        self._calls = 0
+        self._images = 0
 
     def watch(self, func) -> None:
         """Look whether an op makes the plan useless."""
@@ -77,29 +80,137 @@ class CountingPlan:
                 or torch.Tag.dynamic_output_shape in func.tags):
             self.static = False
 
-    def add_neuron(self, path: str, key, new: Dict, amounts: Dict) -> int:
-        """Note that a neuron fired; returns its number."""
-        amounts = {k: v for k, v in amounts.items() if k != 'spikes'}
-        self._neurons.append((path, amounts['input_shape'], key, new, amounts))
-        return len(self._neurons) - 1
-
     def add_static(self, key, new: Dict, amounts: Dict) -> None:
         """Note an op whose cost does not depend on spikes."""
-        self._static_ops.append((key, new, amounts))
+        self._ops.append(_Op(key, new, amounts))
 
-    def add_synapse(self, key, new: Dict, shapes: Dict, func, args,
+    def add_neuron(self, path: str, key, new: Dict, amounts: Dict,
+                   substeps: int) -> int:
+        """Note that a neuron fired; returns its number."""
+        op = _Neuron(key, new, amounts, path, torch.Size(
+            amounts['input_shape']), substeps)
+        self._ops.append(op)
+        self._neurons.append(op)
+        return len(self._neurons) - 1
+
+    def add_synapse(self, key, new: Dict, amounts: Dict, func, args,
                     output) -> None:
         """Note a synapse; its operands remember which neuron fired them."""
-        for x in args:
-            if isinstance(x, SpikeTensor) and x.origin is None:
-                self.static = False
-        args = tree_map(_template, tuple(args))
-        self._synapses.append(
-            (key, new, shapes, func, args, _template(output)))
+        del amounts['sops'], amounts['in_spikes']
+        spiking = [x for x in args if isinstance(x, SpikeTensor)]
+        if any(x.origin is None for x in spiking):
+            self.static = False
+            return
+        op = _Synapse(key, new, amounts,
+                      max(spiking, key=lambda x: x.origin.neuron).origin)
+        self._ops.append(op)
+        source = self._neurons[op.origin.neuron]
+        if len(spiking) == 1 and op.origin.whole:
+            op.fan_out = fan_out(func, args, output)
+            if isinstance(op.fan_out, int):
+                return
+            if not op.origin.moves and source.takes(op.fan_out):
+                return
+        op.again = (func, tree_map(_template, tuple(args)), _template(output))
+        source.due.append(op)
+        for x in spiking:
+            neuron = self._neurons[x.origin.neuron]
+            neuron.last_use = max(neuron.last_use, op.origin.neuron)
 
-    def replay(self, trace: OpTrace) -> 'Replay':
-        """Count one more call into ``trace``."""
-        return Replay(self, trace)
+    def replay(self, images: int) -> 'Replay':
+        """Count one more call."""
+        return Replay(self, images)
+
+    def add_call(self, replay: 'Replay') -> None:
+        """Keep what a finished call has counted."""
+        self._calls += 1
+        self._images += replay.images
+        for neuron, levels, reached in zip(self._neurons, replay.levels,
+                                           replay.reached):
+            neuron.levels += levels
+            neuron.reached += reached
+        for op, cost in replay.costs:
+            op.sops += cost['sops']
+            op.in_spikes += cost['in_spikes']
+
+    def flush(self, trace: OpTrace) -> None:
+        """Move everything counted into a trace."""
+        if not self._calls:
+            return
+        trace.images += self._images
+        for op in self._ops:
+            amounts = OpRecord.times(self._calls, op.amounts)
+            trace.get(op.key, **op.new).add_call(
+                **amounts, **op.counted(self._neurons))
+        for op in self._ops:
+            op.forget()
+        self._calls = self._images = 0
+
+
+@dataclass(eq=False)
+class _Op:
+    """An op of the plan: where it goes in the trace, and its amounts."""
+    key: tuple
+    new: Dict
+    amounts: Dict
+
+    def counted(self, neurons) -> Dict:
+        """Amounts that depended on spikes, since the last :meth:`forget`."""
+        return {}
+
+    def forget(self) -> None:
+        """Start to count anew."""
+
+
+@dataclass(eq=False)
+class _Neuron(_Op):
+    """``reach`` is what it counts its spikes against while it fires."""
+    path: str
+    shape: torch.Size
+    substeps: int
+    reach: Optional[torch.Tensor] = None
+    due: List['_Synapse'] = field(default_factory=list)
+    last_use: int = -1
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def takes(self, reach: torch.Tensor) -> bool:
+        """Whether it can count against this (one it has, or its first)."""
+        if self.reach is None:
+            self.reach = reach
+        return torch.equal(self.reach, reach)
+
+    def counted(self, neurons) -> Dict:
+        return dict(spikes=self.levels.tolist())
+
+    def forget(self) -> None:
+        self.levels = torch.zeros(self.substeps, dtype=torch.int64)
+        self.reached = 0
+
+
+@dataclass(eq=False)
+class _Synapse(_Op):
+    """``again`` is what to compute its cost from, where that needs more than
+    the number of spikes and ``fan_out``."""
+    origin: Origin
+    fan_out: Any = None
+    again: Optional[tuple] = None
+
+    def __post_init__(self) -> None:
+        self.forget()
+
+    def counted(self, neurons) -> Dict:
+        if self.again is not None:
+            return dict(sops=self.sops, in_spikes=self.in_spikes)
+        source = neurons[self.origin.neuron]
+        spikes = int(source.levels.sum())
+        sops = spikes * self.fan_out if isinstance(
+            self.fan_out, int) else source.reached
+        return dict(sops=sops, in_spikes=spikes)
+
+    def forget(self) -> None:
+        self.sops = self.in_spikes = 0
 
 
 def _template(x: Any) -> Any:
@@ -113,59 +224,68 @@ def _template(x: Any) -> Any:
 
 
 class Replay:
-    """Counts one call by a plan. Nothing reaches the trace before
+    """Counts one call by a plan. Nothing reaches the plan before
     :meth:`finish`."""
 
-    def __init__(self, plan: CountingPlan, trace: OpTrace) -> None:
+    def __init__(self, plan: CountingPlan, images: int) -> None:
         self.plan = plan
-        self.trace = trace
+        self.images = images
+        substeps = [n.substeps for n in plan._neurons]
+        self.levels = torch.zeros(
+            sum(substeps), dtype=torch.int64).split(substeps)
+        self.reached = [0] * len(substeps)
+        self.costs: List[tuple] = []  # (synapse, cost)
         self._next = 0
-        self._fired: Dict[int, SpikeTensor] = {}
-        self._found: List[tuple] = []
-        self._due: Dict[int, List[tuple]] = {}
-        self._last_use: Dict[int, int] = {}
-        for synapse in plan._synapses:
-            numbers = [
-                x.neuron for x in synapse[4] if isinstance(x, Origin)
-            ]
-            self._due.setdefault(max(numbers), []).append(synapse)
-            for n in numbers:
-                self._last_use[n] = max(max(numbers), self._last_use.get(n, 0))
+        self._fired: Dict[int, tuple] = {}  # (values, function to wrap them)
 
-    def fire(self, path: str, spikes: SpikeTensor, levels: List[int]) -> None:
-        """Count what a neuron fired.
+    def expect(self, path: str, membrane: torch.Tensor) -> tuple:
+        """What a neuron that is about to fire has to count.
+
+        Returns:
+            tuple: Its levels, to be added to, and ``reach``.
 
         Raises:
             PlanMismatch: If this neuron was not to fire now, or not on this
                 shape.
         """
-        number = self._next
-        if number >= len(self.plan._neurons):
+        if self._next >= len(self.levels):
             raise PlanMismatch
-        expected, shape, key, new, amounts = self.plan._neurons[number]
-        if path != expected or tuple(spikes.shape) != shape:
+        neuron = self.plan._neurons[self._next]
+        if path != neuron.path or membrane.shape != neuron.shape:
             raise PlanMismatch
-        self._next += 1
-        self._found.append((key, new, dict(amounts, spikes=levels)))
-        if number in self._last_use:
-            self._fired[number] = spikes
-        for key, new, shapes, func, args, output in self._due.get(number, ()):
-            cost = synapse_cost(func, [self._operand(x) for x in args], output)
-            del cost['kind'], cost['spiking']
-            self._found.append((key, new, dict(cost, **shapes)))
-        for done in [n for n in self._fired if self._last_use[n] <= number]:
-            del self._fired[done]
+        return self.levels[self._next], neuron.reach
+
+    def fired(self, values: torch.Tensor, reached: int,
+              wrap: Callable[[torch.Tensor], SpikeTensor]) -> None:
+        """Take note of what the expected neuron fired."""
+        number, self._next = self._next, self._next + 1
+        self.reached[number] = reached
+        neuron = self.plan._neurons[number]
+        if neuron.last_use >= 0:
+            self._fired[number] = values, wrap
+        for op in neuron.due:
+            func, args, output = op.again
+            args = [self._operand(x) for x in args]
+            self.costs.append((op, synapse_cost(func, args, output)))
+        if neuron.due:
+            for done in [
+                    n for n in self._fired
+                    if self.plan._neurons[n].last_use <= number
+            ]:
+                del self._fired[done]
 
     def _operand(self, x: Any) -> Any:
-        return x.replay(self._fired[x.neuron]) if isinstance(x, Origin) else x
+        if not isinstance(x, Origin):
+            return x
+        values, wrap = self._fired[x.neuron]
+        return wrap(x.replay(values))
 
     def finish(self) -> None:
-        """Add the call to the trace.
+        """Add the call to the plan.
 
         Raises:
             PlanMismatch: If neurons are left that have not fired.
         """
-        if self._next != len(self.plan._neurons):
+        if self._next != len(self.levels):
             raise PlanMismatch
-        for key, new, amounts in self.plan._static_ops + self._found:
-            self.trace.get(key, **new).add_call(**amounts)
+        self.plan.add_call(self)

@@ -18,7 +18,7 @@ from .trace import OpTrace
 
 
 class ModulePath:
-    """Which module of a model is running.
+    """Which module of a model is running, while it is watched.
 
     Every module's ``forward`` is wrapped, to keep a stack of names: heads
     are often run by a method of their own that calls ``forward``, so that
@@ -28,6 +28,7 @@ class ModulePath:
 
     def __init__(self, model: nn.Module) -> None:
         self._stack: List[list] = []
+        self._watching = False
         for name, module in model.named_modules():
             module.forward = self._watched(name, module.forward)
 
@@ -35,6 +36,8 @@ class ModulePath:
 
         @wraps(forward)
         def run(*args, **kwargs):
+            if not self._watching:
+                return forward(*args, **kwargs)
             self._stack.append([name, 0])
             try:
                 return forward(*args, **kwargs)
@@ -42,6 +45,15 @@ class ModulePath:
                 self._stack.pop()
 
         return run
+
+    @contextmanager
+    def watched(self):
+        """Context in which :attr:`name` and :meth:`count` are kept."""
+        self._watching = True
+        try:
+            yield
+        finally:
+            self._watching = False
 
     @property
     def name(self) -> str:
@@ -106,7 +118,8 @@ class OpRecorder(TorchDispatchMode):
                 packet, args, kwargs), out, cost.pop('spiking', False),
             cost.pop('note', ''))
         if new['spiking']:
-            self.plan.add_synapse(key, new, shapes, func, args, out)
+            self.plan.add_synapse(key, new, dict(cost, **shapes), func, args,
+                                  out)
         else:
             if packet in SYNAPSE_KINDS:
                 new['note'] = 'its input is real values, not spikes'
@@ -141,7 +154,7 @@ class OpRecorder(TorchDispatchMode):
             max_spikes=max_spikes,
             state_bytes=state_bytes)
         self.trace.get(key, **new).add_call(spikes=levels, **amounts)
-        return self.plan.add_neuron(path, key, new, amounts)
+        return self.plan.add_neuron(path, key, new, amounts, len(levels))
 
     def _describe(self, op, kind, inputs, output, spiking, note):
         """Key, first fields and shapes of a record."""

@@ -1,6 +1,6 @@
 """Spikes as a tensor type: ops on spikes are seen, and done with spikes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import frexp
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
@@ -20,16 +20,21 @@ class Origin:
         neuron (int): Number of the firing within the model's call.
         moves (tuple): (op, args, kwargs, index of the result), with
             :data:`HERE` in the place of the spikes.
+        whole (bool): Whether all spikes are still there, each once.
     """
 
     neuron: int
     moves: Tuple = ()
+    whole: bool = True
 
-    def replay(self, spikes: 'SpikeTensor') -> 'SpikeTensor':
+    def replay(self, spikes: torch.Tensor) -> torch.Tensor:
         """Rearrange what the neuron fired in another call."""
         for func, args, kwargs, index in self.moves:
-            args, kwargs = tree_map(lambda x: spikes if x is HERE else x,
-                                    (args, kwargs))
+            args = [
+                spikes if x is HERE else
+                [spikes] if isinstance(x, list) and HERE in x else x
+                for x in args
+            ]
             result = func(*args, **kwargs)
             spikes = result if index is None else result[index]
         return spikes
@@ -138,10 +143,14 @@ class SpikeTensor(torch.Tensor):
                 for p in self.parts)
         return self._position_spikes
 
-    def like(self, parts: Sequence[torch.Tensor],
-             origin: Optional[Origin], permuted: bool) -> 'SpikeTensor':
+    def like(self, parts: Sequence[torch.Tensor], move: Optional[tuple],
+             permuted: bool) -> 'SpikeTensor':
         """Spikes of the same neuron in another arrangement."""
         same = permuted and parts[0].numel() == self.parts[0].numel()
+        origin = None
+        if self.origin is not None and move is not None:
+            origin = Origin(self.origin.neuron, (*self.origin.moves, move),
+                            self.origin.whole and same)
         return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
                            self._spikes if same else None, origin)
 
@@ -212,21 +221,20 @@ def _rearrange(func, args, kwargs):
             (tuple(args), kwargs))
         results.append(func(*args_, **kwargs_))
 
-    def origin(index):
+    def move(index):
         # Another tensor in the arguments may be other indices next time.
-        if spikes.origin is None or tensors > 1:
+        if tensors > 1:
             return None
         args_, kwargs_ = tree_map(lambda x: HERE if x is spikes else x,
                                   (tuple(args), kwargs))
-        move = (func, args_, kwargs_, index)
-        return replace(spikes.origin, moves=(*spikes.origin.moves, move))
+        return func, args_, kwargs_, index
 
     if isinstance(results[0], (list, tuple)):
         return [
-            spikes.like(parts, origin(i), permuted)
+            spikes.like(parts, move(i), permuted)
             for i, parts in enumerate(zip(*results))
         ]
-    return spikes.like(results, origin(None), permuted)
+    return spikes.like(results, move(None), permuted)
 
 
 def _convolution(func, x, weight, bias, *args):

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from math import prod
-from typing import Dict, Tuple
+from typing import Dict, Tuple, Union
 
 import torch
 
@@ -34,7 +34,7 @@ def synapse_cost(func, args, out: torch.Tensor) -> Dict:
     """
     packet = func.overloadpacket
     if packet is aten.convolution:
-        cost = _convolution(args, out)
+        cost = _convolution(func, args, out)
     elif packet is aten.bmm:
         cost = _matmul(args[0], args[1])
     else:
@@ -42,35 +42,62 @@ def synapse_cost(func, args, out: torch.Tensor) -> Dict:
     return dict(kind=SYNAPSE_KINDS[packet], **cost)
 
 
-def _convolution(args, out) -> Dict:
-    x, weight, bias, stride, padding, dilation, transposed, _, groups = args
+def fan_out(func, args, out: torch.Tensor) -> Union[int, torch.Tensor]:
+    """How many output elements each spike reaches.
+
+    Args:
+        func (OpOverload): An op of :data:`SYNAPSE_KINDS` with one operand of
+            spikes.
+        args (tuple): Its arguments.
+        out (Tensor): Its result.
+
+    Returns:
+        int | Tensor: One number, or one per position of the input (float64)
+        where spikes at its border reach fewer.
+    """
+    if func.overloadpacket is not aten.convolution:
+        return _product_fan_out(*args[-2:])
+    x, weight, _, stride, padding, dilation, transposed, _, groups = args
     kernel = weight.shape[2:]
     # (C_out, C_in / groups, ...), or (C_in, C_out / groups, ...) if transposed
-    fan_out = weight.shape[1] if transposed else weight.shape[0] // groups
-    sites = x if transposed else out
-    dense = sites.numel() * prod(kernel) * weight.shape[1]
-    common = dict(
-        dense_ops=dense,
-        adds=out.numel() if bias is not None else 0,
-        weight_bytes=_bytes(weight, bias))
-    if not isinstance(x, SpikeTensor):
-        return dict(common, macs=dense)
+    channels = weight.shape[1] if transposed else weight.shape[0] // groups
     reach = [
         _reach(x.shape[i + 2], out.shape[i + 2], kernel[i],
                stride[i % len(stride)], padding[i % len(padding)],
                dilation[i % len(dilation)], transposed)
         for i in range(len(kernel))
     ]
-    uniform = [set(r) for r in reach]
-    if all(len(u) == 1 for u in uniform):
-        sops = x.spikes * prod(u.pop() for u in uniform)
+    if all(len(set(r)) == 1 for r in reach):
+        return channels * prod(r[0] for r in reach)
+    positions = torch.tensor(
+        float(channels), dtype=torch.float64, device=x.device)
+    for r in reach:
+        positions = positions.unsqueeze(-1) * positions.new_tensor(r)
+    return positions
+
+
+def _product_fan_out(left, right) -> int:
+    if isinstance(left, SpikeTensor):
+        return right.shape[-1]
+    return left.shape[-2]
+
+
+def _convolution(func, args, out) -> Dict:
+    x, weight, bias, *_, transposed, _, _ = args
+    sites = x if transposed else out
+    dense = sites.numel() * prod(weight.shape[2:]) * weight.shape[1]
+    common = dict(
+        dense_ops=dense,
+        adds=out.numel() if bias is not None else 0,
+        weight_bytes=_bytes(weight, bias))
+    if not isinstance(x, SpikeTensor):
+        return dict(common, macs=dense)
+    reach = fan_out(func, args, out)
+    if isinstance(reach, int):
+        sops = x.spikes * reach
     else:
-        spikes = x.position_spikes()
-        for r in reversed(reach):
-            spikes = spikes @ torch.tensor(
-                r, dtype=spikes.dtype, device=spikes.device)
-        sops = int(spikes.item())
-    return dict(common, sops=sops * fan_out, **_spiking(x))
+        sops = int((x.position_spikes() * reach).sum().item())
+    return dict(common, sops=sops, **_spiking(x))
 
 
 @lru_cache(maxsize=4096)
@@ -119,7 +146,7 @@ def _matmul(left, right) -> Dict:
         sops = round((per_row * selected).sum().item())
         largest = other.max_spikes
     else:
-        sops = train.spikes * other.shape[-1 if axis == -2 else -2]
+        sops = train.spikes * _product_fan_out(left, right)
         largest = 1  # the recorder knows what the other operand can reach
     return dict(
         dense_ops=dense,

@@ -122,6 +122,20 @@ class OpRecord:
                 value = before + value
             setattr(self, name, value)
 
+    @staticmethod
+    def times(calls: int, amounts: Dict) -> Dict:
+        """Amounts of several equal calls, for :meth:`add_call`.
+
+        Example:
+            >>> OpRecord.times(3, dict(macs=2, weight_bytes=8))
+            {'calls': 3, 'macs': 6, 'weight_bytes': 8}
+        """
+        return dict(
+            calls=calls, **{
+                k: v if k in _LARGEST or k.endswith('_shape') else v * calls
+                for k, v in amounts.items()
+            })
+
     @property
     def rate(self) -> float:
         """Mean number of spikes that arrive per input element and image,

@@ -46,12 +46,13 @@ class SpikeEvaluation:
         self._proofs = [
             _Proof(model, dtype) for dtype in proof_dtypes
         ] if proof_batches else []
+        self._merged: Optional[OpTrace] = None
         self.spiking.__enter__()
 
     @property
     def trace(self) -> OpTrace:
-        """The op trace so far."""
-        return self.spiking.trace
+        """The op trace so far; of all processes once finished."""
+        return self._merged or self.spiking.trace
 
     @property
     def equality(self) -> List[EqualityReport]:
@@ -101,7 +102,7 @@ class SpikeEvaluation:
             Estimate: Energy per image.
         """
         self.spiking.__exit__()
-        self.spiking.trace = OpTrace.merged(all_gather_object(self.trace))
+        self._merged = OpTrace.merged(all_gather_object(self.trace))
         return estimate(self.trace, chip)
 
     def scalars(self, energy: Estimate) -> Dict[str, float]:

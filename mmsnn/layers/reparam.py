@@ -61,8 +61,8 @@ class ReparamConv(nn.Module):
     one convolution, with bias, that computes the same in eval mode.
 
     Args:
-        **layers (nn.Module): ``nn.Conv2d`` with stride 1, batch norms and
-            :class:`PaddedNorm`, in their order.
+        **layers (nn.Module): In their order: 1x1 convolutions, at most one
+            depthwise convolution, all without bias, and batch norms.
 
     Raises:
         ValueError: If a norm is no batch norm with running statistics.
@@ -113,26 +113,23 @@ class ReparamConv(nn.Module):
         bias = kernel.new_zeros(channels)
         for layer in self.branch:
             if isinstance(layer, nn.Conv2d):
-                weight = layer.weight.double()
-                size = weight.shape[-1]
-                # The kernel of two convolutions is the convolution of their
-                # kernels; conv2d correlates, hence the flip.
-                kernel = F.conv2d(
-                    kernel.transpose(0, 1),
-                    weight.flip(-1, -2),
-                    padding=size - 1,
-                    groups=layer.groups).transpose(0, 1)
-                bias = F.conv2d(
-                    bias[None, :, None, None].expand(-1, -1, size, size),
-                    weight,
-                    groups=layer.groups).flatten()
-                if layer.bias is not None:
-                    bias = bias + layer.bias.double()
+                kernel, bias = _compose(kernel, bias, layer)
             else:
                 scale, shift = norm_as_affine(getattr(layer, 'norm', layer))
                 kernel = kernel * scale[:, None, None, None]
                 bias = bias * scale + shift
         return kernel, bias
+
+
+def _compose(kernel: torch.Tensor, bias: torch.Tensor,
+             conv: nn.Conv2d) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Kernel and bias of what is there already, with a convolution behind."""
+    weight = conv.weight.double()
+    if conv.kernel_size == (1, 1):
+        weight = weight[..., 0, 0]
+        return torch.tensordot(weight, kernel, 1), weight @ bias
+    # Depthwise, behind 1x1 kernels.
+    return kernel * weight, bias * weight.sum((1, 2, 3))
 
 
 class PaddedNorm(nn.Module):

@@ -74,6 +74,79 @@
             })                                                              \
     }
 
+/* Fire and count in one pass: y = c * scale, levels[d - 1] += #(c >= d),
+ * *found += 1 if an input is NaN or infinite, and, where reach is given,
+ * *reached += the spikes times reach at their position. Element i lies at
+ * position (i / inner) % positions: inner is 1, or the channels where they
+ * lie last. y may be u. */
+#define BLOCK 4096
+#define DEFINE_COUNT(NAME, T, REAL, FLOOR, LOAD, STORE)                     \
+    static double reached_##NAME(const REAL *c, int64_t i, int64_t end,     \
+                                 const double *reach, int64_t inner,        \
+                                 int64_t positions) {                       \
+        double total = 0;                                                   \
+        while (i < end) {                                                   \
+            int64_t p = i / inner % positions;                              \
+            if (inner == 1) {                                               \
+                int64_t n = positions - p < end - i ? positions - p         \
+                                                    : end - i;              \
+                _Pragma("omp simd reduction(+:total)")                      \
+                for (int64_t k = 0; k < n; k++)                             \
+                    total += c[k] * reach[p + k];                           \
+                i += n, c += n;                                             \
+            } else {                                                        \
+                int64_t n = inner - i % inner;                              \
+                n = n < end - i ? n : end - i;                              \
+                REAL sum = 0;                                               \
+                _Pragma("omp simd reduction(+:sum)")                        \
+                for (int64_t k = 0; k < n; k++) sum += c[k];                \
+                total += sum * reach[p];                                    \
+                i += n, c += n;                                             \
+            }                                                               \
+        }                                                                   \
+        return total;                                                       \
+    }                                                                       \
+    void sfa_count_##NAME(const T *u, T *y, int64_t n, int64_t max_spikes,  \
+                          double scale, int64_t *levels, double *found,     \
+                          const double *reach, int64_t inner,               \
+                          int64_t positions, double *reached,               \
+                          int threads) {                                    \
+        const REAL top = (REAL)max_spikes - 1, one = 1, s = (REAL)scale;    \
+        PARALLEL_FOR(                                                       \
+            REAL c[BLOCK];                                                  \
+            double total = 0;                                               \
+            int32_t bad = 0;                                                \
+            for (int64_t a = begin; a < end; a += BLOCK) {                  \
+                int64_t m = end - a < BLOCK ? end - a : BLOCK;              \
+                for (int64_t i = 0; i < m; i++) {                           \
+                    REAL x = LOAD(u[a + i]);                                \
+                    QUANTISE(REAL, FLOOR, x)                                \
+                    bad |= (x - x) != 0;                                    \
+                    c[i] = f + one;                                         \
+                    y[a + i] = STORE(c[i] * s);                             \
+                }                                                           \
+                for (int64_t d = 0; d < max_spikes; d++) {                  \
+                    int32_t fired = 0;                                      \
+                    for (int64_t i = 0; i < m; i++) fired += c[i] > d;      \
+                    if (!fired) break;                                      \
+                    _Pragma("omp atomic") levels[d] += fired;               \
+                }                                                           \
+                if (reach)                                                  \
+                    total += reached_##NAME(c, a, a + m, reach, inner,      \
+                                            positions);                     \
+            }                                                               \
+            if (bad) {                                                      \
+                _Pragma("omp atomic") *found += 1;                          \
+            }                                                               \
+            if (reach) {                                                    \
+                _Pragma("omp atomic") *reached += total;                    \
+            })                                                              \
+    }
+
+DEFINE_COUNT(f32, float, float, floorf, IDENTITY, IDENTITY)
+DEFINE_COUNT(f64, double, double, floor, IDENTITY, IDENTITY)
+DEFINE_COUNT(bf16, uint16_t, float, floorf, bf16_load, bf16_store)
+
 /* Sums of y (planes, n) over its planes, per position; exact while they stay
  * below 2^24 units. */
 #define DEFINE_SUMS(NAME, T, REAL, LOAD)                                    \

@@ -106,6 +106,8 @@ def _load() -> ctypes.CDLL:
             ('forward', [pointer, pointer, pointer, i64, f64, f64]),
             ('backward', [pointer, pointer, pointer, i64, f64]),
             ('nonfinite', [pointer, i64, pointer]),
+            ('count', [pointer, pointer, i64, i64, f64, pointer, pointer,
+                       pointer, i64, i64, pointer]),
             ('levels', [pointer, i64, i64, f64, pointer]),
             ('sums', [pointer, i64, i64, pointer]),
             ('last_sums', [pointer, i64, i64, i64, pointer])):

@@ -17,8 +17,9 @@ offset 0 in place of 1/2. Their count is ``clip(floor(u - 1), -1, D - 1) + 1``
 (again exact), their window ``1/2 <= u <= D + 1/2``.
 """
 
+import ctypes
 from math import frexp
-from typing import List
+from typing import List, Optional, Tuple
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -166,6 +167,63 @@ def spikes_per_position(counts: torch.Tensor,
         total = counts.sum(
             dim=(0, 1), dtype=torch.promote_types(counts.dtype, wide))
     return (total.double() / scale).round_()
+
+
+def fire_and_count(
+        membrane: torch.Tensor,
+        max_spikes: int,
+        scale: float,
+        levels: torch.Tensor,
+        reach: Optional[torch.Tensor] = None,
+        inplace: bool = False) -> Tuple[torch.Tensor, bool, int]:
+    """:func:`spike_firing` without gradient, counted in the same pass.
+
+    Args:
+        membrane (Tensor): Membrane potential over the threshold; of shape
+            (N, C, *positions) where ``reach`` is given.
+        max_spikes (int): D.
+        scale (float): Factor on the counts.
+        levels (Tensor): D integers (int64, on CPU), to which the spikes per
+            sub-step are added; see :func:`spikes_per_substep`.
+        reach (Tensor, optional): Outputs that a spike reaches from each
+            position, float64.
+        inplace (bool): The membrane may be overwritten. Defaults to False.
+
+    Returns:
+        tuple: Spike counts times ``scale``; whether all membranes were
+        finite; spikes times ``reach``, 0 without it.
+
+    Example:
+        >>> levels = torch.zeros(2, dtype=torch.int64)
+        >>> u = torch.tensor([[[0.4, 1.], [2., 3.]]])
+        >>> reach = torch.tensor([2., 5.], dtype=torch.float64)
+        >>> fire_and_count(u, 2, 0.5, levels, reach)
+        (tensor([[[0.0000, 0.5000],
+                 [1.0000, 1.0000]]]), True, 19)
+        >>> levels
+        tensor([3, 2])
+    """
+    if native.usable(membrane):
+        values = membrane if inplace else torch.empty_like(membrane)
+        bad, reached = ctypes.c_double(), ctypes.c_double()
+        inner = 1 if membrane.is_contiguous() else membrane.shape[1]
+        where = (None, inner, 1) if reach is None else (reach.data_ptr(),
+                                                        inner, reach.numel())
+        native.kernel('count', membrane.dtype)(membrane.data_ptr(),
+                                               values.data_ptr(),
+                                               membrane.numel(), max_spikes,
+                                               scale, levels.data_ptr(),
+                                               ctypes.byref(bad), *where,
+                                               ctypes.byref(reached),
+                                               torch.get_num_threads())
+        return values, not bad.value, int(reached.value)
+    finite = is_finite(membrane)
+    values = _forward(membrane, max_spikes, scale, inplace)
+    levels += torch.tensor(spikes_per_substep(values, max_spikes, scale))
+    if reach is None:
+        return values, finite, 0
+    spikes = spikes_per_position(values, max_spikes, scale)
+    return values, finite, int((spikes * reach).sum().item())
 
 
 def _forward(u: torch.Tensor,

@@ -1,18 +1,18 @@
-"""E-SDSA against its definition, written naively (quadratic in tokens)."""
+"""Attention against its definition, written naively (quadratic in tokens)."""
 
 import pytest
 import torch
 
-from mmsnn.layers import ESDSA, linear_attention
+from mmsnn.layers import ESDSA, SDSA3, LinearPairESDSA, linear_attention
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
 RELU = dict(type='ReLU')
 
 
-def by_definition(attention, x, fire, levels=1):
+def by_definition(attention, x, fire, levels=1, factor=None, last=None):
     """Paper, section 3.3: ``(q k^T) v`` of values, which are what ``fire``
     gives over ``levels``. Counts are multiplied first, so that a membrane on
-    a rounding tie is one here too."""
+    a rounding tie is one here too. ``last`` fires behind the products."""
     heads = attention.num_heads
     n, channels, height, width = x.shape
 
@@ -25,9 +25,9 @@ def by_definition(attention, x, fire, levels=1):
         for branch in (attention.query, attention.key, attention.value))
     scores = torch.einsum('nhtc,nhsc->nhts', query, key)
     out = torch.einsum('nhts,nhsc->nhtc', scores, value)
-    out = out * 2 * (channels / heads)**-0.5 / levels**3
+    out = out * (factor or 2 * (channels / heads)**-0.5) / levels**3
     out = out.transpose(-2, -1).reshape(n, -1, height, width)
-    return attention.proj(fire(out) / levels)
+    return attention.proj((last or fire)(out) / levels)
 
 
 def randomised(attention, seed=0):
@@ -37,7 +37,7 @@ def randomised(attention, seed=0):
     for name, parameter in attention.named_parameters():
         shape = parameter.shape
         new = torch.rand(shape, generator=generator, dtype=torch.float64)
-        if 'norm.bias' in name:
+        if name.endswith('bias'):
             new = new * 2
         elif parameter.dim() > 1:
             new = new - 0.4
@@ -66,6 +66,64 @@ def test_definition(max_spikes, num_heads):
         actual = attention(x)
     assert expected.std() > 0.01  # something fired
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('max_spikes', [1, 4, 6])
+@pytest.mark.parametrize('kind,ratio', [(LinearPairESDSA, 1), (SDSA3, 0.5)])
+def test_definition_of_the_variants(kind, ratio, max_spikes):
+    neuron = dict(type='mmsnn.SFANeuron', max_spikes=max_spikes)
+    attention = randomised(kind(16, neuron, num_heads=2))
+    x = torch.rand(2, 16, 5, 3, dtype=torch.float64) * max_spikes
+    with torch.no_grad():
+        expected = by_definition(
+            attention, x, sfa(max_spikes), max_spikes, factor=1 / 8,
+            last=sfa(max_spikes, ratio))
+        actual = attention(x)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def lif(threshold=1.):
+    """One time step: the input is halved, a spike at the threshold."""
+    return lambda u: (u / 2 >= threshold).to(u)
+
+
+def test_definition_of_sdsa_with_lif():
+    attention = randomised(SDSA3(16, dict(type='mmsnn.LIFNeuron'), 2))
+    x = torch.rand(2, 16, 5, 3, dtype=torch.float64) * 4
+    with torch.no_grad():
+        expected = by_definition(
+            attention, x, lif(), factor=1 / 8, last=lif(0.5))
+        actual = attention(x)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_surrogate_of_the_lower_threshold():
+    # The published slope 4 is over the membrane potential v in front of the
+    # threshold 1/2. Products are 8 v, so v = 1/2 is reached at 4.
+    neuron = SDSA3(8, dict(type='mmsnn.LIFNeuron'), 2).attention_neuron
+    assert (neuron.threshold, neuron.slope) == (4, 2)
+    products = torch.tensor([3., 7.5], dtype=torch.float64,
+                            requires_grad=True)
+    neuron(products).sum().backward()
+    v = products.detach() / 8 / 2  # the input is halved
+    s = torch.sigmoid(4 * (v - 0.5))
+    torch.testing.assert_close(products.grad, 4 * s * (1 - s) / 16)
+
+
+def test_time_steps_do_not_mix_but_in_neurons():
+    # An IF neuron with T = 2 whose input is zero in the second step.
+    neuron = dict(type='mmsnn.SFANeuron', max_spikes=4)
+    over_time = randomised(ESDSA(8, dict(neuron, timesteps=2), num_heads=2))
+    static = ESDSA(8, neuron, num_heads=2).double().eval()
+    static.load_state_dict(over_time.state_dict())
+    x = torch.rand(3, 2, 8, 4, 4, dtype=torch.float64) * 4
+    with torch.no_grad():
+        out = over_time(x.flatten(0, 1)).unflatten(0, (3, 2))
+        first = static(x[:, 0])
+    torch.testing.assert_close(out[:, 0], first)
+    assert not torch.allclose(out[:, 1], static(x[:, 1]))
 
 
 def test_definition_of_the_relu_twin():
@@ -186,9 +244,10 @@ def test_heads_must_divide_channels(num_heads):
         ESDSA(16, SFA4, num_heads)
 
 
+@pytest.mark.parametrize('kind', [ESDSA, LinearPairESDSA, SDSA3])
 @pytest.mark.parametrize('neuron', [SFA4, RELU], ids=['SFA', 'ReLU'])
-def test_channels_last_computes_the_same(neuron):
-    attention = randomised(ESDSA(16, neuron, num_heads=4))
+def test_channels_last_computes_the_same(neuron, kind):
+    attention = randomised(kind(16, neuron, num_heads=4))
     x = torch.rand(2, 16, 5, 3, dtype=torch.float64) * 4
     with torch.no_grad():
         expected = attention(x)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from mmsnn.layers import (
     ChannelMixer,
     ConvBlock,
+    LinearPairESDSA,
     SpikeSepConv,
     TransformerBlock,
 )
@@ -87,6 +88,108 @@ def test_transformer_block(x):
     expected = x + sep_conv(block.sep_conv, x, 3)
     expected = expected + block.attention(expected)
     same(block(x), expected + mixer(block.mlp, expected, 1))
+
+
+def test_bare_depthwise_convolution(x):
+    block = randomised(SpikeSepConv(8, SFA4, kernel_size=5,
+                                    bare_depthwise=True))
+    assert [k for k, _ in block.depthwise.named_children()] == ['conv']
+    out = conv_bn(block.expand, x)
+    out = F.conv2d(fire(out), block.depthwise.conv.weight, padding=2,
+                   groups=16)
+    out = F.conv2d(out, block.reduce.conv.weight)
+    norm = block.reduce.norm
+    out = F.batch_norm(out, norm.running_mean, norm.running_var, norm.weight,
+                       norm.bias)
+    same(block(x), out)
+
+
+def test_conv_block_of_the_large_family(x):
+    block = randomised(ConvBlock(8, SFA4, sep_conv=None, bias=True))
+    assert block.mixer.expand.conv.bias is not None
+    same(block(x), x + mixer(block.mixer, x, 3))
+
+
+def large(**kwargs):
+    return randomised(
+        TransformerBlock(8, SFA4, num_heads=2, attention=LinearPairESDSA,
+                         sep_conv=None, linear_pair=True, **kwargs))
+
+
+def test_transformer_block_of_the_large_family(x):
+    block = large(layer_scale=0.5)
+    scale = {k: m.weight[:, None, None]
+             for k, m in block.layer_scales.items()}
+    expected = x + block.pair.linear(fire(x))
+    expected = expected + scale['attention'] * block.attention(expected)
+    expected = expected + scale['mlp'] * mixer(block.mlp, expected, 1)
+    same(block(x), expected)
+
+
+def test_first_value_of_the_layer_scale():
+    block = TransformerBlock(8, SFA4, layer_scale=1e-6)
+    weights = [m.weight for m in block.layer_scales.values()]
+    assert len(weights) == 3 and all((w == 1e-6).all() for w in weights)
+    # One dimension: weight decay leaves it out as it does norms and biases.
+    assert weights[0].dim() == 1
+    for none in (None, 0, 0.):
+        assert not TransformerBlock(8, SFA4, layer_scale=none).layer_scales
+
+
+def test_a_flat_stage_takes_any_set_of_tokens(x):
+    block = large()
+    with torch.no_grad():
+        expected = block(x).flatten(2)
+        tokens = x.flatten(2)
+        flat = block(tokens.unsqueeze(-1))
+        assert flat.shape == (2, 8, 42, 1)
+        torch.testing.assert_close(flat.squeeze(-1), expected)
+        # Their order does not matter.
+        order = torch.randperm(42)
+        mixed = block(tokens[..., order].unsqueeze(-1)).squeeze(-1)
+        torch.testing.assert_close(mixed, expected[..., order])
+        few = block(tokens[..., :5].unsqueeze(-1))
+    assert few.shape == (2, 8, 5, 1)
+
+
+def test_deploy_leaves_nothing_to_multiply(x):
+    block = large(layer_scale=0.5)
+    with torch.no_grad():
+        expected = block(x)
+        block.switch_to_deploy()
+        same(block(x), expected)
+    assert not block.layer_scales
+    kinds = {type(m) for m in block.attention.modules()}
+    assert nn.BatchNorm2d not in kinds
+    block.switch_to_deploy()  # does nothing more
+    same(block(x), expected)
+
+
+def test_deploy_after_parts_were_folded(x):
+    block = large(layer_scale=0.5)
+    with torch.no_grad():
+        expected = block(x)
+        block.attention.proj.switch_to_deploy()
+        block.switch_to_deploy()
+        same(block(x), expected)
+
+
+def test_a_layer_scale_stays_where_no_norm_takes_it(x):
+    block = randomised(
+        TransformerBlock(8, SFA4, num_heads=2, layer_scale=0.5,
+                         norm_cfg=dict(type='BN', affine=False)))
+    with torch.no_grad():
+        expected = block(x)
+        block.switch_to_deploy()
+        same(block(x), expected)
+    assert len(block.layer_scales) == 3
+
+
+def test_the_pair_is_not_dropped():
+    block = large(drop_path=0.999999, layer_scale=0.5).train()
+    x = torch.rand(4, 8, 5, 5, dtype=torch.float64)
+    pair = copy.deepcopy(block.pair)
+    assert torch.equal(block(x), pair(x) + x)
 
 
 @pytest.mark.parametrize('kind', [ConvBlock, TransformerBlock])

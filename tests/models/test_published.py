@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 
 from mmsnn.models import ESpikeFormer
 from mmsnn.models.published import (
+    FAMILIES,
     classifier_config,
     convert_state_dict,
     family_of,
@@ -14,33 +15,53 @@ from mmsnn.models.published import (
     parameter_paths,
 )
 
-SIZES = ['2.7M', '5.1M', '10.0M', '19.0M']
+SIZES = [('espikeformer', size)
+         for size in ('2.7M', '5.1M', '10.0M', '19.0M')]
+SIZES += [('espikeformer_large', size) for size in ('83M', '173M')]
+SIZES += [('metaspikeformer', size) for size in ('15.1M', '31.3M', '55.4M')]
 
 
 def shapes_of(goldens, family):
     return json.loads((goldens / f'{family}_state_dicts.json').read_text())
 
 
-@pytest.mark.parametrize('depths', [(1, 1, 2, 6, 2), (2, 1, 2, 11, 1)])
-def test_names_by_hand(names, depths):
-    parameters, neurons = names(depths)
-    assert parameter_paths(parameters) == parameters
-    assert neuron_paths(neurons) == neurons
+@pytest.mark.parametrize('family,depths', [
+    ('espikeformer', (1, 1, 2, 6, 2)), ('espikeformer', (2, 1, 2, 11, 1)),
+    ('espikeformer_large', (1, 1, 2, 12)), ('metaspikeformer',
+                                            (1, 1, 2, 6, 2))])
+def test_names_by_hand(names, family, depths):
+    parameters, neurons = names(depths, family)
+    assert family_of(parameters) == family
+    assert parameter_paths(parameters, family) == parameters
+    assert neuron_paths(neurons, family) == neurons
 
 
-def test_the_tiny_state_comes_back(tiny, published_state):
-    converted = convert_state_dict(published_state)
-    expected = tiny[1].state_dict()
+@pytest.mark.parametrize('family', list(FAMILIES))
+def test_the_tiny_state_comes_back(tiny_models, publish, family):
+    config, model, _ = tiny_models(family)
+    depths = config['backbone']['arch']['depths']
+    published = publish(model, depths, family)
+    converted = convert_state_dict(published)
+    expected = model.state_dict()
     assert set(converted) == set(expected)
     assert all(torch.equal(v, expected[k]) for k, v in converted.items())
 
 
-@pytest.mark.parametrize('size', SIZES)
-def test_published_shapes_load_strictly(goldens, size):
-    spec = shapes_of(goldens, 'espikeformer')[size]
-    state = {k: torch.zeros(s) for k, s in spec['state_dict'].items()}
-    model = MODELS.build(classifier_config(spec['embed_dims']))
-    model.load_state_dict(convert_state_dict(state), strict=True)
+@pytest.mark.parametrize('family,size', SIZES)
+def test_published_shapes_load_strictly(goldens, family, size):
+    spec = shapes_of(goldens, family)[size]
+    widths = {'83M': (128, 256, 512), '173M': (196, 384, 768)}
+    options = dict(linear_pair=size == '83M') if size in widths else {}
+    with torch.device('meta'):
+        state = {k: torch.empty(s) for k, s in spec['state_dict'].items()}
+        model = MODELS.build(
+            classifier_config(
+                widths.get(size) or spec['embed_dims'], family=family,
+                **options))
+    converted = convert_state_dict(state)
+    expected = model.state_dict()
+    assert {k: v.shape for k, v in converted.items()} == {
+        k: v.shape for k, v in expected.items()}
     assert sum(p.numel() for p in model.parameters()) == spec['params']
 
 
@@ -68,19 +89,25 @@ def test_converted_checkpoint_loads_into_the_dense_backbone(
         assert torch.equal(value, expected.to(value.dtype)), key
 
 
-@pytest.mark.parametrize('file,size,family', [
-    ('espikeformer_large', '83M', 'espikeformer_large'),
-    ('espikeformer_large', '173M', 'espikeformer_large'),
-    ('espikeformer_large', '83M_pretrain', 'espikeformer_large_pretrain'),
-    ('espikeformer_large', '173M_pretrain', 'espikeformer_large_pretrain'),
-    ('metaspikeformer', '15.1M', 'metaspikeformer'),
-    ('metaspikeformer', '55.4M', 'metaspikeformer')])
-def test_published_states_of_other_families_are_named(
-        goldens, file, size, family):
-    spec = shapes_of(goldens, file)[size]
-    state = dict.fromkeys(spec['state_dict'])
-    with pytest.raises(ValueError, match=f"of the family '{family}'"):
+@pytest.mark.parametrize('size', ['83M_pretrain', '173M_pretrain'])
+def test_pre_training_is_another_family(goldens, size):
+    state = shapes_of(goldens, 'espikeformer_large')[size]['state_dict']
+    with pytest.raises(ValueError, match="family 'espikeformer_large_pretra"):
         convert_state_dict(state)
+
+
+def test_a_large_state_without_layer_scale_and_pair(tiny_models, publish):
+    # As after pre-training, and of the 173m model.
+    _, model, _ = tiny_models('espikeformer_large')
+    published = {
+        k: v for k, v in publish(model, (1, 1, 2, 2),
+                                 'espikeformer_large').items()
+        if not any(x in k for x in ('layer_scale', 'rep_conv', 'head_kd'))}
+    other = MODELS.build(
+        classifier_config([16, 24, 40], (1, 1, 2, 2), 4, 5,
+                          family='espikeformer_large',
+                          layer_scale_init_value=None))
+    other.load_state_dict(convert_state_dict(published), strict=True)
 
 
 @pytest.mark.parametrize('golden', [
@@ -96,12 +123,15 @@ def test_family_of_goldens(goldens, golden):
 
 @pytest.mark.parametrize('key,family', [
     ('mask_token', 'espikeformer_large_pretrain'),
-    ('block3.0.attn.q_conv.0.body.0.weight', 'metaspikeformer'),
-    ('ConvBlock1_1.0.conv1.bias', 'espikeformer_large'),
     ('layer1.0.conv1.weight', 'unknown')])
 def test_other_families_by_a_key(key, family):
     with pytest.raises(ValueError, match=f'family {family!r} .*{key}.*only'):
         convert_state_dict({key: torch.zeros(1)})
+
+
+def test_config_of_an_unknown_family():
+    with pytest.raises(ValueError, match="one of metaspikeformer, .* 'vgg'"):
+        classifier_config([8, 16], family='vgg')
 
 
 def test_a_key_that_no_rule_maps_is_named(published_state):

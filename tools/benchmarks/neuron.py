@@ -1,9 +1,14 @@
-"""Time of the SFA neuron against torch.relu on a 51 MB tensor."""
+"""Time of neurons on 51 MB of membranes: SFA against torch.relu, neurons over
+time against SpikingJelly's multi-step neurons (where it is installed)."""
+
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from timing import parse_arguments, ratio, report
 
-from mmsnn.neurons import SFANeuron
+from mmsnn.neurons import LIFNeuron, SFANeuron
+
+TIMESTEPS = 4
 
 
 def forward_backward(function, membrane, gradient):
@@ -13,6 +18,62 @@ def forward_backward(function, membrane, gradient):
         function(membrane).backward(gradient)
 
     return run
+
+
+def over_time(rounds: int) -> list[dict]:
+    """The same neuron with the same gradients, ours and SpikingJelly's.
+
+    Every run starts from a state of zero. Each has its own layout, samples
+    before time or time before samples.
+    """
+    try:
+        name = f'SpikingJelly {version("spikingjelly")}'
+    except PackageNotFoundError:
+        print('Neurons over time: left out, as SpikingJelly is not installed '
+              '(pip install spikingjelly)')
+        return []
+    from spikingjelly.activation_based import functional, neuron, surrogate
+    pairs = {
+        'LIF, hard reset, sigmoid': (
+            LIFNeuron(timesteps=TIMESTEPS),
+            neuron.LIFNode(
+                tau=2.,
+                surrogate_function=surrogate.Sigmoid(alpha=4.),
+                detach_reset=True,
+                step_mode='m')),
+        'I-LIF, D = 4': (
+            SFANeuron(
+                4,
+                scale=1.,
+                timesteps=TIMESTEPS,
+                decay=0.25,
+                detach_reset=False),
+            neuron.ILIFNode(
+                tau=4 / 3,
+                surrogate_function=surrogate.MultiLevelSpikeCount(4),
+                step_mode='m')),
+    }
+    shape = 8, TIMESTEPS, 51_000_000 // 4 // 8 // TIMESTEPS
+    membrane, gradient = torch.randn(2, *shape) * 2
+    folded = membrane.flatten(0, 1).clone().requires_grad_()
+    stepped = membrane.transpose(0, 1).contiguous().requires_grad_()
+    rows = []
+    for what, (ours, theirs) in pairs.items():
+
+        def from_zero(x, theirs=theirs):
+            functional.reset_net(theirs)
+            return theirs(x)
+
+        candidates = {
+            name: forward_backward(from_zero, stepped,
+                                   gradient.transpose(0, 1).contiguous()),
+            'mmsnn': forward_backward(ours, folded, gradient.flatten(0, 1))
+        }
+        rows.append(
+            ratio(
+                f'T = {TIMESTEPS}, {what}, forward + backward, float32', 0.5,
+                candidates, rounds))
+    return rows
 
 
 def main() -> None:
@@ -40,6 +101,7 @@ def main() -> None:
                     'relu': forward_backward(torch.relu, leaf, gradient),
                     'SFA': forward_backward(neuron, leaf, gradient)
                 }, arguments.rounds))
+    rows += over_time(arguments.rounds)
     report(rows, arguments.json)
 
 

@@ -1,6 +1,7 @@
-"""Convert a published checkpoint of E-SpikeFormer to this suite's names.
+"""Convert a published checkpoint to this suite's names.
 
-The result serves a classifier as it is (``load_from``) and a dense-prediction
+Takes classifiers of E-SpikeFormer (both families, with or without layer scale
+and distillation head) and of Meta-SpikeFormer. The result serves a classifier as it is (``load_from``) and a dense-prediction
 backbone with ``init_cfg=dict(type='Pretrained', checkpoint=DST,
 prefix='backbone.')``.
 """

@@ -21,7 +21,10 @@ class Stage(nn.Sequential):
         """Map (N, C, H, W) to (N * repeats, C', H', W')."""
         x = self.downsample(x)
         if repeats > 1:
-            x = x.repeat_interleave(repeats, 0)
+            last = torch.channels_last
+            x = x.repeat_interleave(repeats, 0).contiguous(
+                memory_format=last if x.is_contiguous(memory_format=last) else
+                torch.contiguous_format)
         return self.blocks(x)
 
 
