@@ -66,7 +66,7 @@ def test_summary_and_table(results, tmp_path):
             for line in table.splitlines() if line.startswith('|')]
     assert {len(row) for row in rows} == {9}
     assert rows[2] == ['E-SpikeFormer + SFA', '1 x 4', '1,000',
-                       '62.00 ± 2.83', '2.0', '900', '2.00 ± 1.41', '78.5',
+                       '62.00 ± 2.83', '2.0', '400', '2.00 ± 1.41', '78.5',
                        '3.0']
     assert rows[3][-2:] == ['-', '-']
     assert (tmp_path / 'table.md').read_text() == table + '\n'
