@@ -14,8 +14,9 @@ from mmsnn.registry import MODELS
 class _SpikingSynapse:
     """Puts a neuron in front of a synapse; the parameters keep their names.
 
-    Mixed into a subclass of a PyTorch layer. ``neuron`` has no parameters,
-    so a checkpoint of the layer without neuron loads as it is.
+    Mixed into a subclass of a PyTorch layer. ``neuron`` has no parameters
+    (unless its decay is learnt), so a checkpoint of the layer without neuron
+    loads as it is.
     """
 
     def __init__(self, *args, neuron: dict, **kwargs) -> None:

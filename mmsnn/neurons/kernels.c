@@ -9,11 +9,6 @@
  */
 #include "kernels.h"
 
-#define QUANTISE(REAL, FLOOR, x)                                            \
-    REAL f = FLOOR((x) - (REAL)0.5);                                        \
-    f = f < (REAL)-1 ? (REAL)-1 : f;                                        \
-    f = f > top ? top : f;
-
 #define DEFINE(NAME, T, REAL, FLOOR, LOAD, STORE)                           \
     void sfa_forward_##NAME(const T *u, T *y, uint8_t *window, int64_t n,   \
                             double max_spikes, double scale, int threads) { \
@@ -22,14 +17,14 @@
         if (window) {                                                       \
             PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {            \
                 REAL x = LOAD(u[i]);                                        \
-                QUANTISE(REAL, FLOOR, x)                                    \
+                QUANTISE(REAL, FLOOR, x, 0.5)                               \
                 y[i] = STORE((f + one) * s);                                \
                 window[i] = (x >= 0) & (x <= last);                         \
             })                                                              \
         } else {                                                            \
             PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {            \
                 REAL x = LOAD(u[i]);                                        \
-                QUANTISE(REAL, FLOOR, x)                                    \
+                QUANTISE(REAL, FLOOR, x, 0.5)                               \
                 y[i] = STORE((f + one) * s);                                \
             })                                                              \
         }                                                                   \
@@ -120,7 +115,7 @@
                 int64_t m = end - a < BLOCK ? end - a : BLOCK;              \
                 for (int64_t i = 0; i < m; i++) {                           \
                     REAL x = LOAD(u[a + i]);                                \
-                    QUANTISE(REAL, FLOOR, x)                                \
+                    QUANTISE(REAL, FLOOR, x, 0.5)                           \
                     bad |= (x - x) != 0;                                    \
                     c[i] = f + one;                                         \
                     y[a + i] = STORE(c[i] * s);                             \

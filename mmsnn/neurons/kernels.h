@@ -49,4 +49,11 @@ static inline uint16_t bf16_store(float f) {
 #define SLICE
 #endif
 
+/* f: the spike count of x less 1; distance: 1 less the offset; top: D less 1.
+ * See quantizer.py. */
+#define QUANTISE(REAL, FLOOR, x, distance)                                  \
+    REAL f = FLOOR((x) - (REAL)(distance));                                 \
+    f = f < (REAL)-1 ? (REAL)-1 : f;                                        \
+    f = f > top ? top : f;
+
 #endif

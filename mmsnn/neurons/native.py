@@ -1,6 +1,6 @@
 """Loads the fused CPU kernels, compiling them once per machine.
 
-The kernels are plain C, so that a C compiler and a second or two are all that
+The kernels are plain C, so that a C compiler and a few seconds are all that
 is needed. The library is kept in a cache folder (``MMSNN_CACHE``, by default
 ``~/.cache/mmsnn``) under a name that holds the source's digest and the
 processor. Without a compiler the plain PyTorch definition is used: same

@@ -3,9 +3,8 @@
 #define INLINE static inline __attribute__((always_inline))
 #define COUNT(v)                                                            \
     REAL u = (v) / threshold;                                               \
-    REAL c = FLOOR(u - distance);                                           \
-    c = c < (REAL)-1 ? (REAL)-1 : c;                                        \
-    c = (c > top ? top : c) + (REAL)1;
+    QUANTISE(REAL, FLOOR, u, distance)                                      \
+    const REAL c = f + (REAL)1;
 #define CONSTANTS                                                           \
     const REAL threshold = (REAL)p->threshold, scale = (REAL)p->scale;      \
     const REAL distance = (REAL)p->distance;                                \

@@ -1,9 +1,9 @@
 """Convert a published checkpoint to this suite's names.
 
 Takes classifiers of E-SpikeFormer (both families, with or without layer scale
-and distillation head) and of Meta-SpikeFormer. The result serves a classifier as it is (``load_from``) and a dense-prediction
-backbone with ``init_cfg=dict(type='Pretrained', checkpoint=DST,
-prefix='backbone.')``.
+and distillation head) and of Meta-SpikeFormer. The result serves a classifier
+as it is (``load_from``) and a dense-prediction backbone with
+``init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.')``.
 """
 
 import argparse

@@ -74,6 +74,8 @@ class SpikingBackbone(BaseModule):
 
     arch_zoo: Dict[str, dict] = {}
     families: Dict[str, dict] = {}
+    #: The first stage whose blocks may be dropped.
+    first_dropped = 0
 
     def __init__(
         self,
@@ -117,9 +119,6 @@ class SpikingBackbone(BaseModule):
         self.deploy = deploy
         self.keep_freed_memory = keep_freed_memory
         self.block_options = dict(neuron=neuron, norm_cfg=norm_cfg)
-
-    #: The first stage whose blocks may be dropped.
-    first_dropped = 0
 
     def conv_block(self, width: int, drop_path: float) -> nn.Module:
         """A block of stages 0 to 2."""

@@ -2,6 +2,7 @@ from typing import List, Optional
 
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
+from mmpretrain.registry import MODELS as CLASSIFIERS
 from mmpretrain.structures import DataSample
 from torch import nn
 
@@ -52,7 +53,7 @@ class DistilledImageClassifier(ImageClassifier):
         if not isinstance(self.head, DistillationClsHead):
             raise ValueError('head must be a mmsnn.DistillationClsHead, '
                              f'but is a {type(self.head).__name__}')
-        built = MODELS.build(teacher).eval().requires_grad_(False)
+        built = CLASSIFIERS.build(teacher).eval().requires_grad_(False)
         # In a tuple it is no submodule.
         self._teacher = (built, )
         self._check_classes(_num_classes(built))

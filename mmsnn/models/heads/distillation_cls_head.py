@@ -2,6 +2,7 @@ from typing import List, Optional, Tuple
 
 import torch
 from mmpretrain.models.heads import LinearClsHead
+from mmpretrain.registry import MODELS as LOSSES
 from mmpretrain.structures import DataSample
 
 from mmsnn.layers import SpikeLinear, merge_time
@@ -28,7 +29,7 @@ class DistillationClsHead(LinearClsHead):
         neuron (dict): Config of the neuron in front of ``fc_kd``. Defaults to
             SFA with 4 spikes.
         loss_kd (dict): Config of the loss against the teacher's choice.
-            Defaults to ``dict(type='mmpretrain.CrossEntropyLoss')``.
+            Defaults to ``dict(type='CrossEntropyLoss')``.
         kd_weight (float): Part of it in the whole loss. Defaults to 0.5.
         **kwargs: Keys of mmpretrain's ``LinearClsHead``.
 
@@ -45,7 +46,7 @@ class DistillationClsHead(LinearClsHead):
                  num_classes: int,
                  in_channels: int,
                  neuron: dict = dict(type='mmsnn.SFANeuron', max_spikes=4),
-                 loss_kd: dict = dict(type='mmpretrain.CrossEntropyLoss'),
+                 loss_kd: dict = dict(type='CrossEntropyLoss'),
                  kd_weight: float = 0.5,
                  **kwargs) -> None:
         super().__init__(num_classes, in_channels, **kwargs)
@@ -53,7 +54,7 @@ class DistillationClsHead(LinearClsHead):
             raise ValueError(f'kd_weight must be in 0..1, but is {kd_weight}')
         self.fc_kd = SpikeLinear(in_channels, num_classes, neuron=neuron)
         self.fc_kd.neuron = build_neuron(neuron, scale=1.0)
-        self.loss_kd_module = MODELS.build(loss_kd)
+        self.loss_kd_module = LOSSES.build(loss_kd)
         self.kd_weight = kd_weight
 
     def scores(
