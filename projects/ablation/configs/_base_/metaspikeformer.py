@@ -3,5 +3,5 @@ _base_ = ['espikeformer.py']
 model = dict(
     backbone=dict(
         type='mmsnn.MetaSpikeFormer',
-        arch=dict(embed_dims=[16, 32, 72, 72])),
-    head=dict(module=dict(in_channels=72)))
+        arch=dict(embed_dims=[64, 128, 136, 160])),
+    head=dict(module=dict(in_channels=160)))
