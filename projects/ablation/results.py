@@ -115,11 +115,11 @@ def summarise(runs: List[dict]) -> List[dict]:
 
 
 def markdown(summary: List[dict], idle_mb: float) -> str:
-    """The table of the README."""
-    def number(value, digits, with_std=False):
+    """The table of the README. Memory is without that of idle Python."""
+    def number(value, digits, with_std=False, less=0.):
         if value is None:
             return '-'
-        text = f'{value["mean"]:.{digits}f}'
+        text = f'{value["mean"] - less:.{digits}f}'
         return text + f' ± {value["std"]:.{digits}f}' * with_std
 
     lines = [
@@ -132,14 +132,15 @@ def markdown(summary: List[dict], idle_mb: float) -> str:
         lines.append('| ' + ' | '.join([
             name, steps, f'{entry["parameters"]:,}',
             number(entry['accuracy'], 2, with_std=True),
-            number(entry['epoch_seconds'], 1), number(entry['peak_mb'], 0),
+            number(entry['epoch_seconds'], 1),
+            number(entry['peak_mb'], 0, less=idle_mb),
             number(entry['energy_uj'], 2, with_std=True),
             f'{top1 or "-"}', f'{energy or "-"}']) + ' |')
     seeds = max(entry['seeds'] for entry in summary)
     lines.append(
-        f'\nMean ± standard deviation of {seeds} seeds. Of the peak memory '
-        f'of the training process, {idle_mb:.0f} MB are Python and its '
-        'libraries.')
+        f'\nMean ± standard deviation over {seeds} seeds. Memory is what the '
+        f'training process takes at its peak, less the {idle_mb:.0f} MB that '
+        'Python and its libraries take alone.')
     return '\n'.join(lines)
 
 

@@ -1,8 +1,8 @@
 """Repeat the ablation of the paper (Table V) at small scale on CIFAR-10.
 
-Trains five models with several seeds, one process after the other, tests
-them in spike-train form and writes table.md, results.json and
-accuracy_energy.png. Repeat the command to go on with what an interrupt left.
+Trains five models with several seeds, each in a process of its own, tests them
+in spike-train form and writes table.md, results.json and accuracy_energy.png.
+Repeat the command to go on with what an interrupt left.
 """
 
 import argparse
@@ -11,8 +11,10 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from results import (
@@ -45,6 +47,10 @@ def parse_args(words=None) -> argparse.Namespace:
         '--epochs', type=int, help='instead of what the configs say')
     parser.add_argument(
         '--models', nargs='+', choices=list(MODELS), default=list(MODELS))
+    parser.add_argument(
+        '--jobs', type=int, default=2, metavar='N',
+        help='runs at a time, which share the cores; times can be compared '
+        'only within one table (default: 2)')
     args = parser.parse_args(words)
     if args.epochs is not None and args.epochs < 2:
         parser.error('--epochs must be at least 2: the first is the warm-up')
@@ -110,6 +116,7 @@ class Run:
     def __init__(self, model: str, seed: int,
                  args: argparse.Namespace) -> None:
         self.model, self.seed = model, seed
+        self.shown = 0  # epochs
         self.folder = args.work_dir / model / f'seed{seed}'
         self.config = PROJECT / 'configs' / f'{model}.py'
         options = {'randomness.seed': seed}
@@ -129,7 +136,8 @@ class Run:
         """Train and test, as far as that is not done yet.
 
         Returns:
-            dict: What was measured, see :func:`results.read_run`.
+            dict: What was measured, see :func:`results.read_run`, with the
+            model and the seed.
         """
         result = self.folder / 'run.json'
         begun = self.folder / 'begun.txt'
@@ -147,7 +155,9 @@ class Run:
             self.tool('test.py', self.config, checkpoint, '--out',
                       self.folder / 'metrics.json')
             write_json(result, read_run(self.folder, self.config))
-        return read_json(result)
+        found = dict(read_json(result), model=self.model, seed=self.seed)
+        self.say(f'accuracy {found["accuracy"]:.2f}%')
+        return found
 
     def train(self) -> None:
         """Train, or go on training; note the peak memory."""
@@ -162,28 +172,32 @@ class Run:
         return call(command, self.folder / 'output.log', watch)
 
     def show_progress(self) -> None:
-        if sys.stdout.isatty():
-            done = len(epoch_seconds(self.folder))
-            print(f'\r  epoch {done}/{self.epochs}', end='\r', flush=True)
+        done = len(epoch_seconds(self.folder))
+        if done >= self.shown + 5:
+            self.shown = done
+            self.say(f'epoch {done}/{self.epochs}')
+
+    def say(self, text: str) -> None:
+        print(f'{self.model}, seed {self.seed}: {text}', flush=True)
 
 
 def main(words=None) -> None:
     args = parse_args(words)
     MMLogger.get_current_instance().setLevel('WARNING')
     check_data(args.data)
-    # Read by the configs, here and in the processes of the tools.
+    # Read by the configs and the libraries, here and in the tools' processes.
     os.environ['MMSNN_DATA'] = str(args.data.resolve())
+    os.environ['OMP_NUM_THREADS'] = str(
+        max(1, torch.get_num_threads() // args.jobs))
     os.environ['PYTHONPATH'] = os.pathsep.join(
         [str(ROOT), os.environ.get('PYTHONPATH', '')])
-    runs = [Run(model, seed, args)
-            for seed in range(args.seeds) for model in args.models]
-    found = []
-    for i, run in enumerate(runs, 1):
-        print(f'[{i}/{len(runs)}] {run.model}, seed {run.seed}', flush=True)
-        start = time.time()
-        found.append(dict(run.finish(), model=run.model, seed=run.seed))
-        print(f'  accuracy {found[-1]["accuracy"]:.2f}%, after '
-              f'{time.time() - start:.0f} s', flush=True)
+    pool = ThreadPoolExecutor(args.jobs)
+    try:
+        found = list(pool.map(Run.finish, [
+            Run(model, seed, args)
+            for seed in range(args.seeds) for model in args.models]))
+    finally:
+        pool.shutdown(cancel_futures=True)
     idle = call(['-c', IDLE], args.work_dir / 'output.log')
     print(write_results(args.work_dir, found, idle))
 

@@ -1,5 +1,4 @@
-_base_ = ['_base_/model.py', '_base_/recipe.py']
+_base_ = ['_base_/espikeformer.py', '_base_/recipe.py']
 neuron = dict(type='mmsnn.SFANeuron', max_spikes=4)
 model = dict(
-    backbone=dict(type='mmsnn.ESpikeFormer', neuron=neuron),
-    head=dict(neuron=dict(neuron, scale=1.)))
+    backbone=dict(neuron=neuron), head=dict(neuron=dict(neuron, scale=1.)))

@@ -1,5 +1,4 @@
-_base_ = ['_base_/model.py', '_base_/recipe.py']
+_base_ = ['_base_/metaspikeformer.py', '_base_/recipe.py']
 neuron = dict(type='mmsnn.LIFNeuron', timesteps=4)
 model = dict(
-    backbone=dict(type='mmsnn.MetaSpikeFormer', neuron=neuron),
-    head=dict(neuron=neuron))
+    backbone=dict(neuron=neuron), head=dict(neuron=neuron))
