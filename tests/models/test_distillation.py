@@ -228,11 +228,18 @@ def test_what_the_teacher_has_loaded_by_itself_stays():
 def test_a_teacher_with_another_label_set():
     with pytest.raises(ValueError, match='teacher knows 4 classes, but '
                        'head.num_classes is 3'):
-        build(teacher=teacher(num_classes=4))
+        build(teacher=teacher(num_classes=4)).init_weights()
     layers = Fixed()
     layers.num_classes = 10
     with pytest.raises(ValueError, match='teacher knows 10 classes'):
-        build(teacher=dict(type=TeacherOfLayers, layers=layers))
+        build(teacher=dict(type=TeacherOfLayers, layers=layers)).init_weights()
+
+
+def test_inference_needs_no_teacher():
+    model = build(teacher=dict(type='NotInstalledHere')).eval()
+    assert model(torch.rand(1, 3, 32, 32)).shape == (1, 3)
+    with pytest.raises(KeyError, match='NotInstalledHere'):
+        model.init_weights()
 
 
 def test_a_teacher_that_does_not_say_its_label_set():

@@ -17,7 +17,9 @@ class DistilledImageClassifier(ImageClassifier):
 
     The teacher is frozen and in eval mode, sees the same preprocessed images,
     moves to the device of the model, and is in none of its parameters,
-    buffers and checkpoints. It is used in training only.
+    buffers and checkpoints. It is used in training only, and built when
+    training begins (by :meth:`init_weights`, or the first :meth:`loss`): for
+    inference nothing of it has to be there.
 
     Args:
         backbone (dict): As in ``ImageClassifier``.
@@ -28,8 +30,8 @@ class DistilledImageClassifier(ImageClassifier):
             :class:`DistillationClsHead`.
 
     Raises:
-        ValueError: If the head is of another type, or the teacher knows
-            another number of classes.
+        ValueError: If the head is of another type; or, once it is built, if
+            the teacher knows another number of classes.
 
     Example:
         >>> tiny = dict(embed_dims=[8, 16, 24, 32], depths=[1] * 5)
@@ -53,14 +55,20 @@ class DistilledImageClassifier(ImageClassifier):
         if not isinstance(self.head, DistillationClsHead):
             raise ValueError('head must be a mmsnn.DistillationClsHead, '
                              f'but is a {type(self.head).__name__}')
-        built = CLASSIFIERS.build(teacher).eval().requires_grad_(False)
-        # In a tuple it is no submodule.
-        self._teacher = (built, )
-        self._check_classes(_num_classes(built))
+        self._teacher_config = teacher
+        self._teacher = ()  # in a tuple it is no submodule
 
     @property
     def teacher(self) -> nn.Module:
         """The teacher; no submodule of the model."""
+        if not self._teacher:
+            built = CLASSIFIERS.build(self._teacher_config)
+            self._check_classes(_num_classes(built))
+            # What a teacher has loaded by itself would be lost otherwise.
+            if any(map(_has_checkpoint, built.modules())):
+                built.init_weights()
+            own = next(self.parameters())
+            self._teacher = (built.eval().requires_grad_(False).to(own), )
         return self._teacher[0]
 
     def _check_classes(self, number: Optional[int]) -> None:
@@ -70,15 +78,14 @@ class DistilledImageClassifier(ImageClassifier):
 
     def _apply(self, fn, *args, **kwargs):
         """What moves the model moves the teacher."""
-        self.teacher._apply(fn, *args, **kwargs)
+        for teacher in self._teacher:
+            teacher._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
 
     def init_weights(self) -> None:
-        """Initialise the model, and load the teacher's checkpoint."""
+        """Initialise the model, and build the teacher."""
         super().init_weights()
-        # What a teacher has loaded by itself would be lost otherwise.
-        if any(map(_has_checkpoint, self.teacher.modules())):
-            self.teacher.init_weights()
+        _ = self.teacher  # what is wrong with it is said before training
 
     def loss(self, inputs: torch.Tensor,
              data_samples: List[DataSample]) -> dict:
