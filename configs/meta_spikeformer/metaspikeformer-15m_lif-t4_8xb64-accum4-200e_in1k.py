@@ -8,3 +8,5 @@ _base_ = [
 ]
 train_dataloader = dict(batch_size=64)
 optim_wrapper = dict(accumulative_counts=4)
+# For --auto-scale-lr, which does not count accumulated batches.
+auto_scale_lr = dict(base_batch_size=512)

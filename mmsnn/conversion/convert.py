@@ -29,8 +29,8 @@ def to_spike_train(model: nn.Module,
     and batch norms folded.
 
     Args:
-        model (nn.Module): A trained model; any model with SFA neurons, whole
-            detectors and segmentors included.
+        model (nn.Module): A trained model; any model with spiking neurons,
+            whole detectors and segmentors included.
         form (str): ``'spikes'`` runs sub-step by sub-step; ``'counts'`` runs
             spike counts at the cost of plain evaluation and counts the same.
             Defaults to ``'spikes'``.
@@ -95,6 +95,9 @@ class SpikeTrainModel(nn.Module):
             self.module = FORMS[form](self.module, '(model)', self.session)
         else:
             self._replace_neurons(FORMS[form])
+        self._timesteps = max(m.neuron.timesteps
+                              for m in self.module.modules()
+                              if isinstance(m, SpikingForm))
         self.path = ModulePath(self.module)
         self._trace = OpTrace()
         self._recording = False
@@ -165,7 +168,8 @@ class SpikeTrainModel(nn.Module):
         self.session.batch_size = next(
             (x.shape[0] for x in images if x.dim()), 1)
         # (N, T, C, H, W) is data with time, anything else is repeated.
-        self.session.repeated = all(x.dim() != 5 for x in images)
+        still = all(x.dim() != 5 for x in images)
+        self.session.repeats = self._timesteps if still else 1
 
         def call():
             return function(*args, **kwargs)
@@ -199,7 +203,7 @@ class SpikeTrainModel(nn.Module):
         call has ended."""
         plan = CountingPlan()
         trace = OpTrace(images=self.session.batch_size)
-        recorder = OpRecorder(self.path, trace, plan, self.session.repeated)
+        recorder = OpRecorder(self.path, trace, plan, self.session.repeats)
         self.session.recorder = recorder
         try:
             with self.path.watched(), recorder:
@@ -234,7 +238,7 @@ class Session:
         self.recorder: Optional[OpRecorder] = None
         self.replay: Optional[Replay] = None
         self.batch_size = 1
-        self.repeated = False
+        self.repeats = 1
 
     def unrecorded(self):
         """Context in which ops are not recorded."""

@@ -75,13 +75,13 @@ class OpRecorder(TorchDispatchMode):
         path (ModulePath): Knows which module is running.
         trace (OpTrace): Where the records go.
         plan (CountingPlan): Takes notes of the call.
-        repeated (bool): Whether each time step shows the same image.
+        repeats (int): In how many time steps the same images are shown.
     """
 
     def __init__(self, path: ModulePath, trace: OpTrace, plan: CountingPlan,
-                 repeated: bool) -> None:
+                 repeats: int) -> None:
         super().__init__()
-        self.repeated = repeated
+        self.repeats = repeats
         self.path = path
         self.trace = trace
         self.plan = plan
@@ -115,8 +115,8 @@ class OpRecorder(TorchDispatchMode):
             return out
         if packet is torch.ops.aten.bmm and cost.get('spiking'):
             self._bound_accumulator(cost, args)
-        if self.repeated and cost.get('spiking'):
-            cost['repeats'] = cost['timesteps']
+        if self.repeats > 1:
+            cost['repeats'] = self._repeats_of(cost, out)
         key, new, shapes = self._describe(
             packet.__name__, cost.pop('kind'), _main_input(
                 packet, args, kwargs), out, cost.pop('spiking', False),
@@ -130,6 +130,15 @@ class OpRecorder(TorchDispatchMode):
             self.plan.add_static(key, new, dict(cost, **shapes))
         self.trace.get(key, **new).add_call(**cost, **shapes)
         return out
+
+    def _repeats_of(self, cost, out) -> int:
+        """Spikes know their T; a real op is run for each time step where its
+        result has a row for each."""
+        if cost.get('spiking'):
+            return cost['timesteps']
+        rows = _shape(out)[:1]
+        return self.repeats if rows == (self.trace.images *
+                                        self.repeats, ) else 1
 
     def _bound_accumulator(self, cost, operands) -> None:
         """Largest integer that a product of spikes can reach: that of

@@ -64,8 +64,8 @@ class OpRecord:
             spiking synapse; 0 elsewhere.
         timesteps (int): T of that neuron; amounts are summed over them. 1
             elsewhere.
-        repeats (int): How many of the time steps of a spiking synapse showed
-            the same image: a twin without time runs it once instead.
+        repeats (int): In how many time steps the op ran on the same image: a
+            twin without time runs it once instead.
         weight_bytes (int): Bytes of the weights, once (not per image).
         state_bytes (int): Bytes of the membranes that the neurons hold for
             one image (neurons only).

@@ -60,7 +60,7 @@ def spiking_counts(record: 'OpRecord') -> Counts:
 def twin_counts(record: 'OpRecord') -> Counts:
     """Operations in a twin: every synapse is dense multiply-accumulates,
     every other op is as in spike-train form, and activations are free. Where
-    one image is repeated over time steps, the twin's synapses see it once.
+    one image is repeated over time steps, the twin sees it once.
 
     Example:
         >>> from mmsnn.conversion.trace import OpRecord
@@ -72,8 +72,8 @@ def twin_counts(record: 'OpRecord') -> Counts:
     counts = spiking_counts(record)
     counts[SYNAPSE_ACS] = counts[UPDATES] = 0
     if record.kind in SYNAPSES:
-        counts[SYNAPSE_MACS] = Fraction(record.dense_ops, record.repeats)
-    return counts
+        counts[SYNAPSE_MACS] = record.dense_ops
+    return {k: Fraction(v, record.repeats) for k, v in counts.items()}
 
 
 def formula_counts(record: 'OpRecord') -> Counts:

@@ -120,7 +120,7 @@ def estimate(trace: 'OpTrace',
         results=tuple(results.values()),
         layers=tuple(x for x in layers if any(x.energy_mj.values())),
         comparisons=tuple(
-            _compare(results[a], results[b], synapses, max_spikes, pricing)
+            _compare(results[a], results[b], synapses, pricing)
             for a, b in PAIRS if a in results and b in results),
         differences=tuple(differences(records, trace.images, pricing))
         if 'formula_fp32' in results else (),
@@ -214,16 +214,18 @@ def _layer(record: 'OpRecord', keys: list[str], images: int,
 
 
 def _compare(spiking: EnergyResult, twin: EnergyResult,
-             synapses: list['OpRecord'], max_spikes: int,
-             pricing: Pricing) -> Comparison:
+             synapses: list['OpRecord'], pricing: Pricing) -> Comparison:
     ratio = spiking.energy_mj / twin.energy_mj
     verdict = 'wins' if ratio < 1 else 'loses' if ratio > 1 else 'equal'
     needed_by = 'the break-even rate'
     mac, ac = (
         pricing.price(cause, spiking.precision, needed_by)
         for cause in (SYNAPSE_MACS, SYNAPSE_ACS))
-    mean = (
-        sum(r.sops for r in synapses) / sum(r.dense_ops for r in synapses))
+    mean = float(
+        sum(r.sops for r in synapses) /
+        sum(Fraction(r.dense_ops, r.repeats) for r in synapses))
+    # An operation of a twin stands for all time steps of a repeated image.
+    most = max(r.max_spikes * r.repeats for r in synapses)
     name = twin.title.split(',')[0]
     sentence = (
         f'With {spiking.precision.upper()} weights the spiking form costs '
@@ -233,11 +235,11 @@ def _compare(spiking: EnergyResult, twin: EnergyResult,
         f'breaks even at {mac / ac:.2f} spikes per input; here spikes cause '
         f'{mean:.3g} additions per dense operation.')
     caveat = ''
-    if mac / ac > max_spikes:
+    if mac / ac > most:
         caveat = (
-            f'An input brings at most {max_spikes} spikes per time step, '
-            'fewer than break even: in this cost model no spiking synapse '
-            'can lose, whatever the network does, so the ratio measures '
+            f'An input brings at most {most} spikes per operation of the '
+            'twin, fewer than break even: in this cost model no spiking '
+            'synapse can lose, whatever the network does, so the ratio measures '
             'sparsity and not a chip.')
     return Comparison(spiking.key, twin.key, spiking.precision, ratio,
                       verdict, mac / ac, mean, sentence, caveat)

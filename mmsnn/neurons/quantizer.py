@@ -216,11 +216,14 @@ def fire_and_count(
                                                ctypes.byref(bad), *where,
                                                ctypes.byref(reached),
                                                torch.get_num_threads())
-        return values, not bad.value, int(reached.value)
+        finite = not bad.value
+        return values, finite, int(reached.value) if finite else 0
     finite = is_finite(membrane)
     values = _forward(membrane, max_spikes, scale, inplace)
     levels += torch.tensor(spikes_per_substep(values, max_spikes, scale))
-    return values, finite, spikes_reaching(values, max_spikes, scale, reach)
+    if not finite:
+        return values, False, 0
+    return values, True, spikes_reaching(values, max_spikes, scale, reach)
 
 
 def spikes_reaching(counts: torch.Tensor, max_spikes: int, scale: float,

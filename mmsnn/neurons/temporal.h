@@ -150,12 +150,12 @@ INLINE void NAME(back_charge)(const Neuron *p, const REAL *w, T *out, REAL *g,
 }
 
 /* Adds the gradient of the decay; h: the states before the time step. */
-INLINE void NAME(back_decay)(const Neuron *p, const REAL *w, const REAL *v,
+INLINE void NAME(back_decay)(const Neuron *p, const REAL *w, const T *x,
                              const REAL *h, REAL *total, int64_t n) {
     CONSTANTS
     if (p->decay_input)
         SIMD for (int64_t k = 0; k < n; k++)
-            total[k] += w[k] * ((h[k] - v[k]) / gain);
+            total[k] += w[k] * (h[k] - LOAD(x[k]));
     else
         SIMD for (int64_t k = 0; k < n; k++) total[k] += w[k] * h[k];
 }
@@ -221,7 +221,7 @@ void NAME(backward)(const Neuron *p, const T *grad, const REAL *left,
                 NAME(discharge)(p, v - BLOCK, h, m);
             else
                 NAME(start)(state, j, h, m);
-            NAME(back_decay)(p, w, v, h, total + j, m);
+            NAME(back_decay)(p, w, x + at, h, total + j, m);
         }
         if (first) memcpy(first + j, g, m * sizeof(REAL));
         j += m;

@@ -159,8 +159,9 @@ def _integer_or_binary(trace: Optional['OpTrace']) -> Answer:
     if trace is None:
         return Answer(question, [NO_TRACE], 'missing')
     lines = [
-        ('Of 0/1 spikes, summed over the D sub-steps: the sum is the mean '
-         'integer that a neuron has in training form, so it can exceed 1. A '
+        ('Of 0/1 spikes, summed over the D sub-steps of all T time steps: '
+         'with T = 1 the mean integer that a neuron has in training form, so '
+         'it can exceed 1. A '
          'rate per sub-step is shown in the figure of firing rates, and is '
          'not used for energy.')
     ]

@@ -176,7 +176,7 @@ def plot_firing_rate(
 
     Args:
         rates_per_substep (Sequence[float] | Mapping[str, Sequence[float]]):
-            Spikes per neuron in sub-step 1..D, as from
+            Spikes per neuron in sub-step 1..D of each time step, as from
             :meth:`OpTrace.firing_rate`; or several such lists by name.
 
     Raises:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmsnn.conversion import EqualityCheck, to_spike_train
-from mmsnn.hardware.counts import twin_counts
+from mmsnn.hardware.counts import CAUSES, twin_counts
 from mmsnn.layers import ESDSA, SpikeConv2d, SpikeLinear
 from mmsnn.neurons import LIFNeuron, SFANeuron
 
@@ -118,14 +118,29 @@ def test_substeps_of_all_time_steps_worked_out_by_hand():
 
 @pytest.mark.parametrize('shape,repeats', [((1, 3, 9, 7), 4),
                                            ((1, 4, 3, 9, 7), 1)])
-def test_a_twin_sees_a_repeated_image_once(shape, repeats):
+def test_a_repeated_image_is_noted(shape, repeats):
     with to_spike_train(net(SFA)) as spiking:
         spiking(torch.randn(shape, dtype=torch.float64))
-    record = next(r for r in spiking.trace if r.kind == 'conv' and r.spiking)
+    first, second = [r for r in spiking.trace if r.kind == 'conv'][:2]
     # 16 x 16 x 9 weights on 5 x 4 outputs, in each of four time steps
-    assert record.dense_ops == 4 * 16 * 16 * 9 * 20
-    assert record.repeats == repeats
-    assert twin_counts(record)['synapse MACs'] * repeats == record.dense_ops
+    assert second.dense_ops == 4 * 16 * 16 * 9 * 20
+    assert first.repeats == second.repeats == repeats
+    assert twin_counts(second)['synapse MACs'] * repeats == second.dense_ops
+
+
+def test_a_twin_sees_a_repeated_image_once():
+    totals = []
+    for timesteps in (1, 4):
+        total = dict.fromkeys(CAUSES, 0)
+        with to_spike_train(net(dict(SFA, timesteps=timesteps))) as spiking:
+            spiking(torch.ones(2, 3, 9, 7, dtype=torch.float64))
+        for record in spiking.trace:
+            if record.op != 'mean' or record.output_shape != (2, 5):
+                for cause, count in twin_counts(record).items():
+                    total[cause] += count
+        totals.append(total)
+    assert totals[0] == totals[1]
+    assert totals[0]['synapse MACs'] > 0 and totals[0]['additions'] > 0
 
 
 def test_trains_are_binary_and_synapses_see_only_them(monkeypatch):

@@ -11,6 +11,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 from torch.nn import functional as F
 
+from mmsnn.conversion import to_spike_train
 from mmsnn.models import DistillationClsHead, DistilledImageClassifier
 from mmsnn.neurons import is_spiking
 
@@ -51,8 +52,8 @@ def teacher(**kwargs):
 def build(**kwargs):
     torch.manual_seed(0)
     return DistilledImageClassifier(
-        BACKBONE, **{**dict(neck=NECK, head=HEAD, teacher=teacher()),
-                     **kwargs})
+        **{**dict(backbone=BACKBONE, neck=NECK, head=HEAD, teacher=teacher()),
+           **kwargs})
 
 
 def samples(*labels):
@@ -123,6 +124,17 @@ def test_scores_are_averaged_over_time():
     expected = F.linear((first + second) / 2, made.fc.weight, made.fc.bias)
     expected = expected + F.linear(spikes, made.fc_kd.weight, made.fc_kd.bias)
     torch.testing.assert_close(made((x, )), expected / 2)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_scores_are_averaged_over_time_as_spike_trains(form):
+    neuron = dict(SFA, timesteps=2)
+    model = build(
+        backbone=dict(BACKBONE, neuron=neuron),
+        head=dict(HEAD, neuron=neuron)).double().eval()
+    x = torch.rand(3, 3, 32, 32, dtype=torch.float64)
+    spiking = to_spike_train(model, form)
+    torch.testing.assert_close(spiking(x), model(x))
 
 
 def test_relu_twin_of_the_head():
@@ -201,7 +213,9 @@ def test_the_teacher_moves_with_the_model():
 
 def test_a_copy_has_a_teacher_of_its_own():
     model = build()
+    assert model.teacher
     other = copy.deepcopy(model).double()
+    assert not other._teacher  # an average of weights needs none
     assert {p.dtype for p in model.teacher.parameters()} == {torch.float32}
     assert {p.dtype for p in other.teacher.parameters()} == {torch.float64}
 

@@ -43,6 +43,8 @@ def test_what_is_not_finite_is_told(path, value):
     u[1, 2, 99, 98] = value
     levels = torch.zeros(2, dtype=torch.int64)
     assert fire_and_count(u, 2, 1., levels)[1] is False
+    reach = torch.ones(100, 100, dtype=torch.float64)
+    assert fire_and_count(u, 2, 1., levels, reach)[1:] == (False, 0)
 
 
 def test_slices_of_one_axis_and_nothing(path):

@@ -68,7 +68,7 @@ def _integers(name: str, values, number: int, least: int) -> tuple:
 
 def _check_heads(arch: dict) -> None:
     heads = arch['num_heads']
-    if not isinstance(heads, int) or heads < 1:
+    if not isinstance(heads, int) or isinstance(heads, bool) or heads < 1:
         raise ValueError('arch.num_heads must be a positive integer, '
                          f'but is {heads!r}')
     for i, width in enumerate(arch['embed_dims']):

@@ -71,6 +71,11 @@ class DistilledImageClassifier(ImageClassifier):
             self._teacher = (built.eval().requires_grad_(False).to(own), )
         return self._teacher[0]
 
+    def __getstate__(self) -> dict:
+        """A copy (an average of weights, a converted model) builds its own
+        teacher if it ever needs one."""
+        return dict(self.__dict__, _teacher=())
+
     def _check_classes(self, number: Optional[int]) -> None:
         if number not in (None, self.head.num_classes):
             raise ValueError(f'teacher knows {number} classes, but '

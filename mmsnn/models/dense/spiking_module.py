@@ -92,7 +92,8 @@ class TimeMerging:
 @lru_cache(maxsize=None)
 def merging_form(kind: Type[nn.Module]) -> Type[nn.Module]:
     """Subclass of a module's class whose outputs are averaged over time."""
-    return type(kind.__name__, (TimeMerging, kind), {})
+    return type(kind.__name__, (TimeMerging, kind),
+                dict(__module__=kind.__module__))
 
 
 def _restore(plain: Type[nn.Module]) -> nn.Module:

@@ -54,6 +54,9 @@ class DistillationClsHead(LinearClsHead):
             raise ValueError(f'kd_weight must be in 0..1, but is {kd_weight}')
         self.fc_kd = SpikeLinear(in_channels, num_classes, neuron=neuron)
         self.fc_kd.neuron = build_neuron(neuron, scale=1.0)
+        self.timesteps = (
+            self.fc_kd.neuron.timesteps
+            if is_spiking(self.fc_kd.neuron) else 1)
         self.loss_kd_module = LOSSES.build(loss_kd)
         self.kd_weight = kd_weight
 
@@ -62,9 +65,7 @@ class DistillationClsHead(LinearClsHead):
             feats: Tuple[torch.Tensor]) -> Tuple[torch.Tensor, torch.Tensor]:
         """Scores of both heads, (N, num_classes), averaged over time."""
         x = self.pre_logits(feats)
-        neuron = self.fc_kd.neuron
-        timesteps = neuron.timesteps if is_spiking(neuron) else 1
-        return merge_time((self.fc(x), self.fc_kd(x)), timesteps)
+        return merge_time((self.fc(x), self.fc_kd(x)), self.timesteps)
 
     def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
         """Mean of both heads' scores, in training too."""
