@@ -239,7 +239,7 @@ def _compare(spiking: EnergyResult, twin: EnergyResult,
         caveat = (
             f'An input brings at most {most} spikes per operation of the '
             'twin, fewer than break even: in this cost model no spiking '
-            'synapse can lose, whatever the network does, so the ratio measures '
-            'sparsity and not a chip.')
+            'synapse can lose, whatever the network does, so the ratio '
+            'measures sparsity and not a chip.')
     return Comparison(spiking.key, twin.key, spiking.precision, ratio,
                       verdict, mac / ac, mean, sentence, caveat)
