@@ -14,7 +14,7 @@ from mmsnn.engine.cli import build_runner
 
 CONFIG = (
     Path(__file__).parents[1] / 'configs' / 'semantic_fpn' /
-    'espikeformer-tiny_semantic-fpn_sfa4_1xb16-1200i_digits-64x64.py')
+    'espikeformer-tiny_semantic-fpn_sfa4_1xb16-2400i_digits-64x64.py')
 
 
 def main() -> None:

@@ -2,7 +2,7 @@ _base_ = [
     '../_base_/models/espikeformer_semantic-fpn.py',
     '../_base_/datasets/digit_scenes_seg.py', '../_base_/mmseg_runtime.py'
 ]
-max_iters = 1200
+max_iters = 2400
 train_cfg = dict(
     type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
