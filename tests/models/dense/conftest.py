@@ -175,10 +175,10 @@ RTMDET = one_stage(
         loss_bbox=dict(type='mmdet.GIoULoss', loss_weight=2.0)),
     neck=spiking(
         dict(
-            type='mmdet.CSPNeXtPAFPN', in_channels=WIDTHS[:3],
+            type='mmdet.CSPNeXtPAFPN', in_channels=[8, 12, 20],
             out_channels=8, num_csp_blocks=1)),
     assigner=dict(type='mmdet.DynamicSoftLabelAssigner', topk=5))
-RTMDET['backbone'] = dict(BACKBONE, out_indices=(1, 2, 3))
+RTMDET['backbone'] = dict(BACKBONE, out_indices=(1, 2, 4))
 RTMDET['data_preprocessor'] = dict(PREPROCESSOR, batch_augments=None)
 
 MATCHER = dict(
@@ -333,29 +333,39 @@ def wake(model):
     return model
 
 
-def build(config):
+def build(config, data):
     torch.manual_seed(0)
     model = MODELS.build(ConfigDict(config))
     model.init_weights()
-    return wake(model)
+    wake(model).train()
+    with torch.no_grad():
+        model(**model.data_preprocessor(data, True), mode='loss')
+    return model
 
 
 @pytest.fixture(scope='session')
-def dense_configs():
-    """Configs by name, of detectors and segmentors."""
-    return {**DETECTORS, **SEGMENTORS}
+def dense_config():
+    """``dense_config(name)``: a config of its own."""
+    pytest.importorskip('mmdet.models')
+    pytest.importorskip('mmseg.models')
+    return lambda name: ConfigDict({**DETECTORS, **SEGMENTORS}[name])
 
 
 @pytest.fixture(scope='session')
-def dense_model():
-    """``dense_model(name)``: built once; tests may train it."""
-    pytest.importorskip('mmdet')
-    pytest.importorskip('mmseg')
+def build_dense(batch):
+    """``build_dense(config, name)``: a model whose neurons fire."""
+    return lambda config, name: build(config, batch(name))
+
+
+@pytest.fixture(scope='session')
+def dense_model(dense_config, build_dense):
+    """``dense_model(name)``: built once; weights stay as they are."""
     made = {}
 
     def get(name):
         if name not in made:
-            made[name] = build({**DETECTORS, **SEGMENTORS}[name])
+            made[name] = build_dense(dense_config(name), name)
+        made[name].zero_grad()
         return made[name]
 
     return get
