@@ -4,7 +4,12 @@ from mmcv.cnn import ConvModule
 from torch import nn
 from torch.nn import functional as F
 
-from mmsnn.layers import SpikeConv2d, SpikeLinear, conv_norm
+from mmsnn.layers import (
+    SpikeConv2d,
+    SpikeConvTranspose2d,
+    SpikeLinear,
+    conv_norm,
+)
 from mmsnn.neurons import SFANeuron
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
@@ -25,6 +30,33 @@ def test_conv_is_a_neuron_in_front_of_a_conv():
     assert torch.equal(conv(x), expected)
 
 
+def test_transposed_conv_by_hand():
+    layer = SpikeConvTranspose2d(1, 1, 2, stride=2, bias=True, neuron=SFA4)
+    layer.weight.data = torch.tensor([[[[4., 8.], [0., -4.]]]])
+    layer.bias.data.fill_(0.5)
+    # 0.4 fires not, 0.6 once, 2.2 twice, 9 four times: a quarter each.
+    x = torch.tensor([[[[0.4, 0.6], [2.2, 9.]]]])
+    expected = torch.tensor([[[
+        [0.5, 0.5, 1.5, 2.5],
+        [0.5, 0.5, 0.5, -0.5],
+        [2.5, 4.5, 4.5, 8.5],
+        [0.5, -1.5, 0.5, -3.5]]]])
+    assert torch.equal(layer(x), expected)
+
+
+def test_transposed_conv_with_groups_and_output_size():
+    torch.manual_seed(0)
+    layer = SpikeConvTranspose2d(
+        4, 6, 3, stride=2, padding=1, groups=2, neuron=SFA4)
+    x = torch.rand(2, 4, 4, 5) * 5 - 0.5
+    for output_size in ((7, 9), (8, 10)):
+        expected = F.conv_transpose2d(
+            fire(x), layer.weight, layer.bias, 2, 1,
+            [1 - s % 2 for s in output_size], 2)
+        assert torch.equal(layer(x, output_size), expected)
+    assert torch.equal(layer(x), layer(x, output_size=(7, 9)))
+
+
 def test_linear_is_a_neuron_in_front_of_a_linear():
     torch.manual_seed(0)
     fc = SpikeLinear(4, 6, neuron=SFA4)
@@ -34,6 +66,7 @@ def test_linear_is_a_neuron_in_front_of_a_linear():
 
 @pytest.mark.parametrize('spiking,plain', [
     (SpikeConv2d(3, 4, 3, neuron=SFA4), nn.Conv2d(3, 4, 3)),
+    (SpikeConvTranspose2d(3, 4, 2, neuron=SFA4), nn.ConvTranspose2d(3, 4, 2)),
     (SpikeLinear(3, 4, neuron=SFA4), nn.Linear(3, 4))])
 def test_a_plain_layers_state_dict_loads(spiking, plain):
     spiking.load_state_dict(plain.state_dict(), strict=True)

@@ -156,10 +156,12 @@ def test_what_is_shared_stays_shared():
 
 
 @pytest.mark.parametrize('layer,name', [
-    (nn.ConvTranspose2d(2, 2, 2), 'ConvTranspose2d'),
+    (nn.ConvTranspose3d(2, 2, 2), 'ConvTranspose3d'),
     (nn.Conv1d(2, 2, 1), 'Conv1d'),
     (nn.Bilinear(2, 2, 2), 'Bilinear'),
     (nn.MultiheadAttention(4, 2), 'MultiheadAttention'),
+    (nn.LSTM(2, 2), 'LSTM'),
+    (nn.TransformerEncoderLayer(4, 2), 'TransformerEncoderLayer'),
 ])
 def test_a_synapse_of_unknown_kind_is_named_by_path(layer, name):
     net = nn.Sequential(

@@ -71,8 +71,8 @@ def spiking_module(module: dict,
         neuron,
         keep_real=keep_real)
     built.neurons_placed = True
-    timesteps = next(
-        (m.timesteps for m in built.modules() if is_spiking(m)), 1)
+    timesteps = max(
+        (m.timesteps for m in built.modules() if is_spiking(m)), default=1)
     if merge_time and timesteps > 1:
         if isinstance(built, BaseModel):
             raise ValueError(

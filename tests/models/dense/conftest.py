@@ -30,7 +30,8 @@ BACKBONE = dict(
 PREPROCESSOR = dict(type='mmdet.DetDataPreprocessor', **MEAN_STD)
 FPN = spiking(
     dict(type='mmdet.FPN', in_channels=WIDTHS, out_channels=8, num_outs=4))
-ANCHORS = dict(type='mmdet.AnchorGenerator', strides=STRIDES, ratios=[1.0])
+ANCHORS = dict(
+    type='mmdet.AnchorGenerator', strides=STRIDES, ratios=[0.5, 2.0])
 NMS = dict(type='nms', iou_threshold=0.5)
 RPN = spiking(
     dict(
@@ -94,7 +95,7 @@ def rcnn_train(iou):
 RPN_TRAIN = dict(
     assigner=assigner(0.5, 0.3, 0.1),
     sampler=dict(
-        type='mmdet.RandomSampler', num=16, pos_fraction=0.5,
+        type='mmdet.RandomSampler', num=1000, pos_fraction=0.5,
         add_gt_as_proposals=False),
     allowed_border=-1,
     pos_weight=-1)
@@ -179,7 +180,7 @@ RTMDET = one_stage(
             out_channels=8, num_csp_blocks=1)),
     assigner=dict(type='mmdet.DynamicSoftLabelAssigner', topk=5))
 RTMDET['backbone'] = dict(BACKBONE, out_indices=(1, 2, 4))
-RTMDET['data_preprocessor'] = dict(PREPROCESSOR, batch_augments=None)
+RTMDET['data_preprocessor'] = dict(PREPROCESSOR, pad_size_divisor=16)
 
 MATCHER = dict(
     type='mmdet.HungarianAssigner',
