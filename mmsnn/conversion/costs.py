@@ -114,6 +114,17 @@ def real_cost(func, args, kwargs, out) -> Optional[Dict]:
         return dict(kind='real', comparisons=inputs)
     if name in PRODUCTS:
         return dict(kind='real', macs=outputs, dense_ops=outputs)
+    if name == 'prod':
+        return dict(kind='real', macs=inputs, dense_ops=inputs)
+    if name == 'baddbmm':
+        _, left, right = args
+        macs = left.numel() * right.shape[-1]
+        return dict(
+            kind='matmul',
+            macs=macs,
+            dense_ops=macs,
+            adds=outputs,
+            note='a product of real values')
     if name in SORTS:
         return dict(
             kind='real', comparisons=inputs * max(1, ceil(log2(inputs + 1))))
@@ -138,7 +149,7 @@ def real_cost(func, args, kwargs, out) -> Optional[Dict]:
         return dict(kind='pool', adds=inputs, other=outputs)
     if name in ('_softmax', '_log_softmax', 'logsumexp'):
         return dict(kind='real', adds=inputs, other=2 * inputs)
-    if torch.Tag.pointwise in func.tags:
+    if torch.Tag.pointwise in func.tags or name == 'floor_divide':
         return dict(kind='real', other=outputs)
     raise UnclassifiedOpError(
         f'no rule says what {func} costs; name it in one of the tables of '

@@ -11,6 +11,7 @@ import mmengine
 import torch
 
 import mmsnn
+from mmsnn.conversion.precision import precision
 from mmsnn.hardware import Estimate, write_csv, write_json
 from mmsnn.visualization import ReportData, write_report
 
@@ -75,6 +76,7 @@ def write_evaluation_report(folder: Path, runner, evaluation,
         spikes='binary spike trains, sub-step by sub-step',
         counts='spike counts (nothing is expanded; the counts are those of '
         'the spike trains)')[form]
+    kind = str(precision(evaluation.spiking)).rpartition('.')[2]
     evaluation.trace.save(folder / 'trace.json')
     write_json(folder / 'energy.json', energy)
     write_csv(folder / 'energy.csv', energy)
@@ -84,7 +86,7 @@ def write_evaluation_report(folder: Path, runner, evaluation,
             title=f'{runner.experiment_name.rpartition("_2")[0]}: '
             'spike-driven inference',
             description=f'{evaluation.trace.images} images, evaluated with '
-            f'{described}.',
+            f'{described}, in {kind}.',
             config=Path(runner.cfg.filename or '').name,
             training_metrics=training_metrics,
             spike_train_metrics={k: float(v)

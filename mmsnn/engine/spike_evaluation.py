@@ -15,6 +15,7 @@ from mmsnn.conversion import (
     OpTrace,
     to_spike_train,
 )
+from mmsnn.conversion.precision import in_its_precision, precision
 from mmsnn.hardware import Estimate, estimate
 
 
@@ -31,6 +32,9 @@ class SpikeEvaluation:
         proof_dtypes (Sequence[str]): Floating-point types of the proof.
         evaluator (Evaluator, optional): Metrics of the training form. None
             saves the pass in training form.
+        dtype (str, optional): Floating-point type of the evaluation in both
+            forms, e.g. ``'float64'``, in which they give the same metrics.
+            Defaults to None, which means the model's own.
     """
 
     def __init__(self,
@@ -38,9 +42,14 @@ class SpikeEvaluation:
                  form: str = 'spikes',
                  proof_batches: int = 1,
                  proof_dtypes: Sequence[str] = ('float64', 'float32'),
-                 evaluator: Optional[Evaluator] = None) -> None:
+                 evaluator: Optional[Evaluator] = None,
+                 dtype: Optional[str] = None) -> None:
         self.training = model
-        self.spiking = to_spike_train(model, form)
+        kind = None
+        if dtype is not None:
+            kind = _floating_type('dtype', dtype)
+            self.training = copy.deepcopy(model).to(kind)
+        self.spiking = to_spike_train(model, form, kind)
         self.evaluator = copy.deepcopy(evaluator)
         self.proof_batches = proof_batches
         self._proofs = [
@@ -77,7 +86,9 @@ class SpikeEvaluation:
             return None
         was_training = self.training.training
         data_batch = copy.deepcopy(data_batch)
-        outputs = self.training.eval().val_step(data_batch)
+        with in_its_precision(self.training.eval()):
+            outputs = self.training(
+                **_preprocess(self.training, data_batch), mode='predict')
         self.training.train(was_training)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         return outputs
@@ -134,25 +145,37 @@ class _Proof:
     """Both forms of a model in one floating-point type."""
 
     def __init__(self, model: nn.Module, dtype: str) -> None:
-        self.dtype = getattr(torch, dtype, None)
-        if not isinstance(self.dtype, torch.dtype):
-            raise ValueError(f'proof_dtypes names {dtype!r}, which is no '
-                             'floating-point type; valid: float64, float32')
-        self.model = copy.deepcopy(model).to(self.dtype).eval()
+        kind = _floating_type('proof_dtypes', dtype)
+        self.model = copy.deepcopy(model).to(kind).eval()
         self.check = EqualityCheck(self.model, to_spike_train(self.model))
 
     def run(self, data_batch) -> None:
-        # Preprocess once: preprocessors return float32.
-        data = self.model.data_preprocessor(data_batch, False)
-        data = data if isinstance(data, dict) else dict(
-            zip(('inputs', 'data_samples'), data))
-        data = tree_map(self._cast, data)
+        data = _preprocess(self.model, data_batch)
         again = copy.deepcopy(data)
         self.check.compare_calls(
             lambda: self.model(**data, mode='predict'),
             lambda: self.check.spiking(**again, mode='predict'))
 
-    def _cast(self, x):
+
+def _preprocess(model: nn.Module, data_batch) -> dict:
+    """Arguments of a model's ``forward``, in its floating-point type:
+    preprocessors may return float32 all the same."""
+    data = model.data_preprocessor(data_batch, False)
+    data = data if isinstance(data, dict) else dict(
+        zip(('inputs', 'data_samples'), data))
+    kind = precision(model)
+
+    def cast(x):
         if isinstance(x, torch.Tensor) and x.is_floating_point():
-            return x.to(self.dtype)
+            return x.to(kind)
         return x
+
+    return tree_map(cast, data)
+
+
+def _floating_type(key: str, name: str) -> torch.dtype:
+    kind = getattr(torch, name, None)
+    if not isinstance(kind, torch.dtype) or not kind.is_floating_point:
+        raise ValueError(f'{key} names {name!r}, which is no floating-point '
+                         'type; valid: float64, float32')
+    return kind

@@ -50,6 +50,11 @@ SHAPE = (2, 4, 6, 6)
     (lambda x: x.mean((2, 3)), 'add', dict(adds=288, other=8)),
     (lambda x: x * 2, 'real', dict(macs=288)),
     (lambda x: x / 3, 'real', dict(other=288)),
+    (lambda x: x // 3, 'real', dict(other=288)),
+    (lambda x: x.prod(1), 'real', dict(macs=288)),
+    # 4 products of 6 x 6 with 6 x 6, and as many sums as outputs
+    (lambda x: torch.baddbmm(x[0], x[0], x[1]), 'matmul',
+     dict(macs=4 * 216, adds=144)),
     (lambda x: x.exp(), 'real', dict(other=288)),
     (lambda x: x.sigmoid(), 'real', dict(other=288)),
     (lambda x: x.relu(), 'real', dict(comparisons=288)),

@@ -139,3 +139,5 @@ def test_wrong_proof_dtype(config):
     model = build_runner(config).model
     with pytest.raises(ValueError, match='proof_dtypes'):
         SpikeEvaluation(model, proof_dtypes=('float65', ))
+    with pytest.raises(ValueError, match='^dtype names .int8.'):
+        SpikeEvaluation(model, dtype='int8')

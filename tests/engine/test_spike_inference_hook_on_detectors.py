@@ -87,6 +87,7 @@ def config(tmp_path):
 
 
 def test_report_of_a_detector(config, tmp_path):
+    config.custom_hooks[0].update(dtype='float64', proof_dtypes=['float64'])
     runner = build_runner(config)
     head = runner.model.bbox_head  # so that it detects something
     torch.nn.init.normal_(head.conv_cls.weight)
@@ -104,7 +105,10 @@ def test_report_of_a_detector(config, tmp_path):
     assert scalar('test/spike_differences_float64').current() == 0
     name = 'coco/bbox_mAP_50'
     assert metrics[name] == scalar(f'test/training_form_{name}').current()
-    assert 'score of at least 0.3' in (folder / 'report.html').read_text()
+    html = (folder / 'report.html').read_text()
+    assert 'score of at least 0.3' in html and ', in float64.' in html
+    assert runner.model.bbox_head is head
+    assert head.conv_cls.weight.dtype == torch.float32
 
 
 def sample(boxes, labels, scores, masks, truth, truth_masks):
