@@ -1,15 +1,10 @@
-"""The COCO and ADE20K recipes: names, sizes, strides, neurons, one epoch."""
+"""The COCO and ADE20K recipes: names, sizes, strides, neurons."""
 
-import argparse
 import copy
-import json
-import math
 import re
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -17,7 +12,6 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from mmsnn.engine.cli import add_common_arguments, build_runner, load_config
 from mmsnn.neurons import is_spiking
 
 pytest.importorskip('mmdet')
@@ -33,7 +27,6 @@ STATED = {model['Name']: model['Metadata']
           for path in ROOT.glob('configs/*/metafile.yml')
           for model in yaml.safe_load(path.read_text())['Models']}
 MASK_RCNN = 'mask-rcnn_espikeformer-10m_fpn_sfa4_1x_coco'
-RETINANET = 'retinanet_espikeformer-10m_fpn_sfa4_1x_coco'
 SEMANTIC_FPN = ('espikeformer-10m_semantic-fpn_sfa4_8xb2-160k_'
                 'ade20k-512x512')
 WIDTHS = [8, 8, 16, 16]
@@ -43,7 +36,6 @@ TINY = dict(_delete_=True, embed_dims=WIDTHS, depths=[1, 1, 0, 1, 1],
 
 @lru_cache(maxsize=None)
 def read(name: str) -> Config:
-    """A recipe, read once, since finding mmdet's bases takes a while."""
     return Config.fromfile(CONFIGS[name])
 
 
@@ -208,14 +200,6 @@ def test_ade20k_as_published(name):
     assert cfg.model.decode_head.module.num_classes == 150
 
 
-def from_command_line(path, options: list, work_dir='') -> Config:
-    parser = argparse.ArgumentParser()
-    parser.add_argument('config')
-    add_common_arguments(parser)
-    return load_config(parser.parse_args([
-        str(path), '--work-dir', str(work_dir), '--cfg-options', *options]))
-
-
 @pytest.mark.parametrize('name', [n for n in CONFIGS if '_sfa8_' in n])
 def test_eight_spikes_are_one_key(name):
     cfg = read(name)
@@ -228,7 +212,7 @@ def test_eight_spikes_are_one_key(name):
 
 
 @pytest.mark.parametrize('name', [MASK_RCNN, SEMANTIC_FPN])
-def test_another_neuron_on_the_command_line(name):
+def test_another_neuron_on_the_command_line(name, from_command_line):
     keys = [f'model.{key}.neuron' for key in parts(read(name))]
     cfg = from_command_line(CONFIGS[name], [
         f'{key}.max_spikes=8' for key in keys])
@@ -241,119 +225,3 @@ def test_another_neuron_on_the_command_line(name):
     assert not any(is_spiking(module) for module in twin.modules())
     assert sum(p.numel() for p in twin.parameters()) == (
         STATED[name]['Parameters'])
-
-
-def write_image(path: Path, image: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), image)
-
-
-def noise() -> np.ndarray:
-    return np.random.randint(0, 256, (64, 96, 3), np.uint8)
-
-
-@pytest.fixture
-def coco(tmp_path, monkeypatch):
-    """Two training images and one to validate on, in COCO's folders."""
-    from mmdet.datasets import CocoDataset
-    root = tmp_path / 'data' / 'coco'
-    (root / 'annotations').mkdir(parents=True)
-    categories = [dict(id=i, name=name) for i, name in enumerate(
-        CocoDataset.METAINFO['classes'], 1)]
-    box = [20., 10., 50., 40.]
-    for split, number in (('train2017', 2), ('val2017', 1)):
-        for i in range(number):
-            write_image(root / split / f'{i}.jpg', noise())
-        (root / 'annotations' / f'instances_{split}.json').write_text(
-            json.dumps(dict(
-                categories=categories,
-                images=[dict(id=i, file_name=f'{i}.jpg', height=64, width=96)
-                        for i in range(number)],
-                annotations=[
-                    dict(id=i + 1, image_id=i, category_id=3, bbox=box,
-                         area=2000., iscrowd=0,
-                         segmentation=[[20, 10, 70, 10, 70, 50, 20, 50]])
-                    for i in range(number)])))
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def ade20k(tmp_path, monkeypatch):
-    """Two training images and one to validate on, in ADE20K's folders."""
-    root = tmp_path / 'data' / 'ade' / 'ADEChallengeData2016'
-    for split, number in (('training', 2), ('validation', 1)):
-        for i in range(number):
-            write_image(root / 'images' / split / f'{i}.jpg', noise())
-            labels = np.random.randint(0, 151, (64, 96), np.uint8)
-            write_image(root / 'annotations' / split / f'{i}.png', labels)
-    monkeypatch.chdir(tmp_path)
-
-
-# Small networks on small images, whose boxes all count; the folders are those
-# of the recipes.
-LOADERS = [f'{split}_dataloader.{key}'
-           for split in ('train', 'val', 'test')
-           for key in ('num_workers=0', 'persistent_workers=False')]
-BACKBONE = [
-    'model.backbone.arch._delete_=True',
-    'model.backbone.arch.embed_dims=[8,8,16,16]',
-    'model.backbone.arch.depths=[1,1,0,1,1]',
-    'model.backbone.arch.num_heads=2',
-    'model.neck.module.in_channels=[8,8,16,16]',
-    'model.neck.module.out_channels=8']
-DETECTION = [
-    'train_cfg.max_epochs=1',
-    'train_dataloader.dataset.pipeline.2.scales=[(96,64),(120,80)]',
-    'val_dataloader.dataset.pipeline.1.scale=(96,64)',
-    'test_dataloader.dataset.pipeline.1.scale=(96,64)']
-SMALL = {
-    MASK_RCNN: [
-        *DETECTION, 'model.test_cfg.rcnn.score_thr=1e-4',
-        'model.rpn_head.module.in_channels=8',
-        'model.rpn_head.module.feat_channels=8',
-        'model.roi_head.module.bbox_roi_extractor.out_channels=8',
-        'model.roi_head.module.bbox_head.in_channels=8',
-        'model.roi_head.module.bbox_head.fc_out_channels=8',
-        'model.roi_head.module.mask_roi_extractor.out_channels=8',
-        'model.roi_head.module.mask_head.in_channels=8',
-        'model.roi_head.module.mask_head.conv_out_channels=8'],
-    RETINANET: [
-        *DETECTION, 'model.test_cfg.score_thr=1e-4',
-        'model.bbox_head.module.in_channels=8',
-        'model.bbox_head.module.feat_channels=8'],
-    SEMANTIC_FPN: [
-        'train_cfg.max_iters=1', 'train_cfg.val_interval=1',
-        'train_dataloader.dataset.pipeline.2.scale=(128,64)',
-        'train_dataloader.dataset.pipeline.3.crop_size=(64,64)',
-        'val_dataloader.dataset.pipeline.1.scale=(128,64)',
-        'test_dataloader.dataset.pipeline.1.scale=(128,64)',
-        'model.data_preprocessor.size=(64,64)',
-        'model.decode_head.module.in_channels=[8,8,8,8]',
-        'model.decode_head.module.channels=8'],
-}
-
-
-@pytest.mark.parametrize('name', SMALL)
-def test_one_epoch(name, request, tmp_path):
-    request.getfixturevalue('ade20k' if name in ADE else 'coco')
-    cfg = from_command_line(
-        CONFIGS[name], LOADERS + BACKBONE + SMALL[name], tmp_path / 'work')
-    runner = build_runner(cfg)
-    model = runner.model
-    before = {key: value.clone()
-              for key, value in model.named_parameters()}
-    runner.train()
-    changed = {key.split('.')[0] for key, value in model.named_parameters()
-               if not torch.equal(before[key], value)}
-    assert changed == set(parts(cfg))
-    losses = {key: runner.message_hub.get_scalar(key).current()
-              for key in runner.message_hub.log_scalars
-              if key.startswith('train/') and 'loss' in key}
-    assert losses and all(map(math.isfinite, losses.values()))
-    assert ('train/loss_mask' in losses) == (name == MASK_RCNN)
-    metrics = ['val/mIoU'] if name in ADE else ['val/coco/bbox_mAP']
-    if name == MASK_RCNN:
-        metrics.append('val/coco/segm_mAP')
-    for metric in metrics:
-        assert 0 <= runner.message_hub.get_scalar(metric).current() <= 100
-    assert list((tmp_path / 'work').glob('*_1.pth'))
