@@ -1,0 +1,85 @@
+"""What tests of configs share: their command line, tiny COCO and ADE20K."""
+
+import argparse
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import mmengine
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from mmsnn.engine.cli import add_common_arguments, load_config
+
+
+@pytest.fixture(scope='module', autouse=True)
+def known_metafiles():
+    """mmengine reads all of mmdet's metafiles for each `mmdet::` base, for a
+    quarter of a second: here once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.config.utils.load',
+                      lru_cache(maxsize=None)(mmengine.load))
+        yield
+
+
+@pytest.fixture
+def from_command_line(tmp_path):
+    """Reads a config as the tools do, with --cfg-options."""
+
+    def read(path: Path, options: list) -> Config:
+        parser = argparse.ArgumentParser()
+        parser.add_argument('config')
+        add_common_arguments(parser)
+        return load_config(parser.parse_args([
+            str(path), '--work-dir', str(tmp_path / 'work'), '--cfg-options',
+            *options]))
+
+    return read
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+
+
+def noise() -> np.ndarray:
+    return np.random.randint(0, 256, (64, 96, 3), np.uint8)
+
+
+@pytest.fixture
+def coco(tmp_path, monkeypatch):
+    """Two training images and one to validate on, in COCO's folders."""
+    from mmdet.datasets import CocoDataset
+    root = tmp_path / 'data' / 'coco'
+    (root / 'annotations').mkdir(parents=True)
+    categories = [dict(id=i, name=name) for i, name in enumerate(
+        CocoDataset.METAINFO['classes'], 1)]
+    box = [20., 10., 50., 40.]
+    for split, number in (('train2017', 2), ('val2017', 1)):
+        for i in range(number):
+            write_image(root / split / f'{i}.jpg', noise())
+        (root / 'annotations' / f'instances_{split}.json').write_text(
+            json.dumps(dict(
+                categories=categories,
+                images=[dict(id=i, file_name=f'{i}.jpg', height=64, width=96)
+                        for i in range(number)],
+                annotations=[
+                    dict(id=i + 1, image_id=i, category_id=3, bbox=box,
+                         area=2000., iscrowd=0,
+                         segmentation=[[20, 10, 70, 10, 70, 50, 20, 50]])
+                    for i in range(number)])))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def ade20k(tmp_path, monkeypatch):
+    """Two training images and one to validate on, in ADE20K's folders."""
+    root = tmp_path / 'data' / 'ade' / 'ADEChallengeData2016'
+    for split, number in (('training', 2), ('validation', 1)):
+        for i in range(number):
+            write_image(root / 'images' / split / f'{i}.jpg', noise())
+            labels = np.random.randint(0, 151, (64, 96), np.uint8)
+            write_image(root / 'annotations' / split / f'{i}.png', labels)
+    monkeypatch.chdir(tmp_path)
