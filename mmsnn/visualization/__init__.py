@@ -1,6 +1,7 @@
 """Plots of estimates, rates and predictions, and the report of a run."""
 
 from .classification import ClassificationSample, plot_classifications
+from .image_result import plot_image_result
 from .plots import (
     plot_energy_by_layer,
     plot_energy_totals,
@@ -13,6 +14,6 @@ from .report import ReportData, write_report
 __all__ = [
     'ClassificationSample', 'ReportData', 'SegmentationSample', 'colorize',
     'plot_classifications', 'plot_energy_by_layer', 'plot_energy_totals',
-    'plot_firing_rate', 'plot_predictions', 'plot_rate_by_layer',
-    'write_report'
+    'plot_firing_rate', 'plot_image_result', 'plot_predictions',
+    'plot_rate_by_layer', 'write_report'
 ]
