@@ -2,6 +2,7 @@
 that takes, and what can be said of its latency."""
 
 import copy
+import pickle
 import statistics
 import time
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from mmsnn.conversion import Depth, NeuronDepth, OpTrace, to_spike_train
 from mmsnn.engine.cli import framework, tested_dataset
 from mmsnn.engine.drawing import draw_prediction
 from mmsnn.engine.report import processor
-from mmsnn.hardware import Estimate, estimate
+from mmsnn.hardware import Estimate, estimate, load_chip
 from mmsnn.visualization import plot_image_result
 
 
@@ -132,8 +133,8 @@ def infer_image(image: Union[str, Path],
     Raises:
         FileNotFoundError: If image, config or checkpoint do not exist.
         ValueError: If the image can't be read, the config is for another
-            framework or the weights are of another model; the message names
-            the file.
+            framework, there is no such chip, or the weights are of another
+            model; the message names the file.
     """
     path = Path(image)
     pixels = _read(path)
@@ -142,6 +143,7 @@ def infer_image(image: Union[str, Path],
     if not isinstance(config, Config):
         config = Config.fromfile(config)
     scope = framework(config)
+    spec = load_chip(chip)
     with DefaultScope.overwrite_default_scope(scope):
         model = load_model(config, checkpoint, device)
         data = image_batch(config, path)
@@ -163,7 +165,7 @@ def infer_image(image: Union[str, Path],
         prediction=prediction,
         drawn=drawn,
         trace=trace,
-        energy=estimate(trace, chip),
+        energy=estimate(trace, spec),
         latency=Latency(
             *times,
             machine=f'{processor(device)}, {torch.get_num_threads()} threads',
@@ -188,8 +190,8 @@ def load_model(config: Config, checkpoint: Union[str, Path],
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If a key is missing, left over or of another shape; the
-            message names it.
+        ValueError: If the file is no checkpoint, or a key is missing, left
+            over or of another shape; the message names it.
     """
     described = copy.deepcopy(config.model)
     if 'data_preprocessor' in config:
@@ -198,6 +200,8 @@ def load_model(config: Config, checkpoint: Union[str, Path],
     try:
         loaded = load_checkpoint(
             model, str(checkpoint), map_location='cpu', strict=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f'{checkpoint} is no checkpoint: {error}') from error
     except RuntimeError as error:
         raise ValueError(
             f'checkpoint {checkpoint} does not hold the weights of the model '
