@@ -90,8 +90,8 @@ class ImageResult:
                 'Not charged: ' + '; '.join(energy.not_charged) + '.'
             ],
             f'time measured on {latency.machine}': [
-                f'training form: {latency.training_ms:.4g} ms',
-                f'spike-train form, {ran}: {latency.spiking_ms:.4g} ms',
+                f'training form: {latency.training_ms:,.1f} ms',
+                f'spike-train form, {ran}: {latency.spiking_ms:,.1f} ms',
                 'These are no times of a neuromorphic chip.'
             ],
             'lossless synchronous latency': [
