@@ -2,6 +2,7 @@
 
 from .classification import ClassificationSample, plot_classifications
 from .detections import DetectionSample, Objects, plot_detections
+from .image_result import plot_image_result
 from .plots import (
     plot_energy_by_layer,
     plot_energy_totals,
@@ -15,6 +16,6 @@ __all__ = [
     'ClassificationSample', 'DetectionSample', 'Objects', 'ReportData',
     'SegmentationSample', 'colorize', 'plot_classifications',
     'plot_detections', 'plot_energy_by_layer', 'plot_energy_totals',
-    'plot_firing_rate', 'plot_predictions', 'plot_rate_by_layer',
-    'write_report'
+    'plot_firing_rate', 'plot_image_result', 'plot_predictions',
+    'plot_rate_by_layer', 'write_report'
 ]
