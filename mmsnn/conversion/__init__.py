@@ -2,13 +2,14 @@
 
 from .convert import SpikeTrainModel, to_spike_train
 from .costs import UnclassifiedOpError
+from .depth import Depth, NeuronDepth
 from .equality import EqualityCheck, EqualityReport, NeuronEquality
 from .fold import fold_norms
 from .spike_tensor import SpikeTensor
 from .trace import OpRecord, OpTrace
 
 __all__ = [
-    'EqualityCheck', 'EqualityReport', 'NeuronEquality', 'OpRecord', 'OpTrace',
-    'SpikeTensor', 'SpikeTrainModel', 'UnclassifiedOpError', 'fold_norms',
-    'to_spike_train'
+    'Depth', 'EqualityCheck', 'EqualityReport', 'NeuronDepth',
+    'NeuronEquality', 'OpRecord', 'OpTrace', 'SpikeTensor', 'SpikeTrainModel',
+    'UnclassifiedOpError', 'fold_norms', 'to_spike_train'
 ]

@@ -11,9 +11,11 @@ from torch.utils._pytree import tree_flatten, tree_map
 from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
 
+from .extensions import expose_extensions
 from .fold import fold_norms
 from .neurons import FORMS, SpikingForm
 from .plan import CountingPlan, PlanMismatch, Replay, signature
+from .precision import in_its_precision
 from .recorder import ModulePath, OpRecorder
 from .trace import OpTrace
 
@@ -77,6 +79,7 @@ class SpikeTrainModel(nn.Module):
     def __init__(self, model: nn.Module, form: str,
                  dtype: Optional[torch.dtype]) -> None:
         super().__init__()
+        expose_extensions()
         self.form = form
         self.dtype = dtype
         self.module = copy.deepcopy(model).eval()
@@ -174,8 +177,9 @@ class SpikeTrainModel(nn.Module):
         def call():
             return function(*args, **kwargs)
 
+        device = images[0].device.type if images else 'cpu'
         with torch.no_grad(), torch.autocast(
-                images[0].device.type if images else 'cpu', enabled=False):
+                device, enabled=False), in_its_precision(self.module):
             if not self._recording:
                 return call()
             key = signature((args, kwargs))

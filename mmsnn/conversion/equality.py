@@ -1,9 +1,9 @@
 """Proof that nothing changed: spike counts of both forms, neuron by neuron."""
 
-from collections import OrderedDict
-from contextlib import contextmanager
+from collections import OrderedDict, deque
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Dict, List
+from typing import Callable, Deque, Dict, List, Optional
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from mmsnn.neurons import is_spiking
 
 from .neurons import SpikingForm
+from .precision import in_its_precision, precision
 from .spike_tensor import SpikeTensor
 
 
@@ -93,9 +94,7 @@ class EqualityCheck:
     def __init__(self, training: nn.Module, spiking: nn.Module) -> None:
         self.training = training
         self.spiking = spiking
-        dtype, other = (
-            next(model.parameters(), torch.empty(0)).dtype
-            for model in (training, spiking))
+        dtype, other = precision(training), precision(spiking)
         if dtype != other:
             raise ValueError(f'the training form is {dtype} but the '
                              f'spike-train form {other}: compare equal types')
@@ -113,56 +112,77 @@ class EqualityCheck:
             lambda: self.spiking(*args, **kwargs))
 
     def compare_calls(self, run_training, run_spiking):
-        """As :meth:`compare`, for calls other than ``forward``."""
-        with torch.no_grad(), _counts(self.training) as expected:
+        """As :meth:`compare`, for calls other than ``forward``.
+
+        Counts of the training form are kept until the spike-train form has
+        fired, in a byte each where D allows.
+        """
+        expected: Dict[str, Deque[torch.Tensor]] = OrderedDict()
+
+        def keep(name, neuron, counts):
+            kind = torch.uint8 if neuron.max_spikes < 256 else torch.int32
+            self._row(name)  # in the order of the training form
+            expected.setdefault(name, deque()).append(counts.to(kind))
+
+        def compare(name, neuron, counts):
+            calls = expected.get(name)
+            self._add(name, calls.popleft() if calls else None, counts)
+
+        with torch.no_grad(), in_its_precision(self.training), _watched(
+                self.training, keep):
             first = run_training()
-        with _counts(self.spiking.module) as actual:
+        with _watched(self.spiking.module, compare):
             second = run_spiking()
-        for name in [*expected, *(n for n in actual if n not in expected)]:
-            self._add(name, expected.get(name, []), actual.get(name, []))
+        for name, calls in expected.items():
+            for counts in calls:
+                self._add(name, counts, None)
         self.report.images += self.spiking.session.batch_size
         return first, second
 
-    def _add(self, name, expected, actual) -> None:
+    def _row(self, name: str) -> NeuronEquality:
         row = self._rows.get(name)
         if row is None:
             row = self._rows[name] = NeuronEquality(name)
             self.report.rows.append(row)
-        row.training_spikes += sum(int(x.sum()) for x in expected)
-        row.spike_train_spikes += sum(int(x.sum()) for x in actual)
-        if [x.shape for x in expected] != [x.shape for x in actual]:
-            # A neuron that is missing or ran on something else.
-            number = max(
-                sum(x.numel() for x in expected),
-                sum(x.numel() for x in actual))
-            row.neurons += number
-            row.differences += number
-            return
-        for a, b in zip(expected, actual):
-            difference = (a - b).abs()
-            row.neurons += a.numel()
+        return row
+
+    def _add(self, name: str, expected: Optional[torch.Tensor],
+             actual: Optional[torch.Tensor]) -> None:
+        """Compare the counts of one firing, None where it did not happen."""
+        row = self._row(name)
+        found = [x for x in (expected, actual) if x is not None]
+        if expected is not None:
+            row.training_spikes += int(expected.sum())
+        if actual is not None:
+            row.spike_train_spikes += int(actual.sum(dtype=torch.float64))
+        number = max(x.numel() for x in found)
+        row.neurons += number
+        if len(found) < 2 or expected.shape != actual.shape:
+            row.differences += number  # it is missing or ran on another shape
+        elif number:
+            difference = (actual - expected).abs()
             row.differences += int(difference.count_nonzero())
-            if a.numel():
-                row.max_difference = max(row.max_difference,
-                                         int(difference.max()))
+            row.max_difference = max(row.max_difference,
+                                     int(difference.max()))
 
 
 @contextmanager
-def _counts(model: nn.Module):
-    """Spike counts of every neuron of a model while it runs, by path."""
-    counts: Dict[str, List[torch.Tensor]] = OrderedDict()
+def _watched(model: nn.Module, then: Callable):
+    """Context in which ``then(path, neuron, counts)`` is called after each
+    firing of a neuron of a model."""
 
     def hook(name):
 
-        def keep(module, args, output):
-            if isinstance(output, SpikeTensor):
-                with module.session.unrecorded():
-                    found = output.counts().to(torch.int32)
-            else:
-                found = (output / module.scale).round().to(torch.int32)
-            counts.setdefault(name, []).append(found)
+        def fired(module, args, output):
+            neuron, context = module, nullcontext()
+            if isinstance(module, SpikingForm):
+                neuron, context = module.neuron, module.session.unrecorded()
+            with context:
+                counts = output.counts() if isinstance(
+                    output, SpikeTensor) else (output / neuron.scale).round()
+                then(name, neuron, counts)
 
-        return keep
+        return fired
 
     handles = []
     for name, module in model.named_modules(remove_duplicate=True):
@@ -173,7 +193,7 @@ def _counts(model: nn.Module):
                       SpikingForm) or (is_spiking(module) and not inside):
             handles.append(module.register_forward_hook(hook(name)))
     try:
-        yield counts
+        yield
     finally:
         for handle in handles:
             handle.remove()

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 from functools import wraps
 from math import ceil
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 import torch
 from torch import nn
@@ -11,10 +11,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from .costs import UnclassifiedOpError, real_cost
+from .extension_costs import extension_cost
 from .plan import CountingPlan
 from .spike_tensor import SpikeTensor
 from .synapses import SYNAPSE_KINDS, synapse_cost
 from .trace import OpTrace
+
+#: Methods by which detectors and segmentors use their heads, beside
+#: ``forward``: what is done with a head's results happens in there.
+METHODS = ('predict', 'predict_by_feat')
 
 
 class ModulePath:
@@ -22,25 +27,32 @@ class ModulePath:
 
     Every module's ``forward`` is wrapped, to keep a stack of names: heads
     are often run by a method of their own that calls ``forward``, so that
-    hooks would not see them. It belongs to one converted model: there is no
-    global state.
+    hooks would not see them. So are the :data:`METHODS`. It belongs to one
+    converted model: there is no global state.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self._stack: List[list] = []
         self._watching = False
         for name, module in model.named_modules():
-            module.forward = self._watched(name, module.forward)
+            module.forward = self._watched(name, module.forward, 0)
+            for method in METHODS:
+                if hasattr(module, method):
+                    # What is done there depends on images: not numbered.
+                    setattr(
+                        module, method,
+                        self._watched(name, getattr(module, method), None))
 
-    def _watched(self, name: str, forward: Callable) -> Callable:
+    def _watched(self, name: str, function: Callable,
+                 number: Optional[int]) -> Callable:
 
-        @wraps(forward)
+        @wraps(function)
         def run(*args, **kwargs):
             if not self._watching:
-                return forward(*args, **kwargs)
-            self._stack.append([name, 0])
+                return function(*args, **kwargs)
+            self._stack.append([name, number])
             try:
-                return forward(*args, **kwargs)
+                return function(*args, **kwargs)
             finally:
                 self._stack.pop()
 
@@ -61,8 +73,9 @@ class ModulePath:
         return (self._stack[-1][0] if self._stack else '') or '(model)'
 
     def count(self) -> int:
-        """Number of this op within the module's present call."""
-        if not self._stack:
+        """Number of this op within the module's present call; 0 where the
+        same ops of all calls make one record."""
+        if not self._stack or self._stack[-1][1] is None:
             return 0
         self._stack[-1][1] += 1
         return self._stack[-1][1]
@@ -115,30 +128,47 @@ class OpRecorder(TorchDispatchMode):
             return out
         if packet is torch.ops.aten.bmm and cost.get('spiking'):
             self._bound_accumulator(cost, args)
-        if self.repeats > 1:
-            cost['repeats'] = self._repeats_of(cost, out)
-        key, new, shapes = self._describe(
-            packet.__name__, cost.pop('kind'), _main_input(
-                packet, args, kwargs), out, cost.pop('spiking', False),
-            cost.pop('note', ''))
-        if new['spiking']:
-            self.plan.add_synapse(key, new, dict(cost, **shapes), func, args,
-                                  out)
-        else:
+        cost.update(
+            input_shape=_shape(_main_input(packet, args, kwargs)),
+            output_shape=_shape(out))
+        if not cost.get('spiking'):
             if packet in SYNAPSE_KINDS:
-                new['note'] = 'its input is real values, not spikes'
-            self.plan.add_static(key, new, dict(cost, **shapes))
-        self.trace.get(key, **new).add_call(**cost, **shapes)
+                cost['note'] = 'its input is real values, not spikes'
+            self._add_real(packet.__name__, cost)
+            return out
+        if self.repeats > 1:  # spikes know their T
+            cost['repeats'] = cost['timesteps']
+        key, new = self._describe(packet.__name__, cost)
+        self.plan.add_synapse(key, new, dict(cost), func, args, out)
+        self.trace.get(key, **new).add_call(**cost)
         return out
 
-    def _repeats_of(self, cost, out) -> int:
-        """Spikes know their T; a real op is run for each time step where its
+    def run_extension(self, name, call, args, kwargs):
+        """A compiled op; called by :class:`ExtensionOp`."""
+        if self._paused:
+            return call(*args, **kwargs)
+        with self.paused():
+            out = call(*args, **kwargs)
+            try:
+                cost, on_values = extension_cost(name, args, kwargs, out)
+            except UnclassifiedOpError as error:
+                raise UnclassifiedOpError(
+                    f'{self.path.name}: {error}') from error
+        if on_values:
+            self.plan.static = False
+        self._add_real(name, cost)
+        return out
+
+    def _add_real(self, op: str, cost: Dict) -> None:
+        """Add an op on real values. It is run for each time step where its
         result has a row for each."""
-        if cost.get('spiking'):
-            return cost['timesteps']
-        rows = _shape(out)[:1]
-        return self.repeats if rows == (self.trace.images *
-                                        self.repeats, ) else 1
+        if self.repeats > 1:
+            rows = self.trace.images * self.repeats
+            every = cost['output_shape'][:1] == (rows, )
+            cost['repeats'] = self.repeats if every else 1
+        key, new = self._describe(op, cost)
+        self.plan.add_static(key, new, cost)
+        self.trace.get(key, **new).add_call(**cost)
 
     def _bound_accumulator(self, cost, operands) -> None:
         """Largest integer that a product of spikes can reach: that of
@@ -159,24 +189,30 @@ class OpRecorder(TorchDispatchMode):
         Returns:
             int: Its number within the call.
         """
-        key, new, shapes = self._describe('neuron', 'neuron', spikes, spikes,
-                                          True, '')
         amounts = dict(
-            shapes,
+            kind='neuron',
+            spiking=True,
+            input_shape=_shape(spikes),
+            output_shape=_shape(spikes),
             neurons=spikes.numel(),
             max_spikes=spikes.max_spikes,
             timesteps=spikes.timesteps,
             state_bytes=state_bytes)
+        key, new = self._describe('neuron', amounts)
         self.trace.get(key, **new).add_call(spikes=levels, **amounts)
         return self.plan.add_neuron(path, key, new, amounts, len(levels))
 
-    def _describe(self, op, kind, inputs, output, spiking, note):
-        """Key, first fields and shapes of a record."""
+    def _describe(self, op: str, cost: Dict):
+        """Key and first fields of a record. Takes out of ``cost`` what is no
+        amount."""
         module, number = self.path.name, self.path.count()
         new = dict(
-            module=module, kind=kind, op=op, spiking=spiking, note=note)
-        shapes = dict(input_shape=_shape(inputs), output_shape=_shape(output))
-        return (module, number, op, spiking), new, shapes
+            module=module,
+            op=op,
+            kind=cost.pop('kind'),
+            spiking=cost.pop('spiking', False),
+            note=cost.pop('note', ''))
+        return (module, number, op, new['spiking']), new
 
 
 def _main_input(packet, args, kwargs):

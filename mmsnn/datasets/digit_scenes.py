@@ -80,7 +80,8 @@ def digit_scenes(root: str = 'data/digit_scenes',
     In a config this is ``dict(type='mmsnn.DigitScenes', task='seg', ...)``:
     the scenes are generated on first use, and what is built is an ordinary
     ``mmpretrain.CustomDataset``, ``mmdet.CocoDataset`` or
-    ``mmseg.BaseSegDataset``.
+    ``mmseg.BaseSegDataset``. With ``lazy_init``, by which mmdet's inferencer
+    asks for nothing but the names of the classes, none are generated.
 
     Args:
         root (str): Folder of the scenes. Defaults to 'data/digit_scenes'.
@@ -104,7 +105,9 @@ def digit_scenes(root: str = 'data/digit_scenes',
         if value not in valid:
             raise ValueError(f'{key} of DigitScenes must be one of '
                              f'{", ".join(valid)}, got {value!r}')
-    root = str(prepare_digit_scenes(root, **(scenes or {})))
+    root = str(root)
+    if not kwargs.get('lazy_init'):
+        prepare_digit_scenes(root, **(scenes or {}))
     kwargs.setdefault('test_mode', split == 'val')
     # A task imports only its own framework.
     if task == 'cls':

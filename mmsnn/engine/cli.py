@@ -98,6 +98,31 @@ def framework(cfg: Config) -> str:
     return scope
 
 
+def tested_dataset(cfg: Config) -> dict:
+    """The config of the dataset that is tested on, out of its wrappers.
+
+    Args:
+        cfg (Config): The config.
+
+    Raises:
+        KeyError: The config has no ``test_dataloader``.
+
+    Example:
+        >>> inner = dict(type='CocoDataset', pipeline=[])
+        >>> cfg = Config(dict(test_dataloader=dict(
+        ...     dataset=dict(type='RepeatDataset', dataset=inner))))
+        >>> tested_dataset(cfg).type
+        'CocoDataset'
+    """
+    if 'test_dataloader' not in cfg:
+        raise KeyError('the config has no test_dataloader: its dataset says '
+                       'how an image is prepared')
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
 def set_loader_defaults(cfg: Config) -> None:
     """Give data loaders the defaults that mmpretrain's own tools give them.
 
@@ -162,9 +187,7 @@ def enable_tta(cfg: Config) -> None:
     Args:
         cfg (Config): The config, changed in place.
     """
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+    dataset = tested_dataset(cfg)
     if 'tta_pipeline' not in cfg:
         *transforms, pack = dataset.pipeline
         if framework(cfg) == 'mmdet':

@@ -4,7 +4,7 @@ import platform
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Optional
 
 import mmcv
 import mmengine
@@ -39,10 +39,17 @@ def provenance(runner) -> dict:
         if runner._load_from else f'weights of iteration {runner.iter}')
 
 
-def processor() -> str:
-    """Name of the device that computes."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def processor(device: Optional[str] = None) -> str:
+    """Name of what computes.
+
+    Args:
+        device (str, optional): Device in use. Defaults to None, the GPU where
+            there is one.
+    """
+    if device is None:
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if torch.device(device).type == 'cuda':
+        return torch.cuda.get_device_name(device)
     cpuinfo = Path('/proc/cpuinfo')
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

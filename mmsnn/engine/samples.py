@@ -8,19 +8,26 @@ from matplotlib.figure import Figure
 
 from mmsnn.visualization import (
     ClassificationSample,
+    DetectionSample,
+    Objects,
     SegmentationSample,
     plot_classifications,
+    plot_detections,
     plot_predictions,
 )
 
 #: Stands for every label that is no class.
 IGNORED = 255
 
+#: Objects that are detected with a lower score are not shown.
+LEAST_SCORE = 0.3
+
 
 class SampleCollector:
     """Keeps the first samples of an evaluation, with both predictions.
 
-    Segmentation and classification have pictures; other tasks keep nothing.
+    Classification, detection and segmentation have pictures; other tasks
+    keep nothing.
 
     Args:
         number (int): Samples to keep.
@@ -53,6 +60,8 @@ class SampleCollector:
             if 'pred_sem_seg' in second:
                 self.samples.append(
                     _segmentation(image, second, first, name))
+            elif 'pred_instances' in second:
+                self.samples.append(_detection(image, second, first, name))
             elif 'pred_label' in second:
                 self.samples.append(
                     _classification(image, second, first, name))
@@ -70,6 +79,12 @@ class SampleCollector:
                                       self.metainfo['palette'], IGNORED)
             caption = ('Predictions beside the ground truth, in training '
                        'form and in spike-train form.')
+        elif isinstance(self.samples[0], DetectionSample):
+            figure = plot_detections(self.samples, classes,
+                                     self.metainfo.get('palette'))
+            caption = ('Annotated objects, and those detected in training '
+                       'form and in spike-train form with a score of at '
+                       f'least {LEAST_SCORE}.')
         else:
             figure = plot_classifications(self.samples, classes)
             caption = ('Images with their class and what both forms '
@@ -113,3 +128,41 @@ def _classification(image, spiking, training, name) -> ClassificationSample:
         training=label(training, 'pred_label'),
         spike_train=label(spiking, 'pred_label'),
         name=name)
+
+
+def _detection(image, spiking, training, name) -> DetectionSample:
+    """Boxes and masks are in pixels of the original image: of detections by
+    themselves; of annotations where they are loaded after resizing, as in
+    mmdet's own test pipelines."""
+
+    def objects(sample, key):
+        if sample is None or key not in sample:
+            return None
+        return _objects(sample.get(key))
+
+    height, width = spiking.ori_shape[:2]
+    across, down = spiking.get('scale_factor', (1, 1))
+    # Without what was padded.
+    shown = _rgb(image)[:round(height * down), :round(width * across)]
+    return DetectionSample(
+        image=cv2.resize(shown, (width, height)),
+        truth=objects(spiking, 'gt_instances'),
+        training=objects(training, 'pred_instances'),
+        spike_train=objects(spiking, 'pred_instances'),
+        name=name)
+
+
+def _objects(instances) -> Objects:
+    """mmdet's instances, without those of low score."""
+    scores = masks = None
+    if 'scores' in instances:
+        instances = instances[instances.scores >= LEAST_SCORE]
+        scores = instances.scores.cpu().numpy()
+    boxes = instances.bboxes
+    boxes = getattr(boxes, 'tensor', boxes)  # mmdet's boxes
+    if 'masks' in instances:
+        masks = instances.masks
+        masks = masks.to_ndarray() if hasattr(
+            masks, 'to_ndarray') else masks.cpu().numpy()
+    return Objects(boxes.cpu().numpy(), instances.labels.cpu().numpy(), scores,
+                   masks)

@@ -16,13 +16,18 @@ from .blocks import (
 )
 from .memory import keep_freed_memory
 from .reparam import LinearPair, ReparamConv, RepConv, deploy, norm_as_affine
-from .synapse import SpikeConv2d, SpikeLinear, conv_norm
+from .synapse import (
+    SpikeConv2d,
+    SpikeConvTranspose2d,
+    SpikeLinear,
+    conv_norm,
+)
 from .time import merge_time
 
 __all__ = [
     'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',
     'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3', 'SpikeAttention',
-    'SpikeConv2d', 'SpikeLinear', 'SpikeSepConv', 'TransformerBlock',
-    'conv_norm', 'deploy', 'keep_freed_memory', 'linear_attention',
-    'merge_time', 'norm_as_affine'
+    'SpikeConv2d', 'SpikeConvTranspose2d', 'SpikeLinear', 'SpikeSepConv',
+    'TransformerBlock', 'conv_norm', 'deploy', 'keep_freed_memory',
+    'linear_attention', 'merge_time', 'norm_as_affine'
 ]

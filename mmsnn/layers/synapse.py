@@ -1,4 +1,4 @@
-"""Convolutions and linears with a neuron in front: spiking synapses."""
+"""Spiking synapses: convolutions and linears with a neuron in front."""
 
 from collections import OrderedDict
 from typing import Optional
@@ -34,16 +34,19 @@ class _SpikingSynapse:
         new.neuron = build_neuron(neuron)
         return new
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
         """Fire, then apply the synapse to the spikes.
 
         Args:
             x (Tensor): Membrane potentials, in the layer's input shape.
+            *args: As in the layer's ``forward`` (the ``output_size`` of a
+                transposed convolution).
+            **kwargs: As ``args``.
 
         Returns:
             Tensor: Membrane potentials, in the layer's output shape.
         """
-        return super().forward(self.neuron(x))
+        return super().forward(self.neuron(x), *args, **kwargs)
 
 
 @MODELS.register_module()
@@ -63,6 +66,26 @@ class SpikeConv2d(_SpikingSynapse, nn.Conv2d):
         ...                    norm_cfg=dict(type='BN'), act_cfg=None)
         >>> layer(torch.rand(1, 8, 5, 5)).shape
         torch.Size([1, 16, 5, 5])
+    """
+
+
+@MODELS.register_module()
+class SpikeConvTranspose2d(_SpikingSynapse, nn.ConvTranspose2d):
+    """``nn.ConvTranspose2d`` behind a neuron, for upsampling layers.
+
+    Each spike adds the kernel to the output positions that it reaches.
+
+    Args:
+        *args: As in ``nn.ConvTranspose2d``.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in ``nn.ConvTranspose2d``.
+
+    Example:
+        >>> layer = SpikeConvTranspose2d(
+        ...     1, 1, 2, stride=2, bias=False, neuron=dict(type='ReLU'))
+        >>> _ = torch.nn.init.ones_(layer.weight)
+        >>> layer(torch.tensor([[[[3., -1.]]]])).tolist()
+        [[[[3.0, 3.0, 0.0, 0.0], [3.0, 3.0, 0.0, 0.0]]]]
     """
 
 

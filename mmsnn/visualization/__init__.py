@@ -1,6 +1,8 @@
 """Plots of estimates, rates and predictions, and the report of a run."""
 
 from .classification import ClassificationSample, plot_classifications
+from .detections import DetectionSample, Objects, plot_detections
+from .image_result import plot_image_result
 from .plots import (
     plot_energy_by_layer,
     plot_energy_totals,
@@ -11,8 +13,9 @@ from .predictions import SegmentationSample, colorize, plot_predictions
 from .report import ReportData, write_report
 
 __all__ = [
-    'ClassificationSample', 'ReportData', 'SegmentationSample', 'colorize',
-    'plot_classifications', 'plot_energy_by_layer', 'plot_energy_totals',
-    'plot_firing_rate', 'plot_predictions', 'plot_rate_by_layer',
-    'write_report'
+    'ClassificationSample', 'DetectionSample', 'Objects', 'ReportData',
+    'SegmentationSample', 'colorize', 'plot_classifications',
+    'plot_detections', 'plot_energy_by_layer', 'plot_energy_totals',
+    'plot_firing_rate', 'plot_image_result', 'plot_predictions',
+    'plot_rate_by_layer', 'write_report'
 ]

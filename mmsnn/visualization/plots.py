@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from mmsnn.hardware.counts import CAUSES, is_spiking_synapse
 from mmsnn.hardware.energy import FORMS
@@ -61,11 +61,13 @@ def _tidy(axes: Axes, grid: str) -> None:
     axes.grid(axis=grid, color='#dddddd', linewidth=0.6)
 
 
-def _panels(estimate: Estimate) -> list[tuple[str, list[str]]]:
+def _panels(estimate: Estimate,
+            formula: bool = True) -> list[tuple[str, list[str]]]:
     """Precisions and the keys of their results, never two in one panel."""
     panels: dict[str, list[str]] = {}
     for result in estimate.results:
-        panels.setdefault(result.precision, []).append(result.key)
+        if formula or not result.key.startswith('formula'):
+            panels.setdefault(result.precision, []).append(result.key)
     return list(panels.items())
 
 
@@ -95,11 +97,10 @@ def plot_energy_by_layer(estimate: Estimate) -> Figure:
         labels = sorted(
             labels, key=lambda x: -sums[x][first])[:MOST_GROUPS]
         labels.sort(key=list(sums).index)
-    panels = _panels(estimate)
+    panels = _panels(estimate, formula=False)
     figure = _figure(11, 1.6 + 0.34 * len(labels))
     rows = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (precision, keys) in zip(rows, panels):
-        keys = [key for key in keys if not key.startswith('formula')]
         height = 0.8 / len(keys)
         for i, key in enumerate(keys):
             axes.barh(
@@ -131,13 +132,30 @@ def plot_energy_totals(estimate: Estimate) -> Figure:
     Args:
         estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
     """
-    panels = _panels(estimate)
+    most = max(len(keys) for _, keys in _panels(estimate))
+    figure = _figure(10, 1.5 + 0.45 * most)
+    draw_energy_totals(figure, estimate)
+    return figure
+
+
+def draw_energy_totals(figure: Figure | SubFigure,
+                       estimate: Estimate,
+                       formula: bool = True) -> None:
+    """:func:`plot_energy_totals` on a figure, or a part of one.
+
+    Args:
+        figure (Figure | SubFigure): Where to draw, in constrained layout.
+        estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
+        formula (bool): Whether the literature's formula has a bar. Defaults
+            to True.
+    """
+    panels = _panels(estimate, formula)
     causes = [
         cause for cause in CAUSES
-        if any(cause in result.causes for result in estimate.results)
+        if any(cause in estimate[key].causes
+               for _, keys in panels for key in keys)
     ]
     most = max(len(keys) for _, keys in panels)
-    figure = _figure(10, 1.5 + 0.45 * most)
     columns = figure.subplots(1, len(panels), squeeze=False)[0]
     ratios = {c.spiking: c.ratio for c in estimate.comparisons}
     for axes, (precision, keys) in zip(columns, panels):
@@ -158,6 +176,7 @@ def plot_energy_totals(estimate: Estimate) -> Figure:
             [FORMS[key].title.split(',')[0] for key in keys],
             fontsize=9)
         axes.set_xlim(0, (max(lefts) or 1.0) * 1.35)
+        axes.locator_params(axis='x', nbins=5)
         axes.set_ylim(most - 0.5, -0.5)
         axes.set_title(f'{precision.upper()} weights', fontsize=10)
         axes.set_xlabel('mJ per image')
@@ -166,7 +185,6 @@ def plot_energy_totals(estimate: Estimate) -> Figure:
     figure.legend(
         handles, labels, loc='outside upper center', ncols=min(len(labels), 6),
         frameon=False, fontsize=9)
-    return figure
 
 
 def plot_firing_rate(

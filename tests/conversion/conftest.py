@@ -126,3 +126,154 @@ def segmentor():
     return calibrate(
         model, lambda: model.decode_head(
             model.extract_feat(torch.randn(2, 3, 64, 96))))
+
+
+STRIDES = [4, 8, 16, 16, 32]
+NEURON = dict(type='mmsnn.SFANeuron', max_spikes=4)
+NMS = dict(type='nms', iou_threshold=0.7)
+
+
+def spiking(**module):
+    return dict(type='mmsnn.SpikingModule', neuron=NEURON, module=module)
+
+
+def _coder(stds):
+    return dict(
+        type='DeltaXYWHBBoxCoder', target_means=[0.] * 4, target_stds=stds)
+
+
+def _anchors(scales):
+    return dict(
+        type='AnchorGenerator', scales=scales, ratios=[0.5, 1., 2.],
+        strides=STRIDES)
+
+
+def _bbox_head(stds=(0.1, 0.1, 0.2, 0.2), **kwargs):
+    return spiking(
+        type='Shared2FCBBoxHead', in_channels=16, fc_out_channels=32,
+        roi_feat_size=3, num_classes=3, bbox_coder=_coder(list(stds)),
+        **kwargs)
+
+
+def _rois(size):
+    return dict(
+        type='SingleRoIExtractor',
+        roi_layer=dict(type='RoIAlign', output_size=size, sampling_ratio=0),
+        out_channels=16, finest_scale=14, featmap_strides=STRIDES[:4])
+
+
+def _two_stage(kind, **roi_head):
+    return dict(
+        type=kind, train_cfg=None,
+        rpn_head=spiking(
+            type='RPNHead', in_channels=16, feat_channels=16,
+            anchor_generator=_anchors([4]), bbox_coder=_coder([1.] * 4)),
+        roi_head=dict(
+            bbox_roi_extractor=_rois(3),
+            mask_roi_extractor=_rois(4),
+            mask_head=dict(
+                type='FCNMaskHead', in_channels=16, conv_out_channels=16,
+                num_convs=1, num_classes=3),
+            **roi_head),
+        test_cfg=dict(
+            rpn=dict(nms_pre=60, max_per_img=20, nms=NMS, min_bbox_size=0),
+            rcnn=dict(score_thr=0.05, nms=dict(NMS, iou_threshold=0.5),
+                      max_per_img=10, mask_thr_binary=0.5)))
+
+
+def _dense(kind, head, **kwargs):
+    return dict(
+        type=kind, train_cfg=None,
+        bbox_head=spiking(
+            type=head, num_classes=3, in_channels=16, feat_channels=16,
+            stacked_convs=1, **kwargs),
+        test_cfg=dict(
+            nms_pre=60, min_bbox_size=0, score_thr=0.05,
+            nms=dict(NMS, iou_threshold=0.5), max_per_img=10))
+
+
+DETECTORS = {
+    'mask_rcnn': lambda: _two_stage(
+        'MaskRCNN', type='StandardRoIHead', bbox_head=_bbox_head()),
+    'cascade': lambda: _two_stage(
+        'CascadeRCNN', type='CascadeRoIHead', num_stages=2,
+        stage_loss_weights=[1, 0.5],
+        bbox_head=[_bbox_head(reg_class_agnostic=True),
+                   _bbox_head([0.05, 0.05, 0.1, 0.1],
+                              reg_class_agnostic=True)]),
+    'retinanet': lambda: _dense(
+        'RetinaNet', 'RetinaHead', anchor_generator=_anchors([4]),
+        bbox_coder=_coder([1.] * 4)),
+    'fcos': lambda: _dense('FCOS', 'FCOSHead', strides=STRIDES,
+                           norm_cfg=None),
+}
+
+
+def build_detector(kind):
+    """A tiny spiking detector, all of mmdet, whose neurons fire."""
+    torch.manual_seed(0)
+    config = DETECTORS[kind]()
+    model = MODELS.build(
+        ConfigDict(
+            config,
+            type=f'mmdet.{config["type"]}',
+            _scope_='mmdet',
+            data_preprocessor=dict(
+                type='DetDataPreprocessor', mean=[128.] * 3, std=[60.] * 3,
+                pad_size_divisor=32),
+            backbone=dict(
+                type='mmsnn.ESpikeFormer',
+                arch=dict(
+                    embed_dims=WIDTHS, depths=[1, 1, 1, 1, 1], num_heads=4),
+                out_indices=(1, 2, 3, 4),
+                neuron=NEURON),
+            neck=spiking(
+                type='FPN', in_channels=WIDTHS, out_channels=16,
+                num_outs=5)))
+    for name, module in model.named_modules():
+        if not name.startswith('backbone') and isinstance(
+                module, (nn.Conv2d, nn.Linear)):
+            module.weight.data *= 3
+            module.bias.data.uniform_(-0.5, 1)
+    return calibrate(model, lambda: model.backbone(torch.randn(2, 3, 64, 96)))
+
+
+@pytest.fixture(scope='session')
+def detectors():
+    """``detectors(kind)``: built once each. Tests leave them as they are."""
+    pytest.importorskip('mmdet')
+    from mmdet.utils import register_all_modules
+    register_all_modules(init_default_scope=False)
+    made = {}
+
+    def get(kind):
+        if kind not in made:
+            made[kind] = build_detector(kind)
+        return made[kind]
+
+    return get
+
+
+def detection_data(*sizes, seed=0):
+    """A batch of noisy images of these (height, width), as a data loader
+    gives it. Half of each image is plain."""
+    from mmdet.structures import DetDataSample
+    generator = torch.Generator().manual_seed(seed)
+    inputs, samples = [], []
+    for number, (height, width) in enumerate(sizes):
+        image = torch.randint(
+            0, 256, (3, height, width), generator=generator).byte()
+        image[:, :, width // 2 + 1:] = 90
+        inputs.append(image)
+        samples.append(
+            DetDataSample(
+                metainfo=dict(
+                    img_id=number, img_path=f'{number}.png',
+                    ori_shape=(2 * height, 2 * width),
+                    img_shape=(height, width), scale_factor=(0.5, 0.5))))
+    return dict(inputs=inputs, data_samples=samples)
+
+
+@pytest.fixture(scope='session')
+def make_detection_data():
+    return detection_data

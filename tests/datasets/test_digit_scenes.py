@@ -182,3 +182,11 @@ def test_two_processes_without_mmdet_and_mmseg(tmp_path):
     assert all('images 359' in output for output in outputs), outputs
     generated = [output.count('Generating') for output in outputs]
     assert sorted(generated) == [0, 1]
+
+
+def test_names_of_classes_alone_generate_nothing(tmp_path):
+    pytest.importorskip('mmdet')
+    dataset = build(tmp_path / 'none', task='det', lazy_init=True)
+    assert dataset.metainfo['classes'] == tuple('0123456789')
+    assert dataset.metainfo['palette'][0] == (230, 25, 75)
+    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -63,25 +63,38 @@ def parse_arguments(description: str, rounds: int) -> argparse.Namespace:
     return arguments
 
 
-def report(rows: list[dict], path: Path | None) -> None:
+#: Columns of a table of times: heading, text of a row.
+TIMES = (
+    ('what', lambda row: row['what']),
+    ('baseline', lambda row: row['baseline']),
+    ('ms', lambda row: f'{row["baseline_ms"]:.1f}'),
+    ('candidate', lambda row: row['candidate']),
+    ('ms', lambda row: f'{row["candidate_ms"]:.1f}'),
+    ('ratio', lambda row: f'{row["ratio"]:.2f}'),
+    ('target', lambda row: at_most(row['target'])),
+)
+
+
+def at_most(target: float | None) -> str:
+    """A target in a table; empty if there is none."""
+    return '' if target is None else f'<= {target}'
+
+
+def report(rows: list[dict], path: Path | None,
+           columns: Sequence[tuple[str, Callable]] = TIMES) -> None:
     """Print a table, write JSON if asked for."""
     machine = dict(
-        processor=processor(),
+        processor=processor('cpu'),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
         python=platform.python_version())
     table = Table(title=', '.join(f'{k} {v}' for k, v in machine.items()))
-    for name in ('what', 'baseline', 'ms', 'candidate', 'ms', 'ratio',
-                 'target'):
+    for name, _ in columns:
         table.add_column(
             name, justify='left' if name in ('what', 'baseline',
                                              'candidate') else 'right')
     for row in rows:
-        target = '' if row['target'] is None else f'<= {row["target"]}'
-        table.add_row(row['what'], row['baseline'],
-                      f'{row["baseline_ms"]:.1f}', row['candidate'],
-                      f'{row["candidate_ms"]:.1f}', f'{row["ratio"]:.2f}',
-                      target)
+        table.add_row(*(text(row) for _, text in columns))
     Console(width=140).print(table)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)

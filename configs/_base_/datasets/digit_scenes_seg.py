@@ -3,6 +3,12 @@ dataset = dict(
     type='mmsnn.DigitScenes',
     root='{{$MMSNN_DATA:data}}/digit_scenes',
     task='seg')
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
+test_pipeline = pipeline  # mmseg.apis.inference_model reads it
 train_dataloader = dict(
     batch_size=16,
     num_workers=2,
@@ -10,11 +16,7 @@ train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         split='train',
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs')
-        ],
+        pipeline=pipeline,
         **dataset))
 val_dataloader = dict(
     batch_size=8,
@@ -23,11 +25,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         split='val',
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs')
-        ],
+        pipeline=pipeline,
         **dataset))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])

@@ -76,6 +76,8 @@ class SpikingBackbone(BaseModule):
     families: Dict[str, dict] = {}
     #: The first stage whose blocks may be dropped.
     first_dropped = 0
+    #: ``SpikingModule`` leaves it as it is: the stem has no neuron.
+    neurons_placed = True
 
     def __init__(
         self,

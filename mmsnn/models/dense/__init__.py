@@ -1,3 +1,4 @@
-from .spiking_module import make_spiking, spiking_module
+from .placing import make_spiking
+from .spiking_module import spiking_module
 
 __all__ = ['make_spiking', 'spiking_module']

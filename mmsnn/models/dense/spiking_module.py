@@ -1,47 +1,47 @@
 """What makes any neck or head spiking."""
 
 from functools import lru_cache
-from typing import Dict, Type
+from typing import Sequence, Type
 
-import mmcv.cnn
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmsnn.layers import SpikeConv2d, SpikeLinear, merge_time
+from mmsnn.layers import merge_time
 from mmsnn.neurons import is_spiking
 from mmsnn.registry import MODELS
 
-#: Layers that are synapses, and their spiking forms.
-SPIKING = {
-    nn.Conv2d: SpikeConv2d,
-    nn.Linear: SpikeLinear,
-    mmcv.cnn.Conv2d: SpikeConv2d,
-    mmcv.cnn.Linear: SpikeLinear
-}
-
-#: Activations that a neuron in front of the next synapse replaces.
-REPLACED = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.GELU, nn.SiLU)
+from .placing import make_spiking
 
 
 @MODELS.register_module(name='SpikingModule')
 def spiking_module(module: dict,
                    neuron: dict = dict(type='mmsnn.SFANeuron', max_spikes=4),
                    merge_time: bool = False,
+                   keep_real: Sequence[str] = (),
                    **kwargs) -> nn.Module:
     """Build any module with a neuron in front of each of its synapses.
 
     A registered builder: what it returns is the upstream module itself, with
-    its convolutions and linears turned into :class:`mmsnn.SpikeConv2d` and
+    its convolutions, transposed convolutions and linears turned into
+    :class:`mmsnn.SpikeConv2d`, :class:`mmsnn.SpikeConvTranspose2d` and
     :class:`mmsnn.SpikeLinear` and its activations taken out, since the neuron
     of the next synapse takes their place. Parameters keep their names.
 
+    Backbones of mmsnn and what another ``SpikingModule`` has built are left
+    as they are, so that whole models can be wrapped too.
+
     Args:
-        module (dict): Config of the module, e.g. a neck or a head.
+        module (dict): Config of the module: a neck, a head, a RoI head, a
+            whole detector.
         neuron (dict): Config of the neurons.
         merge_time (bool): Average what the module returns over the time steps
             of its neurons, (N * T, ...) to (N, ...): for heads, whose logits
             are a mean over time. Does nothing with T = 1 or without spiking
             neurons. Defaults to False.
+        keep_real (Sequence[str]): What is left without neurons: modules by
+            class name (``'MultiheadAttention'``) or by path
+            (``'conv_seg'``), parameters by path. Defaults to none.
         **kwargs: More keys for ``module``; frameworks add some on their own
             (``train_cfg`` and ``test_cfg`` of detection heads).
 
@@ -49,8 +49,11 @@ def spiking_module(module: dict,
         nn.Module: The module that ``module`` describes.
 
     Raises:
-        TypeError: If a layer has weights that this mechanism can't place;
-            the message names its path.
+        TypeError: If a layer has weights that have no spiking form; the
+            message names its path.
+        ValueError: If ``keep_real`` names what is not there, a neuron would
+            stand in front of the image, or ``merge_time`` is set for a whole
+            model.
 
     Example:
         >>> spiking_module(
@@ -64,10 +67,18 @@ def spiking_module(module: dict,
         ROOT_MODELS.build({
             **module,
             **kwargs
-        }), neuron)
+        }),
+        neuron,
+        keep_real=keep_real)
+    built.neurons_placed = True
     timesteps = next(
         (m.timesteps for m in built.modules() if is_spiking(m)), 1)
     if merge_time and timesteps > 1:
+        if isinstance(built, BaseModel):
+            raise ValueError(
+                'merge_time averages what a neck or head returns, but '
+                f'{type(built).__name__} is a whole model: set it in the '
+                'config of its neck or of its heads')
         # Heads call their own ``forward``, where no hook would run.
         built.__class__ = merging_form(type(built))
         built.timesteps = timesteps
@@ -99,54 +110,3 @@ def merging_form(kind: Type[nn.Module]) -> Type[nn.Module]:
 def _restore(plain: Type[nn.Module]) -> nn.Module:
     kind = merging_form(plain)
     return kind.__new__(kind)
-
-
-def make_spiking(module: nn.Module, neuron: dict, path: str = '') -> nn.Module:
-    """Put a neuron in front of each synapse of a module, in place.
-
-    Args:
-        module (nn.Module): Any module.
-        neuron (dict): Config of the neurons.
-        path (str): Its path, for error messages.
-
-    Returns:
-        nn.Module: The same module, or its spiking form where ``module`` is a
-        synapse itself.
-    """
-    return _make_spiking(module, neuron, path, {})
-
-
-def _make_spiking(module: nn.Module, neuron: dict, path: str,
-                  made: Dict[nn.Module, nn.Module]) -> nn.Module:
-    """``made`` keeps what is shared in the module shared."""
-    if module not in made:
-        made[module] = _spiking_form(module, neuron, path)
-        if not isinstance(made[module], tuple(SPIKING.values())):
-            children = made[module]._modules
-            for name, child in list(children.items()):
-                if child is not None:
-                    child_path = f'{path}.{name}' if path else name
-                    children[name] = _make_spiking(child, neuron, child_path,
-                                                   made)
-    return made[module]
-
-
-def _spiking_form(module: nn.Module, neuron: dict, path: str) -> nn.Module:
-    """What takes the place of one module, its children left as they are."""
-    if isinstance(module, tuple(SPIKING.values())) or is_spiking(module):
-        return module
-    if type(module) in SPIKING:
-        return SPIKING[type(module)].from_plain(module, neuron)
-    if isinstance(module, REPLACED):
-        return nn.Identity()
-    weight = module._parameters.get('weight')
-    if isinstance(module, nn.MultiheadAttention) or (
-            weight is not None and weight.dim() > 1
-            and not isinstance(module, (nn.Embedding, nn.LayerNorm))):
-        raise TypeError(f'{path or "module"}: no spiking form of '
-                        f'{type(module).__name__} is known, only of Conv2d '
-                        'and Linear')
-    if isinstance(module, mmcv.cnn.ConvModule) and module.with_activation:
-        module.with_activation = False
-        del module.activate
-    return module

@@ -42,6 +42,9 @@ class DistillationClsHead(LinearClsHead):
         torch.Size([2, 5])
     """
 
+    #: ``SpikingModule`` leaves it as it is: ``fc`` has no neuron.
+    neurons_placed = True
+
     def __init__(self,
                  num_classes: int,
                  in_channels: int,

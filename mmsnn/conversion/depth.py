@@ -1,0 +1,114 @@
+"""The longest chain of neuron layers in a model, found while it runs."""
+
+from typing import Dict, List, NamedTuple
+
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
+
+from mmsnn.neurons import is_spiking
+
+from .extensions import expose_extensions
+
+
+class Depth(NamedTuple):
+    """A chain of neuron layers.
+
+    Attributes:
+        substeps (int): Sum of their T x D.
+        layers (int): Their number.
+    """
+
+    substeps: int = 0
+    layers: int = 0
+
+
+class NeuronDepth(TorchDispatchMode):
+    """Finds the longest chain of neuron layers while it is entered.
+
+    In lossless synchronous execution a layer of neurons fires, for T x D
+    sub-steps, when all its input has arrived. What comes last has then waited
+    for the longest chain of layers of which each depends on the one before.
+    Layers that do not depend on each other, such as those of queries, keys
+    and values, fire at the same time.
+
+    Which tensors a tensor depends on is seen op by op, also through mmcv's
+    compiled ops; all that shares memory counts as one tensor. What a model
+    does with plain numbers in between is not seen.
+
+    Args:
+        model (nn.Module): The model in training form.
+
+    Attributes:
+        longest (Depth): The longest chain so far.
+
+    Example:
+        >>> from mmsnn.layers import ESDSA
+        >>> model = ESDSA(16, dict(type='mmsnn.SFANeuron', max_spikes=4))
+        >>> with NeuronDepth(model) as depth:
+        ...     _ = model(torch.rand(1, 16, 3, 3))
+        >>> depth.longest  # a neuron, those of q, k and v, the last one
+        Depth(substeps=12, layers=3)
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        expose_extensions()
+        self.model = model
+        self.longest = Depth()
+        # By memory; a weak reference keeps an address from being used again.
+        self._depths: Dict[StorageWeakRef, Depth] = {}
+        self._handles = []
+
+    def __enter__(self) -> 'NeuronDepth':
+        self._handles = [
+            neuron.register_forward_hook(self._fired)
+            for neuron in self.model.modules() if is_spiking(neuron)
+        ]
+        return super().__enter__()
+
+    def __exit__(self, *exc) -> None:
+        for handle in self._handles:
+            handle.remove()
+        super().__exit__(*exc)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self._depends(out, (args, kwargs))
+        return out
+
+    def run_extension(self, name, call, args, kwargs):
+        """A compiled op, which may write into any of its arguments."""
+        out = call(*args, **kwargs)
+        self._depends((out, args, kwargs), (args, kwargs))
+        return out
+
+    def _depends(self, results, inputs) -> None:
+        depth = max((self._depth(x) for x in _tensors(inputs)),
+                    default=Depth())
+        for x in _tensors(results):
+            self._set(x, max(depth, self._depth(x)))
+
+    def _fired(self, neuron, inputs, output) -> None:
+        before = max(self._depth(x) for x in _tensors(inputs))
+        after = Depth(
+            before.substeps + neuron.timesteps * neuron.max_spikes,
+            before.layers + 1)
+        self.longest = max(self.longest, after)
+        self._set(output, after)
+
+    def _depth(self, x: torch.Tensor) -> Depth:
+        return self._depths.get(_memory(x), Depth())
+
+    def _set(self, x: torch.Tensor, depth: Depth) -> None:
+        self._depths[_memory(x)] = depth
+
+
+def _memory(x: torch.Tensor) -> StorageWeakRef:
+    return StorageWeakRef(x.untyped_storage())
+
+
+def _tensors(tree) -> List[torch.Tensor]:
+    return [x for x in tree_flatten(tree)[0] if isinstance(x, torch.Tensor)]

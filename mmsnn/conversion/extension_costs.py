@@ -1,0 +1,189 @@
+"""What mmcv's compiled ops cost.
+
+All of them work on real values. A rule has the parameters of the function of
+``mmcv._ext`` that it is for, behind its result.
+"""
+
+from math import ceil, log2, prod
+from typing import Callable, Dict, Tuple
+
+import torch
+
+from .costs import UnclassifiedOpError
+
+#: Per pair of boxes: corners and sides of the intersection (4 + 2), the
+#: threshold; width, height, and the area of the union (2 + 2); the area of
+#: the intersection; the quotient.
+_IOU = dict(comparisons=7, adds=4, macs=1, other=1)
+
+#: Per box: its area.
+_AREA = dict(adds=2, macs=1)
+
+
+def _nms(out, boxes, scores, iou_threshold, offset) -> Dict:
+    """Boxes are sorted, then each that is kept is compared with all of lower
+    score. (Implementations skip some of those, or compare all pairs.)"""
+    rank = scores.argsort(descending=True, stable=True).argsort()
+    pairs = int((len(boxes) - 1 - rank[out]).sum())
+    return _box_cost(pairs, boxes, out)
+
+
+def _softnms(out, boxes, scores, dets, iou_threshold, sigma, min_score,
+             method, offset) -> Dict:
+    """As :func:`_nms`, and per pair two comparisons (for the next highest
+    score and the lowest allowed) and the weight of the score: a difference
+    and a product, or for the Gaussian (method 2) two products, a quotient and
+    an exponential. A box that is discarded counts as compared with all that
+    are kept."""
+    kept = len(out)
+    pairs = kept * (len(boxes) - 1) - kept * (kept - 1) // 2
+    more = dict(comparisons=2, macs=1, adds=1)
+    if method == 2:
+        more = dict(comparisons=2, macs=2, other=2)
+    return _box_cost(pairs, boxes, out, more)
+
+
+def _box_cost(pairs: int, boxes, out, more: Dict = {}) -> Dict:
+    number = len(boxes)
+    cost = {k: pairs * (v + more.get(k, 0)) for k, v in _IOU.items()}
+    for name, amount in _AREA.items():
+        cost[name] += amount * number
+    cost['comparisons'] += number * max(1, ceil(log2(number + 1)))
+    return dict(
+        _real('real', boxes, out, cost.pop('macs')),
+        note='boxes are suppressed pair by pair, on real values',
+        **cost)
+
+
+def _roi_align(out, input, rois, output, argmax_y, argmax_x, aligned_height,
+               aligned_width, spatial_scale, sampling_ratio, pool_mode,
+               aligned) -> Dict:
+    """4 multiply-accumulates per sampling point, which add up in their bin;
+    a division per output, or a comparison per point if maxima are taken.
+    Points outside the map count too."""
+    grid = sampling_ratio**2 * len(rois)
+    if sampling_ratio <= 0:
+        sides = (rois[:, 3:] - rois[:, 1:3]) * spatial_scale  # (w, h)
+        if not aligned:
+            sides = sides.clamp(min=1)
+        bins = sides.new_tensor([aligned_width, aligned_height])
+        grid = int((sides / bins).ceil().clamp(min=0).prod(1).sum())
+    points = grid * aligned_height * aligned_width * input.shape[1]
+    average = pool_mode == 1
+    return dict(
+        _real('pool', input, output, 4 * points),
+        other=output.numel() if average else 0,
+        comparisons=0 if average else points,
+        note='bilinear at each sampling point')
+
+
+def _roi_pool(out, input, rois, output, argmax, pooled_height, pooled_width,
+              spatial_scale) -> Dict:
+    """A comparison for each element of a bin but one. The bins of a RoI are
+    taken to be equal, and those outside the map count too."""
+    corners = (rois[:, 1:] * spatial_scale).round()
+    sides = (corners[:, 2:] - corners[:, :2] + 1).clamp(min=1)
+    bins = sides.new_tensor([pooled_width, pooled_height])
+    window = (sides / bins).ceil().prod(1) - 1
+    comparisons = int(
+        window.sum()) * pooled_height * pooled_width * input.shape[1]
+    return dict(_real('pool', input, output, 0), comparisons=comparisons)
+
+
+def _deform_conv(out, input, weight, offset, output, columns, ones,
+                 **geometry) -> Dict:
+    """The dense convolution, and the samples that it is applied to."""
+    return _deformable(input, weight, output)
+
+
+def _modulated_deform_conv(out, input, weight, bias, ones, offset, mask,
+                           output, columns, with_bias, **geometry) -> Dict:
+    """As :func:`_deform_conv`, and a factor for each sample."""
+    cost = _deformable(input, weight, output, 5)
+    cost['adds'] = output.numel() if with_bias else 0
+    cost['weight_bytes'] += bias.numel() * bias.element_size()
+    return cost
+
+
+def _deformable(input, weight, output, per_sample: int = 4) -> Dict:
+    positions = prod(output.shape[2:]) * output.shape[0]
+    samples = positions * input.shape[1] * prod(weight.shape[2:])
+    dense = output.numel() * prod(weight.shape[1:])
+    return dict(
+        _real('conv', input, output, dense + per_sample * samples),
+        weight_bytes=weight.numel() * weight.element_size(),
+        note='a deformable convolution samples between positions')
+
+
+def _ms_deform_attn(out, value, value_spatial_shapes, value_level_start_index,
+                    sampling_locations, attention_weights,
+                    im2col_step) -> Dict:
+    """4 multiply-accumulates per sampling point and channel, and one for its
+    weight."""
+    macs = 5 * attention_weights.numel() * value.shape[-1]
+    return _real('interpolate', value, out, macs)
+
+
+def _carafe(features, output, kernel_size) -> Dict:
+    """Each output is a weighted sum over a neighbourhood."""
+    return _real('interpolate', features, output,
+                 output.numel() * kernel_size**2)
+
+
+def _carafe_forward(out, features, masks, rfeatures, routput, rmasks, output,
+                    kernel_size, group_size, scale_factor) -> Dict:
+    return _carafe(features, output, kernel_size)
+
+
+def _carafe_naive(out, features, masks, output, kernel_size, group_size,
+                  scale_factor) -> Dict:
+    return _carafe(features, output, kernel_size)
+
+
+def _real(kind: str, input: torch.Tensor, output: torch.Tensor,
+          macs: int) -> Dict:
+    return dict(
+        kind=kind,
+        macs=macs,
+        dense_ops=macs,
+        input_shape=tuple(input.shape),
+        output_shape=tuple(output.shape))
+
+
+#: Rule of each op, and whether what it costs depends on values, not only on
+#: shapes.
+EXTENSION_COSTS: Dict[str, Tuple[Callable, bool]] = dict(
+    nms=(_nms, True),
+    softnms=(_softnms, True),
+    roi_align_forward=(_roi_align, True),
+    roi_pool_forward=(_roi_pool, True),
+    deform_conv_forward=(_deform_conv, False),
+    modulated_deform_conv_forward=(_modulated_deform_conv, False),
+    ms_deform_attn_forward=(_ms_deform_attn, False),
+    carafe_forward=(_carafe_forward, False),
+    carafe_naive_forward=(_carafe_naive, False))
+
+
+def extension_cost(name: str, args: tuple, kwargs: dict,
+                   out) -> Tuple[Dict, bool]:
+    """Cost of one call of a compiled op.
+
+    Args:
+        name (str): Its name in ``mmcv._ext``.
+        args (tuple): Its arguments, spikes decoded.
+        kwargs (dict): Its keyword arguments.
+        out: What it returned.
+
+    Returns:
+        tuple[dict, bool]: Fields of an :class:`OpRecord`, and whether they
+        depend on values.
+
+    Raises:
+        UnclassifiedOpError: If there is no rule.
+    """
+    if name not in EXTENSION_COSTS:
+        raise UnclassifiedOpError(
+            f"no rule says what mmcv's compiled op {name} costs; write one in "
+            'mmsnn/conversion/extension_costs.py')
+    rule, on_values = EXTENSION_COSTS[name]
+    return rule(out, *args, **kwargs), on_values

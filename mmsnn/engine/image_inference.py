@@ -1,0 +1,323 @@
+"""One image through a model in spike-train form: what it predicts, the energy
+that takes, and what can be said of its latency."""
+
+import copy
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, List, Union
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.runner import load_checkpoint
+from mmengine.structures import BaseDataElement, PixelData
+from torch import nn
+
+from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.engine.cli import framework, tested_dataset
+from mmsnn.engine.report import processor
+from mmsnn.hardware import Estimate, estimate
+from mmsnn.visualization import plot_image_result
+
+#: Shorter edge, in pixels, that an image must have to be drawn on as it is.
+_DRAWN_EDGE = 320
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What is known of the time that one image takes.
+
+    Attributes:
+        training_ms (float): Measured: a ``test_step`` in training form.
+        spiking_ms (float): Measured: the same in spike-train form, on the
+            same machine. It is no time of a neuromorphic chip.
+        machine (str): What both were measured on.
+        neuron_layers (int): Neuron layers that fired, one after the other. As
+            some do not wait for each other (those of queries, keys and
+            values, or of the levels of a pyramid), the longest path through
+            the network has at most as many.
+        substeps (int): Sub-steps of all of them, the sum of their T x D: an
+            upper bound of the lossless synchronous latency, in which a layer
+            fires when all its input has arrived.
+    """
+
+    training_ms: float
+    spiking_ms: float
+    machine: str
+    neuron_layers: int
+    substeps: int
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image in spike-train form.
+
+    Attributes:
+        name (str): File name of the image.
+        form (str): ``'spikes'`` or ``'counts'``.
+        prediction (BaseDataElement): Data sample of the framework, in
+            spike-train form.
+        drawn (np.ndarray): The prediction on the image, (H, W, 3), uint8,
+            RGB.
+        trace (OpTrace): What every op did.
+        energy (Estimate): Energy of the spiking form and of its twins.
+        latency (Latency): What is known of the time.
+    """
+
+    name: str
+    form: str
+    prediction: BaseDataElement
+    drawn: np.ndarray
+    trace: OpTrace
+    energy: Estimate
+    latency: Latency
+
+    def rows(self) -> Dict[str, List[str]]:
+        """Lines of text under a heading each: the short table."""
+        latency, energy = self.latency, self.energy
+        forms = [
+            f'{result.title}: {result.energy_mj:.4g} mJ'
+            for result in energy.results
+            if not result.key.startswith('formula')
+        ]
+        ran = dict(
+            spikes='run sub-step by sub-step',
+            counts='run as spike counts, nothing expanded')[self.form]
+        return {
+            f'energy per image, {energy.title}': [
+                *forms, *energy.verdicts,
+                'Not charged: ' + '; '.join(energy.not_charged) + '.'
+            ],
+            f'time measured on {latency.machine}': [
+                f'training form: {latency.training_ms:.4g} ms',
+                f'spike-train form, {ran}: {latency.spiking_ms:.4g} ms',
+                'These are no times of a neuromorphic chip.'
+            ],
+            'lossless synchronous latency': [
+                f'at most {latency.substeps} sub-steps: '
+                f'{latency.neuron_layers} neuron layers fire one after the '
+                'other, each for T x D sub-steps'
+            ],
+        }
+
+
+def infer_image(image: Union[str, Path],
+                config: Union[str, Path, Config],
+                checkpoint: Union[str, Path],
+                form: str = 'spikes',
+                chip: str = 'cmos45',
+                device: str = 'cpu',
+                score_thr: float = 0.3,
+                repeats: int = 3) -> ImageResult:
+    """Run one image in spike-train form.
+
+    Args:
+        image (str | Path): Image file.
+        config (str | Path | Config): Config of a classifier (mmpretrain),
+            detector (mmdet) or segmentor (mmseg) with spiking neurons.
+        checkpoint (str | Path): Its weights, all of them.
+        form (str): ``'spikes'`` or ``'counts'``, see
+            :func:`mmsnn.conversion.to_spike_train`. Defaults to 'spikes'.
+        chip (str): Name or path of the chip spec. Defaults to 'cmos45'.
+        device (str): Device to run on. Defaults to 'cpu'.
+        score_thr (float): Lowest score of a detection that is drawn.
+            Defaults to 0.3.
+        repeats (int): Runs of each form of which the median time is taken,
+            after one that is not timed. Defaults to 3.
+
+    Returns:
+        ImageResult: Prediction, picture, energy and latency.
+
+    Raises:
+        FileNotFoundError: If image, config or checkpoint do not exist.
+        ValueError: If the image can't be read, the config is for another
+            framework or the weights are of another model; the message names
+            the file.
+    """
+    path = Path(image)
+    pixels = _read(path)
+    if repeats < 1:
+        raise ValueError(f'repeats must be at least 1, but is {repeats}')
+    if not isinstance(config, Config):
+        config = Config.fromfile(config)
+    scope = framework(config)
+    with DefaultScope.overwrite_default_scope(scope):
+        model = load_model(config, checkpoint, device)
+        data = image_batch(config, path)
+        spiking = to_spike_train(model, form)
+        _predict(model, data)
+        with spiking:
+            prediction = _predict(spiking, data)
+        trace = spiking.trace
+        times = [
+            _median_ms(lambda: _predict(x, data), repeats)
+            for x in (model, spiking)
+        ]
+        drawn = _draw(scope, pixels, prediction, model.dataset_meta,
+                      score_thr)
+    firings = [r for r in trace if r.kind == 'neuron']
+    return ImageResult(
+        name=path.name,
+        form=form,
+        prediction=prediction,
+        drawn=drawn,
+        trace=trace,
+        energy=estimate(trace, chip),
+        latency=Latency(
+            *times,
+            machine=f'{processor(device)}, {torch.get_num_threads()} threads',
+            neuron_layers=sum(r.calls for r in firings),
+            substeps=sum(r.calls * len(r.spikes) for r in firings)))
+
+
+def load_model(config: Config, checkpoint: Union[str, Path],
+               device: str = 'cpu') -> nn.Module:
+    """Build the model of a config, with all weights of a checkpoint.
+
+    Types are looked up in the present default scope.
+
+    Args:
+        config (Config): Config with ``model``; as a Runner does, a
+            ``data_preprocessor`` beside it is used where it has none.
+        checkpoint (str | Path): File of weights.
+        device (str): Device of the model. Defaults to 'cpu'.
+
+    Returns:
+        nn.Module: The model in eval mode, with ``dataset_meta``: that of the
+        checkpoint, or else of the config's test dataset.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If a key is missing, left over or of another shape; the
+            message names it.
+    """
+    described = copy.deepcopy(config.model)
+    if 'data_preprocessor' in config:
+        described.setdefault('data_preprocessor', config.data_preprocessor)
+    model = revert_sync_batchnorm(MODELS.build(described))
+    try:
+        loaded = load_checkpoint(
+            model, str(checkpoint), map_location='cpu', strict=True)
+    except RuntimeError as error:
+        raise ValueError(
+            f'checkpoint {checkpoint} does not hold the weights of the model '
+            f'that the config {config.filename} describes: {error}'
+        ) from error
+    meta = loaded.get('meta', {}).get('dataset_meta')
+    if meta is None:
+        meta = DATASETS.build(
+            dict(tested_dataset(config), lazy_init=True)).metainfo
+    model.dataset_meta = {k.lower(): v for k, v in meta.items()}
+    return model.to(device).eval()
+
+
+def image_batch(config: Config, path: Union[str, Path]) -> dict:
+    """An image file as a batch of one, prepared by the test pipeline.
+
+    What loads annotations is left out of the pipeline.
+
+    Args:
+        config (Config): Its test dataset has the pipeline.
+        path (str | Path): The image file.
+
+    Returns:
+        dict: For a model's ``test_step``.
+    """
+    transforms = [
+        t for t in tested_dataset(config).pipeline
+        if 'Annotation' not in t['type']
+    ]
+    # Some pipelines pack an id into the sample.
+    return pseudo_collate(
+        [Compose(transforms)(dict(img_path=str(path), img_id=0))])
+
+
+def write_picture(result: ImageResult, path: Union[str, Path]) -> None:
+    """Write the drawn prediction beside energy and latency, as one picture.
+
+    Args:
+        result (ImageResult): From :func:`infer_image`.
+        path (str | Path): File to write, e.g. a PNG; its folder is made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = plot_image_result(result.drawn, result.energy, result.rows(),
+                               result.name)
+    figure.savefig(path, dpi=120)
+
+
+def _read(path: Path) -> np.ndarray:
+    """Image (H, W, 3), uint8, RGB."""
+    if not path.is_file():
+        raise FileNotFoundError(f'image {path} does not exist')
+    data = np.fromfile(path, np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if pixels is None:
+        raise ValueError(f'{path} is no image that OpenCV can read')
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+@torch.no_grad()
+def _predict(model: nn.Module, data: dict) -> BaseDataElement:
+    """The prediction on CPU, which also waits for the device."""
+    return model.test_step(copy.deepcopy(data))[0].cpu()
+
+
+def _median_ms(run: Callable, repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def _draw(scope: str, pixels: np.ndarray, sample: BaseDataElement,
+          meta: dict, score_thr: float) -> np.ndarray:
+    """The prediction on the image, small images enlarged, (H, W, 3), RGB."""
+    times = -(-_DRAWN_EDGE // min(pixels.shape[:2]))
+    pixels = pixels.repeat(times, 0).repeat(times, 1)
+    if scope == 'mmpretrain':
+        from mmpretrain.visualization import UniversalVisualizer
+        return UniversalVisualizer().visualize_cls(pixels, sample,
+                                                   meta.get('classes'))
+    sample = _enlarged(sample, times)
+    if scope == 'mmdet':
+        from mmdet.visualization import DetLocalVisualizer
+        visualizer, options = DetLocalVisualizer(), dict(
+            pred_score_thr=score_thr)
+    else:
+        from mmseg.visualization import SegLocalVisualizer
+        visualizer, options = SegLocalVisualizer(alpha=0.5), {}
+    # Where there are no colours, mmdet's visualizer can choose some; where
+    # there are, it wants each to be a tuple.
+    palette = meta.get('palette') or 'random'
+    if not isinstance(palette, str):
+        palette = [tuple(colour) for colour in palette]
+    visualizer.dataset_meta = dict(meta, palette=palette)
+    visualizer.add_datasample(
+        'prediction', pixels, sample, draw_gt=False, **options)
+    return visualizer.get_image()
+
+
+def _enlarged(sample: BaseDataElement, times: int) -> BaseDataElement:
+    """A copy of a prediction for the image that many times as large."""
+    sample = copy.deepcopy(sample)
+
+    def enlarge(maps):
+        return maps.repeat_interleave(times, -2).repeat_interleave(times, -1)
+
+    if 'pred_sem_seg' in sample:
+        sample.pred_sem_seg = PixelData(data=enlarge(sample.pred_sem_seg.data))
+    if 'pred_instances' in sample:
+        instances = sample.pred_instances
+        instances.bboxes = instances.bboxes * times
+        if 'masks' in instances:
+            instances.masks = enlarge(instances.masks)
+    return sample

@@ -1,0 +1,158 @@
+"""Pictures of detected objects beside the ground truth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .predictions import Color
+
+#: How much of a mask's colour covers the image.
+_OPACITY = 0.45
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of one image, true or detected.
+
+    Attributes:
+        boxes (np.ndarray): (N, 4): left, top, right, bottom in pixels of the
+            image.
+        labels (np.ndarray): Classes, (N, ), integers.
+        scores (np.ndarray | None): (N, ), in 0..1; None for true ones.
+        masks (np.ndarray | None): (N, H, W), bool.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray | None = None
+    masks: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def difference(self, other: 'Objects') -> str:
+        """In words, how the same image's other detections differ.
+
+        Example:
+            >>> one = Objects(np.array([[0, 0, 4, 4]]), np.array([1]),
+            ...               np.array([0.9]))
+            >>> one.difference(Objects(one.boxes + 0.5, one.labels,
+            ...                        one.scores))
+            'boxes differ by up to 0.5 px, scores by up to 0'
+            >>> one.difference(Objects(one.boxes, np.array([2]), one.scores))
+            'other objects'
+        """
+        if not np.array_equal(self.labels, other.labels):
+            return 'other objects'
+        if not len(self):
+            return 'no object in both'
+        pixels, points = (float(np.max(np.abs(a - b))) for a, b in (
+            (self.boxes, other.boxes), (self.scores, other.scores)))
+        return (f'boxes differ by up to {pixels:.2g} px, scores by up to '
+                f'{points:.2g}')
+
+
+@dataclass(frozen=True)
+class DetectionSample:
+    """One image with its objects.
+
+    Attributes:
+        image (np.ndarray): (H, W, 3), uint8, RGB.
+        truth (Objects | None): Annotated objects.
+        training (Objects | None): Detected in training form.
+        spike_train (Objects | None): Detected in spike-train form.
+        name (str): Shown beside the row.
+    """
+
+    image: np.ndarray
+    truth: Objects | None = None
+    training: Objects | None = None
+    spike_train: Objects | None = None
+    name: str = ''
+
+
+_COLUMNS = (('truth', 'ground truth'), ('training', 'training form'),
+            ('spike_train', 'spike-train form'))
+
+
+def plot_detections(samples: Sequence[DetectionSample],
+                    classes: Sequence[str],
+                    palette: Sequence[Color] | None = None) -> Figure:
+    """Rows of ground truth and detections in both forms.
+
+    What is None is shown as not measured. Under the detections in spike-train
+    form stands how they differ from those in training form.
+
+    Args:
+        samples (Sequence[DetectionSample]): One per row.
+        classes (Sequence[str]): Names of the classes.
+        palette (Sequence[tuple[int, int, int]], optional): RGB in 0..255 per
+            class. Defaults to twenty colours that repeat.
+
+    Raises:
+        ValueError: If there is no sample, or a label is no class.
+    """
+    if not samples:
+        raise ValueError('no samples to plot')
+    if palette is None:
+        colors = colormaps['tab20'].colors
+    else:
+        colors = np.divide(palette, 255)
+    height, width = np.shape(samples[0].image)[:2]
+    cell = 3.2
+    row = cell * min(max(height / width, 0.4), 2.0) + 0.3
+    figure = Figure(
+        figsize=(3 * cell + 0.4, row * len(samples) + 0.3),
+        layout='constrained')
+    grid = figure.subplots(len(samples), 3, squeeze=False)
+    for cells, sample in zip(grid, samples):
+        cells[0].set_ylabel(sample.name, fontsize=8)
+        for axes, (field, _) in zip(cells, _COLUMNS):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_color('#cccccc')
+            _draw(axes, sample.image, getattr(sample, field), classes, colors)
+        if sample.training is not None and sample.spike_train is not None:
+            cells[2].set_xlabel(
+                sample.training.difference(sample.spike_train), fontsize=8)
+    for axes, (_, title) in zip(grid[0], _COLUMNS):
+        axes.set_title(title, fontsize=10)
+    return figure
+
+
+def _draw(axes, image, objects, classes, colors) -> None:
+    if objects is None:
+        axes.imshow(np.full_like(image, 255))
+        axes.text(
+            0.5, 0.5, 'not measured', ha='center', va='center',
+            transform=axes.transAxes, color='#a03030', fontsize=9)
+        return
+    wrong = [int(x) for x in objects.labels if not 0 <= x < len(classes)]
+    if wrong:
+        raise ValueError(f'label {wrong[0]} is no class; valid are 0 to '
+                         f'{len(classes) - 1}')
+    picture = np.asarray(image, dtype=float) / 255
+    for i in range(len(objects) if objects.masks is not None else 0):
+        where = np.asarray(objects.masks[i], dtype=bool)
+        color = np.asarray(colors[objects.labels[i] % len(colors)])
+        picture[where] = (1 - _OPACITY) * picture[where] + _OPACITY * color
+    axes.imshow(picture)
+    height, width = picture.shape[:2]
+    for i in range(len(objects)):
+        left, top, right, bottom = map(float, objects.boxes[i])
+        color = colors[objects.labels[i] % len(colors)]
+        text = str(classes[objects.labels[i]])
+        if objects.scores is not None:
+            text += f' {objects.scores[i]:.2f}'
+        # Pixel i reaches from i - 1/2 to i + 1/2 in these axes.
+        axes.add_patch(
+            Rectangle((left - 0.5, top - 0.5), right - left, bottom - top,
+                      fill=False, edgecolor=color, linewidth=1.3))
+        axes.text(
+            min(max(left, 0), width - 1), min(max(top, 0), height - 1), text,
+            fontsize=6, va='bottom', clip_on=True,
+            bbox=dict(facecolor='white', alpha=0.7, edgecolor='none', pad=0.6))
