@@ -113,7 +113,8 @@ class SpikeEvaluation:
 
         Returns:
             dict[str, float]: Energy in mJ, SOPs and MACs in G, all per image;
-            mean spikes per neuron and image; differences found by the proof.
+            mean spikes per neuron and image; spike counts that differ and
+            that were compared in the proof.
         """
         spikes = sum(sum(r.spikes) for r in self.trace)
         found = {
@@ -127,6 +128,8 @@ class SpikeEvaluation:
             if report.images:
                 found[f'differences_{report.dtype}'] = float(
                     report.total_differences)
+                found[f'compared_{report.dtype}'] = float(
+                    report.total_neurons)
         return found
 
 

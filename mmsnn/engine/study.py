@@ -12,14 +12,19 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
 from statistics import mean, stdev
+from threading import Lock
 from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmengine.registry import MODELS
+from torch import nn
+
+#: mmengine's scope, which building a model sets, is that of all threads.
+_BUILDING = Lock()
 
 
 def read_json(path: Path):
@@ -77,12 +82,10 @@ def scalars(folder: Path) -> List[dict]:
     ]
 
 
-def count_parameters(config: Path) -> int:
-    """Number of parameters of the model that a config describes."""
-    cfg = Config.fromfile(config)
-    registry = import_module(f'{cfg.default_scope}.registry')
-    model = registry.MODELS.build(cfg.model)
-    return sum(p.numel() for p in model.parameters())
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config, without a Runner."""
+    with _BUILDING:
+        return MODELS.build(dict(cfg.model, _scope_=cfg.default_scope))
 
 
 def spread(values: Sequence[Optional[float]]) -> Optional[dict]:
@@ -214,6 +217,12 @@ class Run:
                          '--no-validate', watch=self.show_progress)
         if len(training_log(self.folder)) > before:
             write_json(self.folder / 'memory.json', dict(peak_mb=peak))
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters of the model."""
+        model = build_model(Config.fromfile(self.config))
+        return sum(p.numel() for p in model.parameters())
 
     @property
     def peak_mb(self) -> Optional[float]:

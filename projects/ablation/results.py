@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from mmsnn.engine.study import (
     Run,
-    count_parameters,
     read_json,
     spread,
     training_seconds,
@@ -43,7 +42,7 @@ def read_run(run: Run) -> dict:
         accuracy=read_json(run.folder / 'metrics.json')['accuracy/top1'],
         epoch_seconds=median(training_seconds(run.folder)),
         peak_mb=run.peak_mb,
-        parameters=count_parameters(run.config))
+        parameters=run.parameters)
     energy = run.folder / 'spike_inference' / 'test' / 'energy.json'
     if energy.exists():
         results = {r['key']: r['energy_mj']

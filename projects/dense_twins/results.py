@@ -7,7 +7,6 @@ from typing import Dict, List, Optional
 
 from mmsnn.engine.study import (
     Run,
-    count_parameters,
     read_json,
     scalars,
     spread,
@@ -40,15 +39,15 @@ class Task:
 TASKS = {
     'digits': Task(
         'FCOS on digit scenes',
-        'fcos/fcos_espikeformer-tiny_fpn_gn-head_sfa4_1xb16-2400i_'
+        'fcos/fcos_espikeformer-tiny_fpn_gn-head_sfa4_1xb16-4000i_'
         'digits-64x64.py', 'coco/bbox_mAP', 'box mAP', seeds=2),
     'camvid': Task(
         'Semantic FPN on CamVid',
-        'semantic_fpn/espikeformer-tiny_semantic-fpn_sfa4_1xb8-2400i_'
+        'semantic_fpn/espikeformer-tiny_semantic-fpn_sfa4_1xb4-2400i_'
         'camvid-256x256.py', 'mIoU', 'mIoU', seeds=2, unit=100.),
     'coco_200': Task(
         'Mask R-CNN on its 100 training images of COCO',
-        'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_sfa4_1xb2-4000i_'
+        'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_sfa4_1xb4-2400i_'
         'coco-200-overfit.py', 'coco/bbox_mAP_50', 'box AP50', seeds=1),
 }
 MODELS = {'sfa': 'SFA, D = 4', 'relu': 'ReLU twin'}
@@ -68,7 +67,7 @@ def read_run(run: Run) -> dict:
         counts in float64, ``energy_mj`` and ``twin_mj``, per image.
     """
     found = dict(
-        parameters=count_parameters(run.config),
+        parameters=run.parameters,
         minutes=sum(training_seconds(run.folder)) / 60,
         peak_mb=run.peak_mb,
         metrics=read_json(run.folder / 'metrics.json'))

@@ -22,7 +22,7 @@ log.write_text(json.dumps(dict(iter=4, time=0.5)))
 TEST = '''
 import pathlib, sys
 assert pathlib.Path(sys.argv[2]).name == 'iter_4.pth'
-pathlib.Path(sys.argv[sys.argv.index('--out') + 1]).write_text('{"acc": 7.}')
+pathlib.Path(sys.argv[sys.argv.index('--out') + 1]).write_text('{"acc": 7.0}')
 '''
 
 
@@ -151,13 +151,13 @@ def test_json_is_whole_or_not_there(tmp_path):
     assert study.read_json(path) == [1, 2]
 
 
-def test_parameters_of_a_config(tmp_path):
+def test_parameters_of_a_model_in_its_own_scope(runs, tmp_path):
     pytest.importorskip('mmpretrain')
-    config = tmp_path / 'config.py'
     Config(dict(
         default_scope='mmpretrain',
+        train_cfg=dict(max_iters=4),
         model=dict(type='ImageClassifier', backbone=dict(type='LeNet5')))
-           ).dump(config)
+           ).dump(tmp_path / 'config.py')
     # 5x5 convolutions from 1 to 6, 16 and 120 channels, with biases.
-    assert study.count_parameters(config) == (
+    assert runs().parameters == (
         6 * 26 + 16 * (6 * 25 + 1) + 120 * (16 * 25 + 1))
