@@ -33,6 +33,7 @@ model = dict(
     decode_head=dict(
         type='mmsnn.SpikingModule',
         neuron=neuron,
+        merge_time=True,
         module=dict(
             type='mmseg.FPNHead',
             in_channels=[channels] * 4,
