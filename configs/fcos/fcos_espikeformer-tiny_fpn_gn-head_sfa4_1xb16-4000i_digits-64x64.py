@@ -61,4 +61,6 @@ train_dataloader = dict(
         dict(type='LoadAnnotations', with_bbox=True),
         dict(type='PackDetInputs')
     ]))
-custom_hooks = [dict(type='mmsnn.SpikeInferenceHook', form='counts')]
+custom_hooks = [
+    dict(type='mmsnn.SpikeInferenceHook', form='counts', dtype='float64')
+]

@@ -65,4 +65,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=_base_.data_root + ann_file)
 test_evaluator = val_evaluator
-custom_hooks = [dict(type='mmsnn.SpikeInferenceHook', form='counts')]
+custom_hooks = [
+    dict(type='mmsnn.SpikeInferenceHook', form='counts', dtype='float64')
+]

@@ -15,3 +15,6 @@ param_scheduler = [
 default_hooks = dict(
     logger=dict(interval=50), checkpoint=dict(interval=400, max_keep_ckpts=2))
 log_processor = dict(window_size=50)
+custom_hooks = [
+    dict(type='mmsnn.SpikeInferenceHook', form='counts', dtype='float64')
+]

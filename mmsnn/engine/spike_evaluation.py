@@ -15,6 +15,7 @@ from mmsnn.conversion import (
     OpTrace,
     to_spike_train,
 )
+from mmsnn.conversion.precision import in_its_precision, precision
 from mmsnn.hardware import Estimate, estimate
 
 
@@ -31,6 +32,12 @@ class SpikeEvaluation:
         proof_dtypes (Sequence[str]): Floating-point types of the proof.
         evaluator (Evaluator, optional): Metrics of the training form. None
             saves the pass in training form.
+        dtype (str, optional): Floating-point type of both forms where
+            metrics are computed. None leaves that of the model.
+
+    Raises:
+        ValueError: ``dtype`` or ``proof_dtypes`` names no floating-point
+            type.
     """
 
     def __init__(self,
@@ -38,9 +45,13 @@ class SpikeEvaluation:
                  form: str = 'spikes',
                  proof_batches: int = 1,
                  proof_dtypes: Sequence[str] = ('float64', 'float32'),
-                 evaluator: Optional[Evaluator] = None) -> None:
+                 evaluator: Optional[Evaluator] = None,
+                 dtype: Optional[str] = None) -> None:
         self.training = model
-        self.spiking = to_spike_train(model, form)
+        kind = None if dtype is None else _type(dtype, 'dtype')
+        if kind is not None:
+            self.training = copy.deepcopy(model).to(kind)
+        self.spiking = to_spike_train(model, form, kind)
         self.evaluator = copy.deepcopy(evaluator)
         self.proof_batches = proof_batches
         self._proofs = [
@@ -77,7 +88,9 @@ class SpikeEvaluation:
             return None
         was_training = self.training.training
         data_batch = copy.deepcopy(data_batch)
-        outputs = self.training.eval().val_step(data_batch)
+        with in_its_precision(self.training):
+            outputs = self.training.eval()(
+                **_inputs(self.training, data_batch), mode='predict')
         self.training.train(was_training)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         return outputs
@@ -133,29 +146,40 @@ class SpikeEvaluation:
         return found
 
 
+def _type(name: str, key: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f'{key} names {name!r}, which is no floating-point '
+                         'type; valid: float64, float32')
+    return dtype
+
+
+def _inputs(model: nn.Module, data_batch) -> dict:
+    """What a model predicts from, in its own floating-point type."""
+    data = model.data_preprocessor(data_batch, False)
+    data = data if isinstance(data, dict) else dict(
+        zip(('inputs', 'data_samples'), data))
+    dtype = precision(model)
+
+    def cast(x):
+        if isinstance(x, torch.Tensor) and x.is_floating_point():
+            return x.to(dtype)
+        return x
+
+    return tree_map(cast, data)
+
+
 class _Proof:
     """Both forms of a model in one floating-point type."""
 
     def __init__(self, model: nn.Module, dtype: str) -> None:
-        self.dtype = getattr(torch, dtype, None)
-        if not isinstance(self.dtype, torch.dtype):
-            raise ValueError(f'proof_dtypes names {dtype!r}, which is no '
-                             'floating-point type; valid: float64, float32')
-        self.model = copy.deepcopy(model).to(self.dtype).eval()
+        self.model = copy.deepcopy(model).to(
+            _type(dtype, 'proof_dtypes')).eval()
         self.check = EqualityCheck(self.model, to_spike_train(self.model))
 
     def run(self, data_batch) -> None:
-        # Preprocess once: preprocessors return float32.
-        data = self.model.data_preprocessor(data_batch, False)
-        data = data if isinstance(data, dict) else dict(
-            zip(('inputs', 'data_samples'), data))
-        data = tree_map(self._cast, data)
+        data = _inputs(self.model, data_batch)
         again = copy.deepcopy(data)
         self.check.compare_calls(
             lambda: self.model(**data, mode='predict'),
             lambda: self.check.spiking(**again, mode='predict'))
-
-    def _cast(self, x):
-        if isinstance(x, torch.Tensor) and x.is_floating_point():
-            return x.to(self.dtype)
-        return x

@@ -145,7 +145,7 @@ def rates(model, image):
              for name, m in model.named_modules() if is_spiking(m)]
     with torch.no_grad():
         features = model.extract_feat(image)
-        if model.with_rpn:
+        if hasattr(model, 'rpn_head'):
             model.rpn_head(features)
             boxes = torch.tensor([[0., 8., 8., 40., 40.]])
             model.roi_head.forward(features, [boxes_of(boxes)])
