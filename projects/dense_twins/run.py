@@ -23,6 +23,8 @@ import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine import study
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Iterations of the configs' warm-up.
+WARM_UP = 100
 #: Folders of the data that is not generated.
 FOLDERS = dict(camvid='camvid/images/training', coco_200='coco_200/train2017')
 
@@ -45,7 +47,11 @@ def parse_args(words=None) -> argparse.Namespace:
     parser.add_argument(
         '--iterations', type=int, metavar='N',
         help='instead of what the configs say')
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    if args.iterations is not None and args.iterations <= WARM_UP:
+        parser.error(f'--iterations must be more than {WARM_UP}, which are '
+                     'the warm-up')
+    return args
 
 
 def check_data(data: Path, tasks) -> None:

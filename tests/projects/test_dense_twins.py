@@ -125,6 +125,7 @@ def test_configs_and_their_twins(study, task):
     assert cfg.log_processor.window_size == cfg.default_hooks.logger.interval
     assert 4 * cfg.default_hooks.checkpoint.interval <= cfg.train_cfg.max_iters
     assert cfg.train_cfg.max_iters % cfg.default_hooks.logger.interval == 0
+    assert cfg.param_scheduler[0]['end'] == run.WARM_UP
     spiking, twin = map(build_model, (cfg, run.relu_twin(cfg)))
     assert any(is_spiking(m) for m in spiking.modules())
     assert not any(is_spiking(m) for m in twin.modules())
@@ -198,8 +199,11 @@ def test_command(study, tmp_path, monkeypatch, capsys):
     assert picture.read_text() == 'picture'
 
 
-def test_missing_data_is_named(study, tmp_path):
+def test_what_is_wrong_is_named(study, tmp_path, capsys):
     run, _ = study
+    with pytest.raises(SystemExit):
+        run.parse_args(['--iterations', '100'])
+    assert '--iterations must be more than 100' in capsys.readouterr().err
     run.check_data(tmp_path, ['digits'])  # generated where it is missing
     with pytest.raises(SystemExit, match='camvid/images/training'):
         run.check_data(tmp_path, ['digits', 'camvid'])
