@@ -65,12 +65,19 @@ def read_run(run: Run) -> dict:
         models these are those of the spike-train form, and there are
         ``training_form`` metrics, ``differences`` and ``compared`` spike
         counts in float64, ``energy_mj`` and ``twin_mj``, per image.
+
+    Raises:
+        ValueError: There are no metrics.
     """
+    metrics = read_json(run.folder / 'metrics.json')
+    if not metrics:  # mmdet's way to say so
+        raise ValueError(f'{run.folder}: the model detects nothing at all; '
+                         'train it longer')
     found = dict(
         parameters=run.parameters,
         minutes=sum(training_seconds(run.folder)) / 60,
         peak_mb=run.peak_mb,
-        metrics=read_json(run.folder / 'metrics.json'))
+        metrics=metrics)
     tested = [line for line in scalars(run.folder)
               if 'test/spike_energy_mj' in line]
     if tested:
