@@ -170,7 +170,7 @@ def extension_cost(name: str, args: tuple, kwargs: dict,
 
     Args:
         name (str): Its name in ``mmcv._ext``.
-        args (tuple): Its arguments, spikes decoded.
+        args (tuple): Its arguments.
         kwargs (dict): Its keyword arguments.
         out: What it returned.
 

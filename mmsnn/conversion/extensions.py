@@ -51,14 +51,16 @@ class ExtensionOp:
         self.function = function
 
     def __call__(self, *args, **kwargs) -> Any:
-        args = tuple(decode(x) for x in args)
-        kwargs = {k: decode(v) for k, v in kwargs.items()}
-        call = self.function
+        call = self._run
         for mode in _get_current_dispatch_mode_stack():
             handler = getattr(mode, 'run_extension', None)
             if handler is not None:
                 call = partial(_handled, handler, self.__name__, call)
         return call(*args, **kwargs)
+
+    def _run(self, *args, **kwargs) -> Any:
+        return self.function(*map(decode, args),
+                             **{k: decode(v) for k, v in kwargs.items()})
 
 
 def _handled(handler, name, call, *args, **kwargs):

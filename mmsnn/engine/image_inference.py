@@ -2,6 +2,7 @@
 that takes, and what can be said of its latency."""
 
 import copy
+import pickle
 import statistics
 import time
 from dataclasses import dataclass
@@ -16,17 +17,15 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
-from mmengine.structures import BaseDataElement, PixelData
+from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.conversion import Depth, NeuronDepth, OpTrace, to_spike_train
 from mmsnn.engine.cli import framework, tested_dataset
+from mmsnn.engine.drawing import draw_prediction
 from mmsnn.engine.report import processor
-from mmsnn.hardware import Estimate, estimate
+from mmsnn.hardware import Estimate, estimate, load_chip
 from mmsnn.visualization import plot_image_result
-
-#: Shorter edge, in pixels, that an image must have to be drawn on as it is.
-_DRAWN_EDGE = 320
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,15 @@ class Latency:
         spiking_ms (float): Measured: the same in spike-train form, on the
             same machine. It is no time of a neuromorphic chip.
         machine (str): What both were measured on.
-        neuron_layers (int): Neuron layers that fired, one after the other. As
-            some do not wait for each other (those of queries, keys and
-            values, or of the levels of a pyramid), the longest path through
-            the network has at most as many.
-        substeps (int): Sub-steps of all of them, the sum of their T x D: an
-            upper bound of the lossless synchronous latency, in which a layer
-            fires when all its input has arrived.
+        depth (Depth): The longest chain of neuron layers. Its sub-steps are
+            the lossless synchronous latency, in which a layer fires when all
+            its input has arrived; how long a sub-step takes is up to a chip.
     """
 
     training_ms: float
     spiking_ms: float
     machine: str
-    neuron_layers: int
-    substeps: int
+    depth: Depth
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,7 @@ class ImageResult:
     def rows(self) -> Dict[str, List[str]]:
         """Lines of text under a heading each: the short table."""
         latency, energy = self.latency, self.energy
+        depth = latency.depth
         forms = [
             f'{result.title}: {result.energy_mj:.4g} mJ'
             for result in energy.results
@@ -95,14 +90,15 @@ class ImageResult:
                 'Not charged: ' + '; '.join(energy.not_charged) + '.'
             ],
             f'time measured on {latency.machine}': [
-                f'training form: {latency.training_ms:.4g} ms',
-                f'spike-train form, {ran}: {latency.spiking_ms:.4g} ms',
+                f'training form: {latency.training_ms:,.1f} ms',
+                f'spike-train form, {ran}: {latency.spiking_ms:,.1f} ms',
                 'These are no times of a neuromorphic chip.'
             ],
             'lossless synchronous latency': [
-                f'at most {latency.substeps} sub-steps: '
-                f'{latency.neuron_layers} neuron layers fire one after the '
-                'other, each for T x D sub-steps'
+                f'{depth.substeps} sub-steps: on the longest path '
+                f'{depth.layers} neuron layers fire one after the other, '
+                'each for T x D sub-steps',
+                'How long a sub-step takes is up to a chip.'
             ],
         }
 
@@ -137,8 +133,8 @@ def infer_image(image: Union[str, Path],
     Raises:
         FileNotFoundError: If image, config or checkpoint do not exist.
         ValueError: If the image can't be read, the config is for another
-            framework or the weights are of another model; the message names
-            the file.
+            framework, there is no such chip, or the weights are of another
+            model; the message names the file.
     """
     path = Path(image)
     pixels = _read(path)
@@ -147,11 +143,13 @@ def infer_image(image: Union[str, Path],
     if not isinstance(config, Config):
         config = Config.fromfile(config)
     scope = framework(config)
+    spec = load_chip(chip)
     with DefaultScope.overwrite_default_scope(scope):
         model = load_model(config, checkpoint, device)
         data = image_batch(config, path)
         spiking = to_spike_train(model, form)
-        _predict(model, data)
+        with NeuronDepth(model) as depth:
+            _predict(model, data)
         with spiking:
             prediction = _predict(spiking, data)
         trace = spiking.trace
@@ -159,21 +157,19 @@ def infer_image(image: Union[str, Path],
             _median_ms(lambda: _predict(x, data), repeats)
             for x in (model, spiking)
         ]
-        drawn = _draw(scope, pixels, prediction, model.dataset_meta,
-                      score_thr)
-    firings = [r for r in trace if r.kind == 'neuron']
+        drawn = draw_prediction(scope, pixels, prediction,
+                                model.dataset_meta, score_thr)
     return ImageResult(
         name=path.name,
         form=form,
         prediction=prediction,
         drawn=drawn,
         trace=trace,
-        energy=estimate(trace, chip),
+        energy=estimate(trace, spec),
         latency=Latency(
             *times,
             machine=f'{processor(device)}, {torch.get_num_threads()} threads',
-            neuron_layers=sum(r.calls for r in firings),
-            substeps=sum(r.calls * len(r.spikes) for r in firings)))
+            depth=depth.longest))
 
 
 def load_model(config: Config, checkpoint: Union[str, Path],
@@ -194,8 +190,8 @@ def load_model(config: Config, checkpoint: Union[str, Path],
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If a key is missing, left over or of another shape; the
-            message names it.
+        ValueError: If the file is no checkpoint, or a key is missing, left
+            over or of another shape; the message names it.
     """
     described = copy.deepcopy(config.model)
     if 'data_preprocessor' in config:
@@ -204,6 +200,8 @@ def load_model(config: Config, checkpoint: Union[str, Path],
     try:
         loaded = load_checkpoint(
             model, str(checkpoint), map_location='cpu', strict=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f'{checkpoint} is no checkpoint: {error}') from error
     except RuntimeError as error:
         raise ValueError(
             f'checkpoint {checkpoint} does not hold the weights of the model '
@@ -276,48 +274,3 @@ def _median_ms(run: Callable, repeats: int) -> float:
         run()
         times.append(time.perf_counter() - start)
     return 1e3 * statistics.median(times)
-
-
-def _draw(scope: str, pixels: np.ndarray, sample: BaseDataElement,
-          meta: dict, score_thr: float) -> np.ndarray:
-    """The prediction on the image, small images enlarged, (H, W, 3), RGB."""
-    times = -(-_DRAWN_EDGE // min(pixels.shape[:2]))
-    pixels = pixels.repeat(times, 0).repeat(times, 1)
-    if scope == 'mmpretrain':
-        from mmpretrain.visualization import UniversalVisualizer
-        return UniversalVisualizer().visualize_cls(pixels, sample,
-                                                   meta.get('classes'))
-    sample = _enlarged(sample, times)
-    if scope == 'mmdet':
-        from mmdet.visualization import DetLocalVisualizer
-        visualizer, options = DetLocalVisualizer(), dict(
-            pred_score_thr=score_thr)
-    else:
-        from mmseg.visualization import SegLocalVisualizer
-        visualizer, options = SegLocalVisualizer(alpha=0.5), {}
-    # Where there are no colours, mmdet's visualizer can choose some; where
-    # there are, it wants each to be a tuple.
-    palette = meta.get('palette') or 'random'
-    if not isinstance(palette, str):
-        palette = [tuple(colour) for colour in palette]
-    visualizer.dataset_meta = dict(meta, palette=palette)
-    visualizer.add_datasample(
-        'prediction', pixels, sample, draw_gt=False, **options)
-    return visualizer.get_image()
-
-
-def _enlarged(sample: BaseDataElement, times: int) -> BaseDataElement:
-    """A copy of a prediction for the image that many times as large."""
-    sample = copy.deepcopy(sample)
-
-    def enlarge(maps):
-        return maps.repeat_interleave(times, -2).repeat_interleave(times, -1)
-
-    if 'pred_sem_seg' in sample:
-        sample.pred_sem_seg = PixelData(data=enlarge(sample.pred_sem_seg.data))
-    if 'pred_instances' in sample:
-        instances = sample.pred_instances
-        instances.bboxes = instances.bboxes * times
-        if 'masks' in instances:
-            instances.masks = enlarge(instances.masks)
-    return sample

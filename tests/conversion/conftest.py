@@ -171,7 +171,7 @@ def _two_stage(kind, **roi_head):
         roi_head=dict(
             bbox_roi_extractor=_rois(3),
             mask_roi_extractor=_rois(4),
-            mask_head=dict(
+            mask_head=spiking(
                 type='FCNMaskHead', in_channels=16, conv_out_channels=16,
                 num_convs=1, num_classes=3),
             **roi_head),
@@ -232,7 +232,7 @@ def build_detector(kind):
                 num_outs=5)))
     for name, module in model.named_modules():
         if not name.startswith('backbone') and isinstance(
-                module, (nn.Conv2d, nn.Linear)):
+                module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             module.weight.data *= 3
             module.bias.data.uniform_(-0.5, 1)
     return calibrate(model, lambda: model.backbone(torch.randn(2, 3, 64, 96)))

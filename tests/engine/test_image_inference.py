@@ -32,12 +32,11 @@ def test_classification(trained, image):
     config, checkpoint = trained('mmpretrain')
     result = infer_image(image, config, checkpoint, repeats=1)
     assert result.prediction.pred_score.shape == (10, )
-    # Neurons: 3 in a separable convolution, 2 in a channel mixer, 5 in
-    # attention, 1 before each downsampling convolution but the stem's, 1 in
-    # the head. D = 4.
-    neurons = 5 + (1 + 5) * 2 + (1 + 3 + 5 + 2) * 2 + 1
-    assert result.latency.neuron_layers == neurons
-    assert result.latency.substeps == 4 * neurons
+    # Neuron layers: 3 in a separable convolution, 2 in a channel mixer, 3
+    # after each other in attention, 1 before each downsampling convolution
+    # but the stem's, 1 in the head. D = 4.
+    layers = 5 + (1 + 5) * 2 + (1 + 3 + 3 + 2) * 2 + 1
+    assert result.latency.depth == (4 * layers, layers)
     assert result.latency.training_ms > 0 and result.latency.spiking_ms > 0
     # The energies are those of this image and no other, in either form.
     cfg = Config.fromfile(config)
@@ -53,7 +52,7 @@ def test_classification(trained, image):
     text = '\n'.join(sum(result.rows().values(), []))
     for key in ('spiking_fp32', 'float_twin_fp32', 'quantised_twin_int8'):
         assert f'{result.energy[key].energy_mj:.4g} mJ' in text
-    assert f'at most {4 * neurons} sub-steps' in text
+    assert f'{4 * layers} sub-steps: on the longest path {layers} ' in text
     assert result.drawn.shape == (320, 512, 3)
 
 
@@ -123,5 +122,8 @@ def test_weights_of_another_model(trained, image):
                   'missing keys in source state_dict: head.fc.weight',
                   'size mismatch for head.fc.bias'):
         assert named in str(error.value)
+    checkpoint.write_text('no weights')
+    with pytest.raises(ValueError, match='mmpretrain.pth is no checkpoint'):
+        infer_image(image, config, checkpoint)
     with pytest.raises(FileNotFoundError, match='none.pth'):
         infer_image(image, config, 'none.pth')

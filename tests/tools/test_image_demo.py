@@ -39,6 +39,7 @@ def test_writes_a_picture_and_a_table(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for text in ('spiking form, FP32 weights: ', 'float twin, FP32 weights: ',
                  'quantised twin, INT8 weights: ', 'training form: ',
-                 'spike-train form, run as spike counts', 'at most '):
+                 'spike-train form, run as spike counts',
+                 'sub-steps: on the longest path '):
         assert text in printed
     assert not (tmp_path / 'data').exists()

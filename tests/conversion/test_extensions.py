@@ -1,0 +1,216 @@
+"""mmcv's compiled ops: seen, charged by hand-computed amounts, undisturbed."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+
+from mmsnn.conversion import (
+    UnclassifiedOpError,
+    extensions,
+    to_spike_train,
+)
+from mmsnn.conversion.extension_costs import extension_cost
+from mmsnn.conversion.precision import DoublePrecision
+from mmsnn.neurons import SFANeuron
+
+ops = pytest.importorskip('mmcv.ops')
+FORMS = ['spikes', 'counts']
+# The second overlaps the first, the third stands apart.
+BOXES = torch.tensor([[20., 20, 30, 30], [0, 0, 10, 10], [0, 0, 10, 9]])
+SCORES = torch.tensor([0.7, 0.9, 0.8])
+
+
+class Then(nn.Module):
+    """A neuron, and an op that may use its spikes."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.neuron = SFANeuron()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(self.neuron(x))
+
+
+def record(function, x=torch.rand(1, 2, 8, 8)):
+    """The op's record, after its result was compared."""
+    net = nn.Sequential(Then(function)).eval()
+    results = []
+    for form in FORMS:
+        with to_spike_train(net, form) as spiking:
+            out = spiking(x)
+        torch.testing.assert_close(out, net(x))
+        results.append([r for r in spiking.trace if r.kind != 'neuron'])
+    assert results[0] == results[1]
+    record, = results[0]
+    assert record.module == '0'
+    return record
+
+
+def amounts(record):
+    names = ('macs', 'adds', 'comparisons', 'other')
+    return tuple(getattr(record, name) for name in names)
+
+
+@pytest.mark.parametrize('sampling, mode, expected', [
+    # 2 x 3 bins of 2 x 2 points, 2 channels: 48 points; 12 outputs
+    (2, 'avg', (192, 0, 0, 12)),
+    (2, 'max', (192, 0, 48, 0)),
+    # bins of 3 x 4/3 pixels: 3 x 2 points each, 72 in all
+    (0, 'avg', (288, 0, 0, 12)),
+])
+def test_roi_align(sampling, mode, expected):
+    align = ops.RoIAlign((2, 3), 0.5, sampling, mode)
+    rois = torch.tensor([[0., 0, 0, 8, 12]])
+    found = record(lambda spikes: align(spikes, rois))
+    assert (found.op, found.kind) == ('roi_align_forward', 'pool')
+    assert amounts(found) == expected
+    assert found.input_shape == (1, 2, 8, 8)
+    assert found.output_shape == (1, 2, 2, 3)
+
+
+def test_nms():
+    found = record(lambda spikes: ops.nms(BOXES, SCORES, 0.5)[1])
+    assert (found.op, found.kind, found.spiking) == ('nms', 'real', False)
+    # Two are kept. The best is compared with both others, the last with none:
+    # 2 pairs of 7 comparisons, 4 additions, 1 product, 1 quotient; 3 areas of
+    # 2 additions and 1 product; sorting takes 3 x 2 comparisons.
+    assert amounts(found) == (2 + 3, 8 + 6, 14 + 6, 2)
+    none = record(lambda spikes: ops.nms(BOXES[:0], SCORES[:0], 0.5)[1])
+    assert amounts(none) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize('method, expected', [
+    # No score falls below the least: 3 pairs, each with 2 comparisons, 1
+    # product and 1 difference more, or 2 products, a quotient and an
+    # exponential.
+    ('linear', (3 * 2 + 3, 3 * 5 + 6, 3 * 9 + 6, 3)),
+    ('gaussian', (3 * 3 + 3, 3 * 4 + 6, 3 * 9 + 6, 9)),
+])
+def test_soft_nms(method, expected):
+    found = record(
+        lambda spikes: ops.soft_nms(BOXES, SCORES, 0.5, method=method)[0])
+    assert found.op == 'softnms' and amounts(found) == expected
+
+
+@pytest.mark.parametrize('modulated', [False, True])
+def test_deformable_convolution_is_real(modulated):
+    torch.manual_seed(0)
+    kind = ops.ModulatedDeformConv2d if modulated else ops.DeformConv2d
+    conv = kind(2, 4, 3, padding=1, groups=2, bias=modulated)
+    more = [torch.rand(1, 18, 8, 8)]
+    if modulated:
+        more.append(torch.rand(1, 9, 8, 8))
+    found = record(lambda spikes: conv(spikes, *more).detach())
+    assert found.kind == 'conv' and not found.spiking
+    dense, samples = 64 * 4 * 9, 64 * 2 * 9
+    assert found.macs == dense + (5 if modulated else 4) * samples
+    assert found.adds == (256 if modulated else 0)
+    assert found.weight_bytes == 4 * (4 * 9 + (4 if modulated else 0))
+    assert 'deformable' in found.note
+
+
+def zeros(*shape):
+    return torch.zeros(shape)
+
+
+@pytest.mark.parametrize('name, args, kwargs, expected', [
+    # 2 x 5 queries, 4 heads of 8 channels, 3 levels of 6 points
+    ('ms_deform_attn_forward',
+     (zeros(2, 7, 4, 8), None, None, None, zeros(2, 5, 4, 3, 6)),
+     dict(im2col_step=64), dict(macs=5 * 2 * 5 * 4 * 3 * 6 * 8)),
+    ('carafe_forward',
+     (zeros(1, 2, 3, 3), None, None, None, None, zeros(1, 2, 6, 6)),
+     dict(kernel_size=5, group_size=1, scale_factor=2),
+     dict(macs=72 * 25)),
+    ('carafe_naive_forward',
+     (zeros(1, 2, 3, 3), None, zeros(1, 2, 6, 6)),
+     dict(kernel_size=3, group_size=1, scale_factor=2),
+     dict(macs=72 * 9)),
+    # pixels 1..4 and 1..6: 4 x 6 in 2 x 3 bins of 2 x 2
+    ('roi_pool_forward',
+     (zeros(1, 2, 8, 8), torch.tensor([[0., 2, 2, 12, 8]]),
+      zeros(1, 2, 2, 3), None),
+     dict(pooled_height=2, pooled_width=3, spatial_scale=0.5),
+     dict(comparisons=2 * 6 * 3)),
+])
+def test_rules_of_ops_that_need_an_accelerator(name, args, kwargs, expected):
+    cost, _ = extension_cost(name, args, kwargs, zeros(2, 5, 32))
+    for key in ('macs', 'comparisons'):
+        assert cost.get(key, 0) == expected.get(key, 0)
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_an_op_without_rule_is_named_with_its_module(form):
+    boxes = torch.tensor([[5., 5, 4, 2, 0]])
+    net = nn.Sequential(
+        nn.Identity(), Then(lambda x: ops.box_iou_rotated(boxes, boxes)))
+    spiking = to_spike_train(net, form)
+    assert spiking(torch.rand(2)).item() == 1  # runs, if nobody counts
+    with spiking, pytest.raises(
+            UnclassifiedOpError,
+            match=r"^1: no rule .*mmcv's compiled op box_iou_rotated costs; "
+            r'.*extension_costs\.py'):
+        spiking(torch.rand(2))
+    assert not len(spiking.trace)
+
+
+def test_models_side_by_side_in_threads():
+    align = ops.RoIAlign(2, 1., 2)
+
+    def run(number):
+        rois = torch.tensor([[0., 0, 0, 8, 8]]).repeat(number, 1)
+        net = Then(lambda spikes: align(spikes, rois))
+        spiking = to_spike_train(net)
+        with spiking:
+            for _ in range(20):
+                spiking(torch.rand(1, 1, 8, 8))
+        return sum(r.macs for r in spiking.trace)
+
+    numbers = [1, 2, 3, 4]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run, numbers))
+    assert found == [20 * number * 4 * 16 for number in numbers]
+
+
+def test_exposed_once_and_without_effect_outside(monkeypatch):
+    import mmcv._ext
+    extensions.expose_extensions()
+    first = mmcv._ext.nms
+    extensions.expose_extensions()
+    assert mmcv._ext.nms is first
+    assert not isinstance(first.function, extensions.ExtensionOp)
+    assert first.__name__ == 'nms' and first.__doc__ == first.function.__doc__
+    assert isinstance(mmcv._ext.get_compiler_version(), str)
+    assert ops.nms(BOXES, SCORES, 0.5)[1].tolist() == [1, 0]
+    # Gradients too.
+    x = torch.rand(1, 1, 4, 4, requires_grad=True)
+    ops.RoIAlign(2)(x, torch.tensor([[0., 0, 0, 4, 4]])).sum().backward()
+    assert x.grad.sum().item() == pytest.approx(4)
+
+
+def test_mmcv_without_compiled_ops(monkeypatch):
+    monkeypatch.setattr(extensions, 'find_spec', lambda name: None)
+    monkeypatch.setattr(extensions, 'import_module', None)
+    extensions.expose_extensions()
+    assert to_spike_train(SFANeuron())(torch.ones(2)).spikes == 2
+
+
+def test_float64_reaches_ops_that_refuse_it_as_float32():
+    boxes, scores = BOXES.double(), SCORES.double()
+    extensions.expose_extensions()
+    with pytest.raises(RuntimeError, match='expected scalar type Float'):
+        ops.nms(boxes, scores, 0.5)
+    with DoublePrecision():
+        dets, kept = ops.nms(boxes, scores, 0.5)
+        soft, order = ops.soft_nms(boxes, scores, 0.5)
+        # Others get what they are given.
+        rois = torch.tensor([[0., 0, 0, 4, 4]], dtype=torch.float64)
+        pooled = ops.RoIAlign(2)(torch.rand(1, 1, 4, 4).double(), rois)
+    assert kept.tolist() == [1, 0] and dets.dtype == torch.float64
+    assert pooled.dtype == torch.float64
+    expected, indices = ops.soft_nms(BOXES, SCORES, 0.5)
+    assert torch.equal(order, indices) and soft.dtype == torch.float64
+    torch.testing.assert_close(soft.float(), expected)
