@@ -32,9 +32,12 @@ class SpikeEvaluation:
         proof_dtypes (Sequence[str]): Floating-point types of the proof.
         evaluator (Evaluator, optional): Metrics of the training form. None
             saves the pass in training form.
-        dtype (str, optional): Floating-point type of the evaluation in both
-            forms, e.g. ``'float64'``, in which they give the same metrics.
-            Defaults to None, which means the model's own.
+        dtype (str, optional): Floating-point type of both forms where
+            metrics are computed. None leaves that of the model.
+
+    Raises:
+        ValueError: ``dtype`` or ``proof_dtypes`` names no floating-point
+            type.
     """
 
     def __init__(self,
@@ -45,9 +48,8 @@ class SpikeEvaluation:
                  evaluator: Optional[Evaluator] = None,
                  dtype: Optional[str] = None) -> None:
         self.training = model
-        kind = None
-        if dtype is not None:
-            kind = _floating_type('dtype', dtype)
+        kind = None if dtype is None else _type(dtype, 'dtype')
+        if kind is not None:
             self.training = copy.deepcopy(model).to(kind)
         self.spiking = to_spike_train(model, form, kind)
         self.evaluator = copy.deepcopy(evaluator)
@@ -86,9 +88,9 @@ class SpikeEvaluation:
             return None
         was_training = self.training.training
         data_batch = copy.deepcopy(data_batch)
-        with in_its_precision(self.training.eval()):
-            outputs = self.training(
-                **_preprocess(self.training, data_batch), mode='predict')
+        with in_its_precision(self.training):
+            outputs = self.training.eval()(
+                **_inputs(self.training, data_batch), mode='predict')
         self.training.train(was_training)
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         return outputs
@@ -124,7 +126,8 @@ class SpikeEvaluation:
 
         Returns:
             dict[str, float]: Energy in mJ, SOPs and MACs in G, all per image;
-            mean spikes per neuron and image; differences found by the proof.
+            mean spikes per neuron and image; spike counts that differ and
+            that were compared in the proof.
         """
         spikes = sum(sum(r.spikes) for r in self.trace)
         found = {
@@ -138,44 +141,45 @@ class SpikeEvaluation:
             if report.images:
                 found[f'differences_{report.dtype}'] = float(
                     report.total_differences)
+                found[f'compared_{report.dtype}'] = float(
+                    report.total_neurons)
         return found
+
+
+def _type(name: str, key: str) -> torch.dtype:
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f'{key} names {name!r}, which is no floating-point '
+                         'type; valid: float64, float32')
+    return dtype
+
+
+def _inputs(model: nn.Module, data_batch) -> dict:
+    """What a model predicts from, in its own floating-point type."""
+    data = model.data_preprocessor(data_batch, False)
+    data = data if isinstance(data, dict) else dict(
+        zip(('inputs', 'data_samples'), data))
+    dtype = precision(model)
+
+    def cast(x):
+        if isinstance(x, torch.Tensor) and x.is_floating_point():
+            return x.to(dtype)
+        return x
+
+    return tree_map(cast, data)
 
 
 class _Proof:
     """Both forms of a model in one floating-point type."""
 
     def __init__(self, model: nn.Module, dtype: str) -> None:
-        kind = _floating_type('proof_dtypes', dtype)
-        self.model = copy.deepcopy(model).to(kind).eval()
+        self.model = copy.deepcopy(model).to(
+            _type(dtype, 'proof_dtypes')).eval()
         self.check = EqualityCheck(self.model, to_spike_train(self.model))
 
     def run(self, data_batch) -> None:
-        data = _preprocess(self.model, data_batch)
+        data = _inputs(self.model, data_batch)
         again = copy.deepcopy(data)
         self.check.compare_calls(
             lambda: self.model(**data, mode='predict'),
             lambda: self.check.spiking(**again, mode='predict'))
-
-
-def _preprocess(model: nn.Module, data_batch) -> dict:
-    """Arguments of a model's ``forward``, in its floating-point type:
-    preprocessors may return float32 all the same."""
-    data = model.data_preprocessor(data_batch, False)
-    data = data if isinstance(data, dict) else dict(
-        zip(('inputs', 'data_samples'), data))
-    kind = precision(model)
-
-    def cast(x):
-        if isinstance(x, torch.Tensor) and x.is_floating_point():
-            return x.to(kind)
-        return x
-
-    return tree_map(cast, data)
-
-
-def _floating_type(key: str, name: str) -> torch.dtype:
-    kind = getattr(torch, name, None)
-    if not isinstance(kind, torch.dtype) or not kind.is_floating_point:
-        raise ValueError(f'{key} names {name!r}, which is no floating-point '
-                         'type; valid: float64, float32')
-    return kind

@@ -1,13 +1,18 @@
 """What the runs of the ablation left behind, as a table and a plot."""
 
-import json
-import os
 from pathlib import Path
-from statistics import mean, median, stdev
-from typing import List, Optional
+from statistics import median
+from typing import List
 
 from matplotlib.figure import Figure
-from mmengine.config import Config
+
+from mmsnn.engine.study import (
+    Run,
+    read_json,
+    spread,
+    training_seconds,
+    write_json,
+)
 
 #: Config: name, time steps x spikes, and what the paper reports for the
 #: model of 10 M parameters on ImageNet: top-1 accuracy (%), energy (mJ).
@@ -22,54 +27,23 @@ MODELS = {
 TWIN, TWIN_OF = 'espikeformer_relu', 'espikeformer_sfa4'
 
 
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text())
-
-
-def write_json(path: Path, content) -> None:
-    """Write a JSON file, whole or not at all."""
-    part = path.with_suffix('.part')
-    part.write_text(json.dumps(content, indent=1))
-    os.replace(part, path)
-
-
-def epoch_seconds(folder: Path) -> List[float]:
-    """Training time of each epoch that was finished, in s.
-
-    Args:
-        folder (Path): Work folder of a run, interrupted or not.
-    """
-    epochs = {}
-    for log in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in log.read_text().splitlines():
-            line = json.loads(line)
-            if 'epoch' in line and 'time' in line:
-                epochs[line['epoch']] = (line['time'], line['iter'])
-    return [seconds * iterations / epoch
-            for epoch, (seconds, iterations) in sorted(epochs.items())]
-
-
-def read_run(folder: Path, config: Path) -> dict:
+def read_run(run: Run) -> dict:
     """Collect what was measured in a run.
 
     Args:
-        folder (Path): Its work folder.
-        config (Path): Its config.
+        run (Run): The run, trained and tested.
 
     Returns:
         dict: ``accuracy`` (%), ``epoch_seconds`` (median), ``peak_mb`` (null
         if the process that trained it did not end), ``parameters``, and of
         spiking models ``energy_uj`` and ``twin_uj``, per image.
     """
-    from mmpretrain.registry import MODELS as REGISTRY  # takes seconds
-    memory = folder / 'memory.json'
-    model = REGISTRY.build(Config.fromfile(config).model)
     found = dict(
-        accuracy=read_json(folder / 'metrics.json')['accuracy/top1'],
-        epoch_seconds=median(epoch_seconds(folder)),
-        peak_mb=read_json(memory)['peak_mb'] if memory.exists() else None,
-        parameters=sum(p.numel() for p in model.parameters()))
-    energy = folder / 'spike_inference' / 'test' / 'energy.json'
+        accuracy=read_json(run.folder / 'metrics.json')['accuracy/top1'],
+        epoch_seconds=median(training_seconds(run.folder)),
+        peak_mb=run.peak_mb,
+        parameters=run.parameters)
+    energy = run.folder / 'spike_inference' / 'test' / 'energy.json'
     if energy.exists():
         results = {r['key']: r['energy_mj']
                    for r in read_json(energy)['results']}
@@ -77,20 +51,6 @@ def read_run(folder: Path, config: Path) -> dict:
             energy_uj=results['spiking_fp32'] * 1e3,
             twin_uj=results['float_twin_fp32'] * 1e3)
     return found
-
-
-def spread(values: List[Optional[float]]) -> Optional[dict]:
-    """Mean and standard deviation (of a sample), without what is unknown.
-
-    Example:
-        >>> spread([1., 2., None, 3.])
-        {'mean': 2.0, 'std': 1.0}
-    """
-    values = [value for value in values if value is not None]
-    if not values:
-        return None
-    return dict(mean=mean(values),
-                std=stdev(values) if len(values) > 1 else 0.)
 
 
 def summarise(runs: List[dict]) -> List[dict]:

@@ -101,6 +101,22 @@ def test_both_loops_report(config, form, tmp_path):
     assert metrics['accuracy/top1'] == same
 
 
+def test_metrics_in_float64(config):
+    runner = build_runner(config)
+    model = runner.model.eval()
+    evaluation = SpikeEvaluation(
+        model, 'counts', proof_batches=0, dtype='float64',
+        evaluator=runner.build_evaluator(config.test_evaluator))
+    batch = next(iter(runner.build_dataloader(config.val_dataloader)))
+    expected = evaluation.after_batch(0, batch)
+    found = evaluation.spiking.test_step(batch)
+    assert next(model.parameters()).dtype == torch.float32
+    for one, other in zip(expected, found):
+        assert one.pred_score.dtype == torch.float64
+        torch.testing.assert_close(
+            other.pred_score, one.pred_score, rtol=1e-12, atol=0)
+
+
 def test_a_broken_conversion_is_reported(config, monkeypatch):
     runner = build_runner(config)
     model = runner.model.eval()
@@ -137,7 +153,6 @@ def test_wrong_arguments_name_the_key(wrong, named):
 
 def test_wrong_proof_dtype(config):
     model = build_runner(config).model
-    with pytest.raises(ValueError, match='proof_dtypes'):
-        SpikeEvaluation(model, proof_dtypes=('float65', ))
-    with pytest.raises(ValueError, match='^dtype names .int8.'):
-        SpikeEvaluation(model, dtype='int8')
+    for key, value in (('proof_dtypes', ('float65', )), ('dtype', 'int64')):
+        with pytest.raises(ValueError, match=key):
+            SpikeEvaluation(model, **{key: value})

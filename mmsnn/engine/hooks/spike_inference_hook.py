@@ -33,9 +33,11 @@ class SpikeInferenceHook(Hook):
             Defaults to float64 and float32.
         compare_metrics (bool): Evaluate the training form too. Defaults to
             True.
-        dtype (str, optional): Floating-point type of both evaluations. In
-            ``'float64'`` both forms give the same metrics. Defaults to None,
-            which means the model's own.
+        dtype (str, optional): Floating-point type in which both forms are
+            evaluated. In float32 another order of sums can flip a membrane
+            that is next to a threshold; ``'float64'`` gives both forms the
+            same metrics, at about twice the time. Defaults to None, which
+            leaves the type of the model.
         chip (str): Name or path of the chip spec. Defaults to ``'cmos45'``.
         pictures (int): Samples shown in the report. Defaults to 6.
         phases (Sequence[str]): Loops to work in. Defaults to both, ``'val'``

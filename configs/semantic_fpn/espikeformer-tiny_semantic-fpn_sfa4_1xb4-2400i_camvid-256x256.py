@@ -1,0 +1,20 @@
+_base_ = ['espikeformer-tiny_semantic-fpn_sfa4_1xb8-200i_camvid-256x256.py']
+max_iters = 2400
+train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
+train_dataloader = dict(
+    batch_size=4, num_workers=0, persistent_workers=False)
+optim_wrapper = dict(
+    optimizer=dict(lr=2e-3, weight_decay=0.01, fused=True),
+    clip_grad=dict(max_norm=5))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, end=100),
+    dict(
+        type='CosineAnnealingLR', by_epoch=False, begin=100,
+        eta_min_ratio=0.01)
+]
+default_hooks = dict(
+    logger=dict(interval=50), checkpoint=dict(interval=400, max_keep_ckpts=2))
+log_processor = dict(window_size=50)
+custom_hooks = [
+    dict(type='mmsnn.SpikeInferenceHook', form='counts', dtype='float64')
+]
