@@ -82,6 +82,10 @@ SHAPE = (2, 4, 6, 6)
     (lambda x: torch.cat([x, x], 1)[:, ::2], None, {}),
     (lambda x: F.pad(x, (1, 1)), None, {}),
     (lambda x: F.dropout(x, 0.5, training=False), None, {}),
+    (lambda x: x // 2, 'real', dict(other=288)),
+    (lambda x: x.prod(1), 'real', dict(macs=288)),
+    (lambda x: torch.baddbmm(x[0], x[0], x[1]), 'matmul',
+     dict(macs=144 * 6, adds=144)),
     (lambda x: x.permute(0, 2, 3, 1)[..., [0, 2]], None, {}),
 ])
 def test_cost_by_hand(function, kind, amounts):

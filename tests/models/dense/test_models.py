@@ -7,11 +7,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmsnn.conversion import (
-    EqualityCheck,
-    UnclassifiedOpError,
-    to_spike_train,
-)
+from mmsnn.conversion import EqualityCheck, to_spike_train
 from mmsnn.layers import SpikeConv2d, SpikeConvTranspose2d, SpikeLinear
 from mmsnn.neurons import is_spiking
 
@@ -142,11 +138,7 @@ def test_prediction_is_the_same_in_spike_trains(dense_model, batch, name):
         torch.testing.assert_close(b, a, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=pytest.mark.xfail(
-        strict=True, raises=(TypeError, UnclassifiedOpError),
-        reason='no rule yet says what floor_divide, baddbmm and prod cost'))
-    if name in QUERIES else name for name in NAMES])
+@pytest.mark.parametrize('name', NAMES)
 def test_which_products_stay_real(dense_model, batch, name):
     with to_spike_train(dense_model(name), form='counts') as converted:
         converted.test_step(batch(name))
