@@ -11,8 +11,12 @@ from typing import Dict, Optional
 import torch
 
 
-class UnclassifiedOpError(TypeError):
-    """An op of which nobody has said what it costs."""
+class UnclassifiedOpError(RuntimeError):
+    """An op of which nobody has said what it costs.
+
+    No TypeError: PyTorch's operators would take that for an operand that they
+    can't handle, and Python would raise its own.
+    """
 
 
 #: Ops that move, make or look up data. No arithmetic is charged for them.
@@ -55,6 +59,9 @@ REDUCING_COMPARISONS = set(
 
 #: One multiply-accumulate per output element.
 PRODUCTS = set('mul mul_ addcmul addcmul_ lerp lerp_ addcdiv'.split())
+
+#: One division per output element.
+DIVISIONS = set('floor_divide floor_divide_'.split())
 
 #: Sorting n elements: n log2 n comparisons.
 SORTS = set('sort topk argsort kthvalue msort'.split())
@@ -114,17 +121,14 @@ def real_cost(func, args, kwargs, out) -> Optional[Dict]:
         return dict(kind='real', comparisons=inputs)
     if name in PRODUCTS:
         return dict(kind='real', macs=outputs, dense_ops=outputs)
+    if name in DIVISIONS:
+        return dict(kind='real', other=outputs)
     if name == 'prod':
         return dict(kind='real', macs=inputs, dense_ops=inputs)
     if name == 'baddbmm':
-        _, left, right = args
-        macs = left.numel() * right.shape[-1]
-        return dict(
-            kind='matmul',
-            macs=macs,
-            dense_ops=macs,
-            adds=outputs,
-            note='a product of real values')
+        macs = _numel(args[1]) * args[2].shape[-1]
+        return dict(kind='matmul', macs=macs, dense_ops=macs, adds=outputs,
+                    note='charged as a product of real values')
     if name in SORTS:
         return dict(
             kind='real', comparisons=inputs * max(1, ceil(log2(inputs + 1))))
@@ -149,7 +153,7 @@ def real_cost(func, args, kwargs, out) -> Optional[Dict]:
         return dict(kind='pool', adds=inputs, other=outputs)
     if name in ('_softmax', '_log_softmax', 'logsumexp'):
         return dict(kind='real', adds=inputs, other=2 * inputs)
-    if torch.Tag.pointwise in func.tags or name == 'floor_divide':
+    if torch.Tag.pointwise in func.tags:
         return dict(kind='real', other=outputs)
     raise UnclassifiedOpError(
         f'no rule says what {func} costs; name it in one of the tables of '

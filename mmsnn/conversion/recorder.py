@@ -121,7 +121,7 @@ class OpRecorder(TorchDispatchMode):
                 cost = synapse_cost(func, args, out)
             else:
                 cost = real_cost(func, args, kwargs, out)
-        except TypeError as error:
+        except (TypeError, UnclassifiedOpError) as error:
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
         self.plan.watch(func)
         if cost is None:
