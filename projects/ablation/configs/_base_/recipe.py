@@ -1,7 +1,7 @@
 # The one recipe of all models: AdamW with warm-up and cosine, no validation
 # while training, the last weights are tested in spike-train form.
 _base_ = ['mmpretrain::_base_/default_runtime.py', 'cifar10_12k.py']
-train_cfg = dict(by_epoch=True, max_epochs=16)
+train_cfg = dict(by_epoch=True, max_epochs=20)
 test_cfg = dict()
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.05, fused=True),
