@@ -1,5 +1,6 @@
 """Samples kept for the pictures of a report."""
 
+from dataclasses import replace
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
@@ -140,15 +141,19 @@ def _detection(image, spiking, training, name) -> DetectionSample:
             return None
         return _objects(sample.get(key))
 
+    detected = objects(spiking, 'pred_instances')
+    truth = objects(spiking, 'gt_instances')
+    if truth is not None and detected.masks is None:
+        truth = replace(truth, masks=None)  # nothing to compare them with
     height, width = spiking.ori_shape[:2]
     across, down = spiking.get('scale_factor', (1, 1))
     # Without what was padded.
     shown = _rgb(image)[:round(height * down), :round(width * across)]
     return DetectionSample(
         image=cv2.resize(shown, (width, height)),
-        truth=objects(spiking, 'gt_instances'),
+        truth=truth,
         training=objects(training, 'pred_instances'),
-        spike_train=objects(spiking, 'pred_instances'),
+        spike_train=detected,
         name=name)
 
 

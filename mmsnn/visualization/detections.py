@@ -152,7 +152,8 @@ def _draw(axes, image, objects, classes, colors) -> None:
         axes.add_patch(
             Rectangle((left - 0.5, top - 0.5), right - left, bottom - top,
                       fill=False, edgecolor=color, linewidth=1.3))
+        inside = top < 0.06 * height  # no room above the box
         axes.text(
             min(max(left, 0), width - 1), min(max(top, 0), height - 1), text,
-            fontsize=6, va='bottom', clip_on=True,
+            fontsize=6, va='top' if inside else 'bottom', clip_on=True,
             bbox=dict(facecolor='white', alpha=0.7, edgecolor='none', pad=0.6))

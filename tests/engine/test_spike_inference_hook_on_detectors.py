@@ -158,6 +158,11 @@ def test_a_detection_sample_is_in_pixels_of_the_original_image(kind):
     assert np.array_equal(found.truth.masks[0].astype(bool), expected)
     assert np.array_equal(found.spike_train.masks[0], expected)
     assert other.training is None
+    # A detector of boxes: masks would be compared with nothing.
+    del spikes.pred_instances.masks
+    boxes_only = SampleCollector(1, dict(classes=('zero', 'one')))
+    boxes_only.add(dict(inputs=[shown]), [spikes], None)
+    assert boxes_only.samples[0].truth.masks is None
     (name, figure, caption), = collector.pictures()
     assert name == 'predictions.png' and len(figure.axes) == 6
     assert figure.axes[2].get_xlabel() == (
