@@ -1,6 +1,7 @@
 """What the command-line tools share."""
 
 import argparse
+import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from mmsnn.engine.neuron_key import hand_on_neuron
 
 # The test-time augmentation model of each framework.
 _TTA_MODELS = dict(
@@ -52,7 +55,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def load_config(args: argparse.Namespace) -> Config:
     """Read a config and merge the common options into it.
 
-    ``--cfg-options`` are merged first, so every later default sees them.
+    ``--cfg-options`` are merged first, so every later default sees them; a
+    ``neuron`` among them is handed on to the model.
 
     Args:
         args (argparse.Namespace): ``config`` and the options of
@@ -64,7 +68,9 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
+        neuron = copy.deepcopy(cfg.get('neuron'))
         cfg.merge_from_dict(args.cfg_options)
+        hand_on_neuron(cfg, neuron)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

@@ -21,6 +21,7 @@ from results import (
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine import study
+from mmsnn.engine.neuron_key import map_neurons
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Iterations of the configs' warm-up.
@@ -74,17 +75,9 @@ def relu_twin(cfg: Config) -> Config:
         {'backbone': {'neuron': {'type': 'ReLU'}}}
     """
 
-    def replaced(part):
-        if isinstance(part, dict):
-            return {key: dict(type='ReLU') if key == 'neuron' else replaced(
-                value) for key, value in part.items()}
-        if isinstance(part, (list, tuple)):
-            return type(part)(map(replaced, part))
-        return part
-
     content = cfg.to_dict()
-    return Config(dict(content, model=replaced(content['model']),
-                       custom_hooks=[]))
+    model = map_neurons(content['model'], lambda neuron: dict(type='ReLU'))
+    return Config(dict(content, model=model, custom_hooks=[]))
 
 
 class Run(study.Run):

@@ -1,0 +1,74 @@
+"""One key for all neurons of a model."""
+
+import argparse
+
+import pytest
+
+from mmsnn.engine.cli import add_common_arguments, load_config
+from mmsnn.engine.neuron_key import map_neurons
+
+CONFIG = """
+default_scope = 'mmdet'
+neuron = dict(type='mmsnn.SFANeuron', max_spikes=4, timesteps=2)
+model = dict(
+    backbone=dict(type='B', neuron=neuron),
+    heads=[dict(neuron=dict(neuron, timesteps=1)), dict(size=1)],
+    gate=dict(neuron=dict(type='Sigmoid')))
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+
+    def load(*options, text=CONFIG):
+        path = tmp_path / 'some_config.py'
+        path.write_text(text)
+        parser = argparse.ArgumentParser()
+        parser.add_argument('config')
+        add_common_arguments(parser)
+        return load_config(
+            parser.parse_args([str(path), '--cfg-options', *options]))
+
+    return load
+
+
+def test_a_changed_neuron_reaches_every_part(load):
+    cfg = load('neuron.max_spikes=8')
+    kind = 'mmsnn.SFANeuron'
+    assert cfg.model.backbone == dict(
+        type='B', neuron=dict(type=kind, max_spikes=8, timesteps=2))
+    # What a part has of its own stays.
+    assert cfg.model.heads == [
+        dict(neuron=dict(type=kind, max_spikes=8, timesteps=1)), dict(size=1)
+    ]
+    assert cfg.model.gate.neuron == dict(type='Sigmoid')
+
+
+def test_another_type_takes_only_what_was_given(load):
+    cfg = load('neuron.type=mmsnn.LIFNeuron', 'neuron.decay=0.25')
+    lif = dict(type='mmsnn.LIFNeuron', decay=0.25)
+    assert cfg.neuron == cfg.model.backbone.neuron == lif
+    assert cfg.model.heads[0].neuron == lif
+
+
+def test_other_options_leave_it_alone(load):
+    cfg = load('model.backbone.neuron.max_spikes=1')
+    assert cfg.neuron.max_spikes == 4
+    assert cfg.model.backbone.neuron.max_spikes == 1
+    assert cfg.model.heads[0].neuron.max_spikes == 4
+
+
+@pytest.mark.parametrize('text', [
+    "default_scope = 'mmdet'\nmodel = dict(neuron=dict(type='ReLU'))",
+    "default_scope = 'mmdet'\nneuron = dict(type='A')\nmodel = dict(a=1)"
+])
+def test_a_change_of_nothing_is_named(load, text):
+    with pytest.raises(ValueError, match='some_config.py.*model.backbone'):
+        load('neuron.max_spikes=8', text=text)
+
+
+def test_the_original_is_not_changed():
+    part = dict(a=(dict(neuron=dict(type='A')), 2))
+    assert map_neurons(part, lambda n: dict(type='B')) == dict(
+        a=(dict(neuron=dict(type='B')), 2))
+    assert part == dict(a=(dict(neuron=dict(type='A')), 2))
