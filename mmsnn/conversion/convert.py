@@ -19,6 +19,9 @@ from .precision import in_its_precision
 from .recorder import ModulePath, OpRecorder
 from .trace import OpTrace
 
+#: Kinds of calls (shapes, metainfo) that counting is prepared for at a time.
+MOST_PLANS = 8
+
 
 def to_spike_train(model: nn.Module,
                    form: str = 'spikes',
@@ -134,6 +137,10 @@ class SpikeTrainModel(nn.Module):
         self._recording = False
         _ = self.trace  # a trace that was handed out is whole by now
 
+    def __deepcopy__(self, memo):
+        raise TypeError('a converted model can not be copied: convert the '
+                        'trained model once more')
+
     def train(self, mode: bool = True):
         """Stay in eval mode: a converted model is not trained."""
         return super().train(False)
@@ -199,6 +206,8 @@ class SpikeTrainModel(nn.Module):
                     kwargs = again
             out, plan = self._record(call)
         if self.form == 'counts' and plan.static and key is not None:
+            while len(self._plans) >= MOST_PLANS:
+                del self._plans[next(iter(self._plans))]  # the oldest
             self._plans[key] = plan
         return out
 

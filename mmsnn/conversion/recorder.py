@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from functools import wraps
+from inspect import ismethod
 from math import ceil
 from typing import Callable, Dict, List, Optional
 
@@ -37,7 +38,7 @@ class ModulePath:
         for name, module in model.named_modules():
             module.forward = self._watched(name, module.forward, 0)
             for method in METHODS:
-                if hasattr(module, method):
+                if ismethod(getattr(module, method, None)):
                     # What is done there depends on images: not numbered.
                     setattr(
                         module, method,

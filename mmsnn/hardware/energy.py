@@ -136,7 +136,11 @@ def _checked(
     if trace.images < 1:
         raise ValueError('the op trace holds no image: run the model on at '
                          'least one image before estimating its energy')
-    records = list(trace)
+    records = [
+        r for r in trace
+        # A head may have had nothing to do in any image.
+        if not (is_spiking_synapse(r) and r.in_elements == r.dense_ops == 0)
+    ]
     synapses = [r for r in records if is_spiking_synapse(r)]
     if not synapses:
         raise ValueError(

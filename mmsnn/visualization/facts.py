@@ -104,8 +104,16 @@ def _same(equality: Sequence[Any]) -> Answer:
         lines.append('In float64 every count must agree: the conversion of '
                      'this model is wrong.')
         return Answer(question, lines, 'bad')
+    if not all(report.outputs_agree for report in exact):
+        worst = max(report.output_error for report in exact)
+        lines.append('All counts agree, but what the model returns does not '
+                     f'(relative difference {worst:.1e}): a layer behind the '
+                     'last neuron is converted wrongly.')
+        return Answer(question, lines, 'bad')
     lines.append('A bias added in every sub-step, a neuron left out or a '
-                 'shifted threshold would show as differences in float64.')
+                 'shifted threshold would show as differences in float64; a '
+                 'fault behind the last neuron, in what the model returns, '
+                 'which was compared too.')
     return Answer(question, lines, 'good')
 
 

@@ -47,8 +47,9 @@ class ReportData:
         spike_train_metrics (dict[str, float]): Metrics in spike-train form.
         equality (Sequence): Equality reports, e.g. in float64 and float32,
             each with ``dtype``, ``images``, ``total_neurons``,
-            ``total_differences`` and ``rows`` (``module``, ``neurons``,
-            ``differences``, ``max_difference``, ``training_spikes``,
+            ``total_differences``, ``output_error``, ``outputs_agree`` and
+            ``rows`` (``module``, ``neurons``, ``differences``,
+            ``max_difference``, ``training_spikes``,
             ``spike_train_spikes``).
         estimate (Estimate, optional): Energies.
         trace (OpTrace, optional): For the audit and the rates.

@@ -47,7 +47,8 @@ def energy(trace):
 def equality():
     """Makes an equality report of one row."""
 
-    def build(dtype='float64', differences=0, neurons=1000):
+    def build(dtype='float64', differences=0, neurons=1000,
+              output_error=0.):
         row = SimpleNamespace(
             module='net.neuron',
             neurons=neurons,
@@ -60,6 +61,8 @@ def equality():
             images=2,
             rows=[row],
             total_neurons=neurons,
-            total_differences=differences)
+            total_differences=differences,
+            output_error=output_error,
+            outputs_agree=output_error <= 1e-9)
 
     return build

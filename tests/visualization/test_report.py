@@ -169,6 +169,13 @@ def test_wrong_conversion_is_said(tmp_path, equality):
     assert 'class="card bad"' in html.raw
 
 
+def test_a_fault_behind_the_last_neuron_is_said(tmp_path, equality):
+    html = page(tmp_path, equality=[equality(output_error=0.25)]).texts[
+        'answers']
+    assert 'relative difference 2.5e-01' in html
+    assert 'a layer behind the last neuron is converted wrongly' in html
+
+
 def test_proof_needs_float64(tmp_path, equality):
     html = page(tmp_path, equality=[equality('float32')])
     assert 'not measured: no comparison in float64' in html.texts['answers']
