@@ -1,4 +1,8 @@
 _base_ = ['espikeformer-tiny_semantic-fpn_sfa4_1xb8-200i_camvid-256x256.py']
+# Windows of the training size: attention sums over all tokens, so its output
+# grows with the image. Neurons cut that off at D, ReLU does not.
+model = dict(
+    test_cfg=dict(mode='slide', crop_size=(256, 256), stride=(170, 170)))
 max_iters = 2400
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 train_dataloader = dict(
