@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine.cli import build_runner
+from mmsnn.engine.neuron_key import merge_options
 
 CONFIG = (
     Path(__file__).parents[1] / 'configs' / 'semantic_fpn' /
@@ -37,8 +38,7 @@ def main() -> None:
             ],
             default_hooks=dict(
                 logger=dict(interval=25), checkpoint=dict(interval=250))))
-    if arguments.cfg_options:
-        cfg.merge_from_dict(arguments.cfg_options)
+    merge_options(cfg, arguments.cfg_options)
 
     # Go on only with what the same config began.
     begun, text = folder / 'begun.py', cfg.pretty_text

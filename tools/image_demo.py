@@ -12,6 +12,7 @@ from mmengine.device import get_device
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine.image_inference import infer_image, write_picture
+from mmsnn.engine.neuron_key import merge_options
 
 
 def parse_args():
@@ -46,8 +47,7 @@ def parse_args():
 def main():
     args = parse_args()
     config = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        config.merge_from_dict(args.cfg_options)
+    merge_options(config, args.cfg_options)
     result = infer_image(args.image, config, args.checkpoint, args.form,
                          args.chip, args.device, args.score_thr)
     for heading, rows in result.rows().items():

@@ -1,4 +1,5 @@
-# Trained and tested on the same 100 images: can the whole detector learn them?
+# Trained and tested on the same 100 images (two have no object, so that they
+# are only tested on): can the whole detector learn them?
 # `gain`: an SFA neuron passes 1/30 of the power of its membrane, a ReLU half;
 # with mmdet's initial weights none would fire behind a layer without norm.
 _base_ = [

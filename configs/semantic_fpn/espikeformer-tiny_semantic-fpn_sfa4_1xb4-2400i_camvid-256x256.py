@@ -1,6 +1,6 @@
 _base_ = ['espikeformer-tiny_semantic-fpn_sfa4_1xb8-200i_camvid-256x256.py']
 # Windows of the training size: attention sums over all tokens, so its output
-# grows with the image. Neurons cut that off at D, ReLU does not.
+# grows with the image; docs/results.md has the figures of whole images.
 model = dict(
     test_cfg=dict(mode='slide', crop_size=(256, 256), stride=(170, 170)))
 max_iters = 2400

@@ -23,18 +23,17 @@ class UnclassifiedOpError(RuntimeError):
 FREE = set("""
     _local_scalar_dense _reshape_alias _to_copy _unsafe_view arange as_strided
     bernoulli_ cat clone constant_pad_nd copy copy_ detach detach_ empty
-    empty_like empty_permuted empty_strided equal eye fill fill_ flip full
-    full_like gather index index_put index_put_ index_select isin item
+    empty_like empty_permuted empty_strided eye fill fill_ flip full
+    full_like gather index index_put index_put_ index_select item
     lift_fresh lift_fresh_copy linspace masked_fill masked_fill_
     masked_scatter masked_select new_empty new_empty_strided new_full
-    new_ones new_zeros nonzero normal_ ones ones_like pixel_shuffle
+    new_ones new_zeros normal_ ones ones_like pixel_shuffle
     pixel_unshuffle rand rand_like randn randperm repeat repeat_interleave
     resize_ roll scalar_tensor scatter scatter_ select_scatter set_
     slice_scatter stack tril triu upsample_nearest1d upsample_nearest2d
     upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d
-    _upsample_nearest_exact3d unique2 _unique2 unique_dim unique_consecutive
-    where zero_ zeros zeros_like as_strided_ squeeze_ unsqueeze_ transpose_ t_
-    swapaxes_ swapdims_ rename_ resize_as_
+    _upsample_nearest_exact3d where zero_ zeros zeros_like as_strided_ squeeze_
+    unsqueeze_ transpose_ t_ swapaxes_ swapdims_ rename_ resize_as_
 """.split())
 
 #: One addition per output element.
@@ -55,7 +54,7 @@ COMPARISONS = set("""
 
 #: One comparison per input element.
 REDUCING_COMPARISONS = set(
-    'max min amax amin argmax argmin any all aminmax'.split())
+    'max min amax amin argmax argmin any all aminmax equal nonzero'.split())
 
 #: One multiply-accumulate per output element.
 PRODUCTS = set('mul mul_ addcmul addcmul_ lerp lerp_ addcdiv'.split())
@@ -64,7 +63,8 @@ PRODUCTS = set('mul mul_ addcmul addcmul_ lerp lerp_ addcdiv'.split())
 DIVISIONS = set('floor_divide floor_divide_'.split())
 
 #: Sorting n elements: n log2 n comparisons.
-SORTS = set('sort topk argsort kthvalue msort'.split())
+SORTS = set('sort topk argsort kthvalue msort unique2 _unique2 unique_dim '
+            'unique_consecutive isin'.split())
 
 #: Multiply-accumulates per output element of an interpolation.
 INTERPOLATIONS = dict(
@@ -105,7 +105,17 @@ def real_cost(func, args, kwargs, out) -> Optional[Dict]:
     Raises:
         UnclassifiedOpError: If nothing says what the op costs.
     """
-    name = func._schema.name.split('::')[-1]
+    space, name = func._schema.name.split('::')
+    if space != 'aten':
+        raise UnclassifiedOpError(
+            f'no rule says what {func} costs: mmsnn/conversion/costs.py has '
+            'rules for aten ops only')
+    if name in ('index_put', 'index_put_', 'scatter', 'scatter_') and (
+            (len(args) > 3 and args[3] is True) or kwargs.get('accumulate')
+            or kwargs.get('reduce')):
+        raise UnclassifiedOpError(
+            f'no rule says what {func} costs where it adds to what is there; '
+            'name it in mmsnn/conversion/costs.py')
     if name in FREE or (func.is_view and not func._schema.is_mutable):
         return None
     outputs = _numel(out)

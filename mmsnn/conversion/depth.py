@@ -32,7 +32,9 @@ class NeuronDepth(TorchDispatchMode):
     sub-steps, when all its input has arrived. What comes last has then waited
     for the longest chain of layers of which each depends on the one before.
     Layers that do not depend on each other, such as those of queries, keys
-    and values, fire at the same time.
+    and values, fire at the same time. With T > 1 a layer is taken to go
+    through all time steps before the next one starts; a pipeline over time
+    steps would be faster and as lossless.
 
     Which tensors a tensor depends on is seen op by op, also through mmcv's
     compiled ops; all that shares memory counts as one tensor. What a model

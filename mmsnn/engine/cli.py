@@ -1,7 +1,6 @@
 """What the command-line tools share."""
 
 import argparse
-import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmsnn.engine.neuron_key import hand_on_neuron
+from mmsnn.engine.neuron_key import merge_options
 
 # The test-time augmentation model of each framework.
 _TTA_MODELS = dict(
@@ -67,10 +66,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        neuron = copy.deepcopy(cfg.get('neuron'))
-        cfg.merge_from_dict(args.cfg_options)
-        hand_on_neuron(cfg, neuron)
+    merge_options(cfg, args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

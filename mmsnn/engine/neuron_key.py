@@ -1,5 +1,6 @@
 """The key ``neuron`` of a config: one key for all neurons of a model."""
 
+import copy
 from typing import Any, Callable, Optional
 
 from mmengine.config import Config
@@ -33,40 +34,50 @@ def map_neurons(part: Any, change: Callable[[dict], dict]) -> Any:
     return part
 
 
-def hand_on_neuron(cfg: Config, before: Optional[dict]) -> None:
-    """Hand a ``neuron`` that ``--cfg-options`` changed on to the model.
+def merge_options(cfg: Config, options: Optional[dict]) -> None:
+    """Merge ``--cfg-options`` into a config, a ``neuron`` into its model too.
 
-    At the top of a config it is only a name for what stands in
+    At the top of a config ``neuron`` is only a name for what stands in
     ``model.*.neuron``, so that changing it alone would change nothing. What
     a part of the model has of its own stays (``scale`` of a classifier's
-    head, ``timesteps`` of a RoI head). With another type, only the keys that
-    the options give are kept: ``neuron.type=ReLU`` makes the ReLU twin.
+    head). With another type, only the keys among the options are kept:
+    ``neuron.type=ReLU`` makes the ReLU twin.
 
     Args:
         cfg (Config): The config, changed in place.
-        before (dict, optional): Its ``neuron`` before the options.
+        options (dict, optional): By dotted key.
 
     Raises:
-        ValueError: The config had no ``neuron``, or no part of its model has
-            a neuron of that type.
+        ValueError: ``neuron`` is among the options, but the config has none,
+            or no part of its model has a neuron of that type; or
+            ``neuron.timesteps`` is, for a model with a RoI head.
 
     Example:
         >>> old = dict(type='mmsnn.SFANeuron', max_spikes=4)
         >>> cfg = Config(dict(
-        ...     neuron=dict(old, max_spikes=8),
+        ...     neuron=old,
         ...     model=dict(backbone=dict(neuron=old),
         ...                head=dict(neuron=dict(old, scale=1.)))))
-        >>> hand_on_neuron(cfg, old)
+        >>> merge_options(cfg, {'neuron.max_spikes': 8})
         >>> cfg.model.head.neuron.max_spikes, cfg.model.head.neuron.scale
         (8, 1.0)
     """
-    after = cfg.get('neuron')
-    if after == before:
+    before = copy.deepcopy(cfg.get('neuron')) or {}
+    cfg.merge_from_dict(options or {})
+    given = {key.partition('.')[2] for key in options or {}
+             if key.startswith('neuron.')}
+    if not given:
         return
-    before = before or {}
+    if 'timesteps' in given and 'roi_head' in cfg.model:
+        raise ValueError(
+            'neuron.timesteps is not for all parts of a two-stage detector: '
+            'behind a neck that averages over time there is one time step; '
+            'set model.backbone.neuron.timesteps and '
+            'model.neck.neuron.timesteps')
+    after = cfg.neuron
     same = after.get('type') == before.get('type')
     if not same:
-        after = _differing(after, before)
+        after = {k: v for k, v in after.items() if k in given}
     changed = []
 
     def change(neuron: dict) -> dict:

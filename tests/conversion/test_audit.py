@@ -147,7 +147,12 @@ class Odd(nn.Module):
     lambda x, s: F.scaled_dot_product_attention(x, x, x),
     lambda x, s: torch.linalg.inv(x @ x.transpose(1, 2)),
     lambda x, s: torch.cdist(x, x),
-], ids=['fft', 'fft of spikes', 'attention', 'inverse', 'distance'])
+    lambda x, s: torch.zeros(4).index_put(
+        [torch.tensor([1, 1])], torch.ones(2), accumulate=True),
+    lambda x, s: torch.zeros(4).scatter(
+        0, torch.tensor([1, 1]), torch.ones(2), reduce='add'),
+], ids=['fft', 'fft of spikes', 'attention', 'inverse', 'distance',
+        'index_put', 'scatter'])
 def test_an_unclassified_op_is_named_with_its_module(form, function):
     net = nn.Sequential(nn.Identity(), nn.Sequential(Odd(function)))
     spiking = to_spike_train(net, form)

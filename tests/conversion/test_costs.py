@@ -64,6 +64,8 @@ SHAPE = (2, 4, 6, 6)
     (lambda x: x.softmax(1), 'real', dict(adds=288, other=576)),
     # 288 x ceil(log2 289)
     (lambda x: x.flatten().sort()[0], 'real', dict(comparisons=288 * 9)),
+    (lambda x: x.flatten().unique(), 'real', dict(comparisons=288 * 9)),
+    (lambda x: x.nonzero(), 'real', dict(comparisons=288)),
     (lambda x: F.max_pool2d(x, 2), 'pool', dict(comparisons=72 * 3)),
     (lambda x: F.max_pool2d(x, (3, 2), 1), 'pool',
      dict(comparisons=2 * 4 * 4 * 5 * 5)),

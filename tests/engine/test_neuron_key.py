@@ -45,8 +45,9 @@ def test_a_changed_neuron_reaches_every_part(load):
 
 
 def test_another_type_takes_only_what_was_given(load):
-    cfg = load('neuron.type=mmsnn.LIFNeuron', 'neuron.decay=0.25')
-    lif = dict(type='mmsnn.LIFNeuron', decay=0.25)
+    # Also what is given as it was before.
+    cfg = load('neuron.type=mmsnn.LIFNeuron', 'neuron.timesteps=2')
+    lif = dict(type='mmsnn.LIFNeuron', timesteps=2)
     assert cfg.neuron == cfg.model.backbone.neuron == lif
     assert cfg.model.heads[0].neuron == lif
 
@@ -65,6 +66,12 @@ def test_other_options_leave_it_alone(load):
 def test_a_change_of_nothing_is_named(load, text):
     with pytest.raises(ValueError, match='some_config.py.*model.backbone'):
         load('neuron.max_spikes=8', text=text)
+
+
+def test_time_is_not_for_heads_of_regions(load):
+    text = CONFIG.replace('gate=', 'roi_head=')
+    with pytest.raises(ValueError, match='model.neck.neuron.timesteps'):
+        load('neuron.timesteps=4', text=text)
 
 
 def test_the_original_is_not_changed():

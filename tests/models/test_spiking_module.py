@@ -182,3 +182,10 @@ def test_embeddings_and_norms_are_no_synapses():
         nn.BatchNorm2d(4), nn.PReLU(4))
     kinds = [type(m) for m in net]
     assert [type(m) for m in make_spiking(net, SFA4)] == kinds
+
+
+def test_an_activation_is_kept_where_it_is_named():
+    net = nn.Sequential(ConvModule(3, 4, 1), nn.Linear(4, 2))
+    kept = make_spiking(net, SFA4, keep_real=['0.activate', '1'])
+    assert kept[0].with_activation and isinstance(kept[0].activate, nn.ReLU)
+    assert type(kept[1]) is nn.Linear and type(kept[0].conv) is SpikeConv2d

@@ -137,7 +137,7 @@ def _make_spiking(module: nn.Module, neuron: dict, path: str,
             made[module] = module
             _check(module, path, kept)
             if isinstance(module, mmcv.cnn.ConvModule):
-                _prepare_conv_module(module)
+                _prepare_conv_module(module, kept)
             for name, child in list(module._modules.items()):
                 if child is not None:
                     child_path = f'{path}.{name}' if path else name
@@ -146,10 +146,12 @@ def _make_spiking(module: nn.Module, neuron: dict, path: str,
     return made[module]
 
 
-def _prepare_conv_module(module: mmcv.cnn.ConvModule) -> None:
+def _prepare_conv_module(module: mmcv.cnn.ConvModule,
+                         kept: Set[object]) -> None:
     # The shortcut calls the convolution's op past its neuron.
     module.turn_on_efficient_conv_bn_eval(False)
-    if module.with_activation and isinstance(module.activate, REPLACED):
+    if (module.with_activation and isinstance(module.activate, REPLACED)
+            and module.activate not in kept):
         module.with_activation = False
         del module.activate
 
