@@ -189,7 +189,7 @@ class EqualityCheck:
 def _results(x) -> Iterator[torch.Tensor]:
     """All tensors and arrays in what a model returned."""
     if isinstance(x, BaseDataElement):
-        x = dict(x.items())
+        x = dict(sorted(x.items()))  # its names are a set
     x = getattr(x, 'tensor', x)  # mmdet's boxes
     if isinstance(x, torch.Tensor):
         yield decode(x)
