@@ -1,8 +1,6 @@
 """What the benchmarks share: interleaved medians, table and JSON."""
 
 import argparse
-import json
-import os
 import platform
 import statistics
 import time
@@ -15,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from mmsnn.engine.report import processor
+from mmsnn.files import dump_json
 
 
 def interleaved(candidates: dict[str, Callable],
@@ -97,7 +96,4 @@ def report(rows: list[dict], path: Path | None,
         table.add_row(*(text(row) for _, text in columns))
     Console(width=140).print(table)
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f'.{path.name}.part')
-        part.write_text(json.dumps(dict(machine=machine, rows=rows), indent=1))
-        os.replace(part, path)
+        dump_json(path, dict(machine=machine, rows=rows))

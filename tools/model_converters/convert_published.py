@@ -7,7 +7,6 @@ as it is (``load_from``) and a dense-prediction backbone with
 """
 
 import argparse
-import os
 import pickle
 import re
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Dict, Optional
 
 import torch
 
+from mmsnn.files import whole_file
 from mmsnn.models.published import convert_state_dict
 from mmsnn.version import __version__
 
@@ -65,14 +65,9 @@ def main() -> None:
         state = convert_state_dict(read_state(args.src, args.key))
     except ValueError as error:
         parser.exit(1, f'{args.src}: {error}\n')
-    args.dst.parent.mkdir(parents=True, exist_ok=True)
-    part = args.dst.with_name(f'.{args.dst.name}.{os.getpid()}.part')
     meta = dict(source=args.src.name, mmsnn_version=__version__)
-    try:
+    with whole_file(args.dst) as part:
         torch.save(dict(state_dict=state, meta=meta), part)
-        os.replace(part, args.dst)
-    finally:
-        part.unlink(missing_ok=True)
     print(f'{args.dst}: {len(state)} tensors of {args.src.name}')
 
 
