@@ -6,6 +6,8 @@ import numpy as np
 #: fields are aligned, as the C kernels' struct is.
 EVENT = np.dtype([('t', '<i8'), ('x', '<u2'), ('y', '<u2'), ('p', 'u1')],
                  align=True)
+#: The same without padding, for files.
+PACKED = np.dtype([(name, EVENT[name]) for name in EVENT.names])
 
 
 def make_events(t, x, y, p) -> np.ndarray:

@@ -88,7 +88,7 @@ def split(events: np.ndarray,
         edges = t[np.minimum(bounds, n - 1)]
         edges[bounds == n] += 1
         return Bins(bounds, edges)
-    edges = start + steps * (per_bin or (total - 1) // bins if n else 0)
+    edges = start + steps * (per_bin or max(total - 1, 0) // bins)
     if per_bin is None and n:
         edges[-1] = start + total
     return Bins(np.searchsorted(t, edges), edges)
