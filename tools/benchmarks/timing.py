@@ -16,18 +16,19 @@ from mmsnn.engine.report import processor
 from mmsnn.files import dump_json
 
 
-def interleaved(candidates: dict[str, Callable],
-                rounds: int) -> dict[str, float]:
+def interleaved(candidates: dict[str, Callable], rounds: int,
+                clock: Callable = time.perf_counter) -> dict[str, float]:
     """Median seconds of each candidate; every round runs all of them, so
-    that a busy machine slows all alike."""
+    that a busy machine slows all alike. For what runs on one thread,
+    ``time.thread_time`` does not count the time of others."""
     times = {name: [] for name in candidates}
     for run in candidates.values():
         run()
     for _ in track(range(rounds), description=', '.join(candidates)):
         for name, run in candidates.items():
-            start = time.perf_counter()
+            start = clock()
             result = run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
             del result
     return {name: statistics.median(found) for name, found in times.items()}
 
@@ -48,13 +49,17 @@ def ratio(what: str, target: float | None, candidates: dict[str, Callable],
         rounds=rounds)
 
 
-def parse_arguments(description: str, rounds: int) -> argparse.Namespace:
-    """Options of every benchmark."""
+def parse_arguments(description: str, rounds: int,
+                    **options: dict) -> argparse.Namespace:
+    """Options of every benchmark; ``options`` are those of one: arguments of
+    ``add_argument`` by name."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--rounds', type=int, default=rounds)
     parser.add_argument('--threads', type=int, default=0,
                         help='CPU threads (default: as PyTorch chooses)')
     parser.add_argument('--json', type=Path, help='also write JSON here')
+    for name, option in options.items():
+        parser.add_argument(f'--{name}', **option)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

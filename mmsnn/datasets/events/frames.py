@@ -117,10 +117,9 @@ def histogram(events: np.ndarray, bins: Bins,
         [[[[0.0, 1.0]], [[2.0, 0.0]]]]
     """
     width, height = size
-    shape = (len(bins), 2, height, width)
     library = native.load()
     if library is not None and usable(events):
-        frames = np.zeros(shape, np.float32)
+        frames = np.zeros((len(bins), 2, height, width), np.float32)
         bounds = np.ascontiguousarray(bins.bounds, 'i8')
         if not 0 <= bounds.min() <= bounds.max() <= len(events):
             raise ValueError(f'bins of {len(events)} events, but bounds '
@@ -131,6 +130,15 @@ def histogram(events: np.ndarray, bins: Bins,
         if at >= 0:
             check_inside(events[at:at + 1], size, at)
         return frames
+    return histogram_numpy(events, bins, size)
+
+
+def histogram_numpy(events: np.ndarray, bins: Bins,
+                    size: tuple[int, int]) -> np.ndarray:
+    """The definition of :func:`histogram`, and what it is without a compiler.
+    """
+    width, height = size
+    shape = (len(bins), 2, height, width)
     events, index = _in_bins(events, bins, size)
     index = (2 * index + (events['p'] > 0)) * height + events['y']
     index = index * width + events['x']
