@@ -55,26 +55,24 @@ class EVTReader(EventReader):
                 yield first, events
                 first += len(events)
 
-    def _after_base(self, kinds, is_event, is_base):
-        """Positions of events, and how many bases came up to each.
+    def _with_base(self, words, kinds, high):
+        """Positions of the events of EVT 2, their time bases, and the last.
 
-        Both are of a chunk. Bases are words that set state for what follows.
+        A word of kind 8 has the upper 28 bits of the time of all events up to
+        the next such word; ``high`` is the one before, -1 where none was.
         """
-        at = np.flatnonzero(is_event(kinds))
-        bases = np.flatnonzero(is_base(kinds))
-        # As many as lie between two bases share one.
-        counts = np.searchsorted(at, bases)
-        lengths = np.diff(counts, prepend=0, append=len(at))
-        return at, bases, np.repeat(np.arange(len(bases) + 1), lengths)
+        at = np.flatnonzero(kinds < 2)
+        bases = np.flatnonzero(kinds == 8)
+        highs = np.append(high, words[bases] & 0x0fffffff).astype('i8')
+        lengths = np.diff(np.searchsorted(at, bases), prepend=0,
+                          append=len(at))
+        return at, np.repeat(highs << 6, lengths), highs[-1]
 
     def _evt2(self, file) -> Iterator[np.ndarray]:
         high = -1
         for words in self.words(file, '<u4'):
-            at, bases, which = self._after_base(
-                words >> 28, lambda kind: kind < 2, lambda kind: kind == 8)
-            highs = np.append(high, words[bases] & 0x0fffffff).astype('i8')
-            high = highs[-1]
-            words, base = words[at], (highs << 6)[which]
+            at, base, high = self._with_base(words, words >> 28, high)
+            words = words[at]
             events = np.empty(len(at), EVENT)
             events['t'] = base | (words >> 22 & 63)
             events['x'] = words >> 11 & 2047
@@ -88,14 +86,11 @@ class EVTReader(EventReader):
             if self.legacy:
                 words = words << np.uint64(32) | words >> np.uint64(32)
             upper = (words >> np.uint64(32)).astype('u4')
-            at, bases, which = self._after_base(
-                upper >> 28, lambda kind: kind < 2, lambda kind: kind == 8)
-            highs = np.append(high, upper[bases] & 0x0fffffff).astype('i8')
-            high = highs[-1]
+            at, base, high = self._with_base(upper, upper >> 28, high)
             # A bit for each of 32 pixels side by side.
             upper, mask = upper[at], words[at].astype('<u4')
             word, pixel = _set_bits(mask)
-            upper, base = upper[word], (highs << 6)[which[word]]
+            upper, base = upper[word], base[word]
             events = np.empty(len(word), EVENT)
             events['t'] = base | (upper >> 22 & 63)
             events['x'] = (upper >> 11 & 2047) + pixel

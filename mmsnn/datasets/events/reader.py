@@ -13,7 +13,7 @@ import numpy as np
 from .faults import EventFileError, Faults
 
 #: Words or events of a chunk.
-CHUNK = 1 << 18
+CHUNK = 1 << 17
 
 
 class EventReader(ABC):

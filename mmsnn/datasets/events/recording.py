@@ -95,22 +95,23 @@ class Recording:
         """
         check = Checks(self.faults, self.size, self.reader.bits)
         empty = True
-        for first, events in self.reader.chunks(start):
-            events = check(first, events)
-            if not len(events):
-                continue
-            empty = False
-            begin, end = (
-                0 if start is None else np.searchsorted(events['t'], start),
-                len(events) if stop is None else np.searchsorted(
-                    events['t'], stop))
-            if begin < end:
-                yield events[begin:end]
-            if end < len(events):
-                break
-        if empty:
-            self.faults.found('empty recording', 'it has no event')
-        self.faults.log()
+        try:
+            for first, events in self.reader.chunks(start):
+                events = check(first, events)
+                if not len(events):
+                    continue
+                empty = False
+                t = events['t']
+                begin = 0 if start is None else np.searchsorted(t, start)
+                end = len(t) if stop is None else np.searchsorted(t, stop)
+                if begin < end:
+                    yield events[begin:end]
+                if end < len(t):
+                    break
+            if empty:
+                self.faults.found('empty recording', 'it has no event')
+        finally:
+            self.faults.log()
 
     def read(self,
              start: Optional[int] = None,
@@ -119,7 +120,10 @@ class Recording:
         chunks = list(self.chunks(start, stop))
         if len(chunks) == 1:
             return chunks[0]
-        return np.concatenate([np.empty(0, EVENT), *chunks])
+        # Copied as bytes: NumPy would copy field by field.
+        whole = f'V{EVENT.itemsize}'
+        chunks = [np.empty(0, whole), *(c.view(whole) for c in chunks)]
+        return np.concatenate(chunks).view(EVENT)
 
 
 def read_events(path: str | os.PathLike,
