@@ -134,6 +134,18 @@ class TestDat:
         assert first == 34 and events['t'][0] == 102
         assert not len(read_events(path, 1000))
 
+    def test_a_wrapped_clock_is_not_bisected(self, write, formats):
+        w = formats['dat']
+        # Ends later than it begins, though the clock has wrapped.
+        times = [100, 2**31, 2**32 - 1, 7, 2**31 + 1]
+        path = write('a.dat', w.header + b''.join(
+            w.event(t, 0, 0, 0) for t in times))
+        with pytest.raises(EventFileError, match='wrapped.*at event 3'):
+            read_events(path, 2**32)
+        assert read_events(path, 2**32, on_error='skip')['t'].tolist() == [
+            2**32 + 7, 2**32 + 2**31 + 1
+        ]
+
     @pytest.mark.parametrize('content, words', [
         (b'', 'no DAT recording'),
         (b'MZ\x90', 'no DAT recording'),
