@@ -6,7 +6,16 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 
-class EventTransform(BaseTransform):
+class ShownTransform(BaseTransform):
+    """A transform that shows its options."""
+
+    def __repr__(self) -> str:
+        options = ', '.join(f'{key}={value!r}'
+                            for key, value in vars(self).items())
+        return f'{type(self).__name__}({options})'
+
+
+class EventTransform(ShownTransform):
     """Changes the events of a sample, and boxes with them.
 
     Required Keys:
@@ -26,11 +35,6 @@ class EventTransform(BaseTransform):
     @abstractmethod
     def change(self, results: dict) -> dict | None:
         """Change a sample whose events may be written to."""
-
-    def __repr__(self) -> str:
-        options = ', '.join(f'{key}={value!r}'
-                            for key, value in vars(self).items())
-        return f'{type(self).__name__}({options})'
 
 
 def set_size(results: dict, width: int, height: int) -> None:

@@ -4,7 +4,6 @@ from abc import abstractmethod
 from typing import Optional
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 
 from mmsnn.datasets.events import (
     Bins,
@@ -16,10 +15,10 @@ from mmsnn.datasets.events import (
 from mmsnn.datasets.events.frames import BIN_BY
 from mmsnn.registry import TRANSFORMS
 
-from .base import check_choice
+from .base import ShownTransform, check_choice
 
 
-class EventFrames(BaseTransform):
+class EventFrames(ShownTransform):
     """Events to frames of T bins.
 
     Required Keys:
@@ -64,11 +63,6 @@ class EventFrames(BaseTransform):
     def frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
         """Make the frames, (T, C, H, W)."""
-
-    def __repr__(self) -> str:
-        options = ', '.join(f'{key}={value!r}'
-                            for key, value in vars(self).items())
-        return f'{type(self).__name__}({options})'
 
 
 @TRANSFORMS.register_module()
