@@ -5,6 +5,7 @@ from statistics import median
 from typing import List
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from mmsnn.engine.study import Run, read_json, spread, training_seconds
 from mmsnn.files import dump_json, whole_file, write_whole
@@ -101,9 +102,9 @@ def markdown(summary: List[dict], idle_mb: float) -> str:
 
 def plot(summary: List[dict]) -> Figure:
     """Accuracy against energy, one point per model."""
-    figure = Figure(figsize=(6.4, 4), layout='constrained')
+    figure = Figure(figsize=(7.2, 4), layout='constrained')
     axes = figure.add_subplot()
-    for entry in summary:
+    for entry, marker in zip(summary, 'os^Dv'):
         name, steps, _, _ = MODELS[entry['model']]
         accuracy, energy = entry['accuracy'], entry['energy_uj']
         if energy is None:
@@ -111,15 +112,16 @@ def plot(summary: List[dict]) -> Figure:
         twin = entry['model'] == TWIN
         axes.errorbar(
             energy['mean'], accuracy['mean'], yerr=accuracy['std'],
-            xerr=energy['std'], fmt='o', capsize=3,
-            color='#8a8680' if twin else '#1b6d8f')
-        axes.annotate(
-            name if twin else f'{name}, {steps}',
-            (energy['mean'], accuracy['mean']), xytext=(0, 8), ha='center',
-            textcoords='offset points', fontsize=8)
+            xerr=energy['std'], fmt=marker, capsize=3,
+            color='#8a8680' if twin else '#1b6d8f',
+            label=name if twin else f'{name}, {steps}')
     axes.set(xlabel='energy (µJ / image, 45 nm arithmetic)', xscale='log',
              ylabel='test accuracy (%)')
-    axes.margins(x=0.25, y=0.2)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter('{x:g}')
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(loc='lower right', fontsize=8, frameon=False)
+    axes.margins(x=0.1, y=0.1)
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(color='#dddddd', linewidth=0.6)
     return figure
