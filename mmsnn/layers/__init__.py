@@ -14,6 +14,14 @@ from .blocks import (
     SpikeSepConv,
     TransformerBlock,
 )
+from .masked import (
+    MaskContext,
+    SparseConv2d,
+    SpikeSparseConv2d,
+    VisiblePatches,
+    hide,
+    spread,
+)
 from .memory import keep_freed_memory
 from .reparam import LinearPair, ReparamConv, RepConv, deploy, norm_as_affine
 from .synapse import (
@@ -26,8 +34,10 @@ from .time import merge_time
 
 __all__ = [
     'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',
-    'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3', 'SpikeAttention',
-    'SpikeConv2d', 'SpikeConvTranspose2d', 'SpikeLinear', 'SpikeSepConv',
-    'TransformerBlock', 'conv_norm', 'deploy', 'keep_freed_memory',
-    'linear_attention', 'merge_time', 'norm_as_affine'
+    'MaskContext', 'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3',
+    'SparseConv2d', 'SpikeAttention', 'SpikeConv2d', 'SpikeConvTranspose2d',
+    'SpikeLinear', 'SpikeSepConv', 'SpikeSparseConv2d', 'TransformerBlock',
+    'VisiblePatches', 'conv_norm', 'deploy', 'hide',
+    'keep_freed_memory', 'linear_attention', 'merge_time', 'norm_as_affine',
+    'spread'
 ]
