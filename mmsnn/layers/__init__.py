@@ -30,14 +30,15 @@ from .synapse import (
     SpikeLinear,
     conv_norm,
 )
+from .sync_norm import SyncBatchNorm
 from .time import merge_time
 
 __all__ = [
     'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',
     'MaskContext', 'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3',
     'SparseConv2d', 'SpikeAttention', 'SpikeConv2d', 'SpikeConvTranspose2d',
-    'SpikeLinear', 'SpikeSepConv', 'SpikeSparseConv2d', 'TransformerBlock',
-    'VisiblePatches', 'conv_norm', 'deploy', 'hide',
+    'SpikeLinear', 'SpikeSepConv', 'SpikeSparseConv2d', 'SyncBatchNorm',
+    'TransformerBlock', 'VisiblePatches', 'conv_norm', 'deploy', 'hide',
     'keep_freed_memory', 'linear_attention', 'merge_time', 'norm_as_affine',
     'spread'
 ]

@@ -5,7 +5,7 @@ largest to the smallest, with zeros at masked positions, and gives what is
 predicted of each pixel, (N, channels, H, W).
 """
 
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import build_norm_layer

@@ -232,10 +232,11 @@ class SpikeSparK(BaseSelfSupervisor):
             dict[str, Tensor]: ``loss``, over masked patches.
 
         Raises:
-            ValueError: As :meth:`random_mask`.
+            ValueError: As :meth:`random_mask`, or if the decoder predicts
+                another shape than that of the images.
         """
         mask = self.random_mask(inputs)
-        prediction = self.neck(self.encode(inputs, mask), mask)
+        prediction = self._predict(inputs, mask)
         return dict(loss=self.head(prediction, inputs, mask.unsqueeze(1)))
 
     @torch.no_grad()
@@ -257,7 +258,7 @@ class SpikeSparK(BaseSelfSupervisor):
             taken from the image.
         """
         mask = self.random_mask(inputs) if mask is None else mask
-        prediction = self.neck(self.encode(inputs, mask), mask)
+        prediction = self._predict(inputs, mask)
         if self.head.norm_pix:
             rows = self.head.patchify(inputs)
             mean = rows.mean(-1, keepdim=True)
@@ -267,6 +268,15 @@ class SpikeSparK(BaseSelfSupervisor):
         masked = hide(inputs, mask)
         return Reconstruction(inputs, masked, masked + hide(prediction, ~mask),
                               mask)
+
+    def _predict(self, inputs, mask) -> torch.Tensor:
+        prediction = self.neck(self.encode(inputs, mask), mask)
+        if prediction.shape != inputs.shape:
+            raise ValueError(
+                f'neck predicts the shape {tuple(prediction.shape)} for '
+                f'images of shape {tuple(inputs.shape)}: see its channels and '
+                'its stride')
+        return prediction
 
     def _maps(self, inputs, mask) -> Tuple[torch.Tensor, ...]:
         maps = self.backbone(inputs, mask)
