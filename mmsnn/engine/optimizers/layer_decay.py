@@ -22,14 +22,15 @@ class LayerDecayOptimWrapperConstructor(
     ``flat_decay_mult``, ``custom_keys``.
 
     Raises:
-        ValueError: If the model's backbone does not know its layers.
+        ValueError: If the model's backbone does not know its layers, or the
+            optimiser has no ``weight_decay``, which upstream needs.
 
     Example:
         >>> from mmsnn.models import ESpikeFormer
         >>> model = nn.ModuleDict(dict(
         ...     backbone=ESpikeFormer('2.7m'), head=nn.Linear(128, 3)))
         >>> wrapper = LayerDecayOptimWrapperConstructor(
-        ...     dict(optimizer=dict(type='SGD', lr=1.)),
+        ...     dict(optimizer=dict(type='SGD', lr=1., weight_decay=0.05)),
         ...     dict(layer_decay_rate=0.5))(model)
         >>> rates = {g['param_name']: g['lr']
         ...          for g in wrapper.optimizer.param_groups}
@@ -45,6 +46,9 @@ class LayerDecayOptimWrapperConstructor(
                    get_layer_depth: Optional[Callable] = None,
                    **kwargs) -> None:
         """Add the parameters of a module, each with its learning rate."""
+        if self.base_wd is None:
+            raise ValueError('optim_wrapper.optimizer needs the key '
+                             'weight_decay (0 for none)')
         if get_layer_depth is None and not hasattr(module, 'get_layer_depth'):
             backbone = getattr(module, 'backbone', None)
             if not hasattr(backbone, 'get_layer_depth'):
