@@ -49,13 +49,17 @@ def ratio(what: str, target: float | None, candidates: dict[str, Callable],
         rounds=rounds)
 
 
-def parse_arguments(description: str, rounds: int) -> argparse.Namespace:
-    """Options of every benchmark."""
+def parse_arguments(description: str, rounds: int,
+                    archs: Sequence[str] = ()) -> argparse.Namespace:
+    """Options of every benchmark; ``--archs`` where it has several."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--rounds', type=int, default=rounds)
     parser.add_argument('--threads', type=int, default=0,
                         help='CPU threads (default: as PyTorch chooses)')
     parser.add_argument('--json', type=Path, help='also write JSON here')
+    if archs:
+        parser.add_argument(
+            '--archs', nargs='+', choices=archs, default=archs)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
