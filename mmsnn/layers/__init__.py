@@ -14,14 +14,7 @@ from .blocks import (
     SpikeSepConv,
     TransformerBlock,
 )
-from .masked import (
-    MaskContext,
-    SparseConv2d,
-    SpikeSparseConv2d,
-    VisiblePatches,
-    hide,
-    spread,
-)
+from .masked import MaskContext, SparseConv2d, SpikeSparseConv2d
 from .memory import keep_freed_memory
 from .reparam import LinearPair, ReparamConv, RepConv, deploy, norm_as_affine
 from .synapse import (
@@ -32,6 +25,7 @@ from .synapse import (
 )
 from .sync_norm import SyncBatchNorm
 from .time import merge_time
+from .visible import VisiblePatches, hide, spread
 
 __all__ = [
     'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',

@@ -49,6 +49,7 @@ def by_hand(x, weight, bias, stride, padding, groups, visible):
 
 
 CONVS = {
+    '1x1': (1, 1, 0, 1), '1x1 in groups': (1, 1, 0, 2),
     '3x3': (3, 1, 1, 1), '7x7 depthwise': (7, 1, 3, 4),
     'stride 2': (3, 2, 1, 1), '5x5 in groups': (5, 1, 2, 2),
     '5x5': (5, 1, 2, 1)}

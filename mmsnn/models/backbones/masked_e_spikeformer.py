@@ -20,8 +20,7 @@ from .e_spikeformer import ESpikeFormer
 class MaskedESpikeFormer(ESpikeFormer):
     """E-SpikeFormer that sees the visible patches of an image only.
 
-    The encoder of masked pre-training. All convolutions with more than one
-    position in their kernel are spike sparse convolutions
+    The encoder of masked pre-training. All its convolutions are sparse
     (:mod:`mmsnn.layers.masked`): activations exist at visible positions only,
     from the image to the last block, and so do the statistics of norms. Its
     state dict is that of :class:`ESpikeFormer` with the same keys. Without a
@@ -106,6 +105,7 @@ class MaskedESpikeFormer(ESpikeFormer):
         if mask is None:
             return super().forward(x)
         self._check_mask(mask, x)
+        mask = mask.to(x.device)
         if mask.all():
             return super().forward(x)
         if not self.ssc:
@@ -140,8 +140,6 @@ class MaskedESpikeFormer(ESpikeFormer):
         self.ssc = self.drop_masked = False
 
     def _sparse(self, conv: nn.Conv2d) -> nn.Conv2d:
-        if conv.kernel_size == (1, 1):
-            return conv
         kind = (
             SpikeSparseConv2d
             if isinstance(conv, SpikeConv2d) else SparseConv2d)
