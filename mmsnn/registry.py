@@ -17,6 +17,7 @@ from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
 )
 from mmengine.registry import RUNNERS as ROOT_RUNNERS
+from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
 # Neurons, layers, backbones and what makes necks and heads spiking.
@@ -25,12 +26,18 @@ MODELS = Registry(
     parent=ROOT_MODELS,
     scope='mmsnn',
     locations=['mmsnn.neurons', 'mmsnn.layers', 'mmsnn.models'])
-# Digit scenes.
+# Digit scenes and recordings of event cameras.
 DATASETS = Registry(
     'dataset',
     parent=ROOT_DATASETS,
     scope='mmsnn',
     locations=['mmsnn.datasets'])
+# From recordings to the input of models.
+TRANSFORMS = Registry(
+    'transform',
+    parent=ROOT_TRANSFORMS,
+    scope='mmsnn',
+    locations=['mmsnn.datasets.transforms'])
 # Hooks that run the conversion and the energy estimate.
 HOOKS = Registry(
     'hook',

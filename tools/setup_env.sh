@@ -171,9 +171,12 @@ make_environment() {
     run 'checking the environment' "$ENV/bin/python" -c '
 import mmcv.ops, mmdet, mmpretrain, mmseg, mmsnn
 print(mmsnn.__file__)'
-    if [ -f mmsnn/neurons/native.py ]; then
-        run 'compiling the fused neuron' "$ENV/bin/python" -c \
-            'from mmsnn.neurons import native; native.main()'
+    if [ -f mmsnn/native.py ]; then
+        run 'compiling the kernels' "$ENV/bin/python" -c '
+from mmsnn.datasets.events import native as events
+from mmsnn.neurons import native as neurons
+neurons.main()
+events.main()'
         cat "$ENV/setup.log"
     fi
     rm -rf "$TMPDIR"

@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Callable, Deque, Dict, Iterator, List, Optional
+from typing import Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -50,12 +50,14 @@ class EqualityReport:
         output_error (float): Largest difference between what both forms
             returned, relative to the largest value: no neuron stands behind
             the last layers. Infinite if a shape, a label or a mask differs.
+        never_ran (list[str]): Neuron layers that no batch has reached.
     """
 
     dtype: str
     images: int = 0
     rows: List[NeuronEquality] = field(default_factory=list)
     output_error: float = 0.
+    never_ran: List[str] = field(default_factory=list)
 
     @property
     def total_neurons(self) -> int:
@@ -64,6 +66,15 @@ class EqualityReport:
     @property
     def total_differences(self) -> int:
         return sum(row.differences for row in self.rows)
+
+    @property
+    def silent(self) -> List[str]:
+        """Neuron layers that fired in neither form: that their counts are
+        equal says nothing."""
+        return [
+            row.module for row in self.rows
+            if not row.training_spikes and not row.spike_train_spikes
+        ]
 
     @property
     def equal(self) -> bool:
@@ -88,6 +99,11 @@ class EqualityReport:
                      f'{worst.neurons}')
         if self.dtype == 'float64' and not self.outputs_agree:
             text += f'; results differ by up to {self.output_error:.1e}'
+        for what, layers in (('never ran', self.never_ran),
+                             ('never fired', self.silent)):
+            if layers:
+                text += f'; {len(layers)} {what}: {", ".join(layers[:3])}'
+                text += ', ...' if len(layers) > 3 else ''
         return text
 
 
@@ -154,6 +170,10 @@ class EqualityCheck:
             for counts in calls:
                 self._add(name, counts, None)
         self.report.images += self.spiking.session.batch_size
+        self.report.never_ran = [
+            name for name, _ in _neurons(self.training)
+            if name not in self._rows
+        ]
         self.report.output_error = max(
             self.report.output_error,
             _difference(list(_results(first)), list(_results(second))))
@@ -221,6 +241,17 @@ def _difference(first: List[torch.Tensor],
     return error
 
 
+def _neurons(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
+    """Path and module of each neuron, or of its spiking form."""
+    for name, module in model.named_modules():
+        parent, _, leaf = name.rpartition('.')
+        inside = leaf == 'neuron' and isinstance(
+            model.get_submodule(parent), SpikingForm)
+        if isinstance(module,
+                      SpikingForm) or (is_spiking(module) and not inside):
+            yield name, module
+
+
 @contextmanager
 def _watched(model: nn.Module, then: Callable):
     """Context in which ``then(path, neuron, counts)`` is called after each
@@ -239,14 +270,10 @@ def _watched(model: nn.Module, then: Callable):
 
         return fired
 
-    handles = []
-    for name, module in model.named_modules(remove_duplicate=True):
-        parent, _, leaf = name.rpartition('.')
-        inside = leaf == 'neuron' and isinstance(
-            model.get_submodule(parent), SpikingForm)
-        if isinstance(module,
-                      SpikingForm) or (is_spiking(module) and not inside):
-            handles.append(module.register_forward_hook(hook(name)))
+    handles = [
+        module.register_forward_hook(hook(name))
+        for name, module in _neurons(model)
+    ]
     try:
         yield
     finally:

@@ -5,12 +5,13 @@ over calls: all counts are totals over ``trace.images`` images.
 """
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Tuple
+
+from mmsnn.files import dump_json
 
 #: Kinds of op in a trace. ``conv``, ``linear`` and ``matmul`` are synapses
 #: when their input is spikes, and cost multiply-accumulates when it is not.
@@ -257,17 +258,12 @@ class OpTrace:
 
     def save(self, path) -> None:
         """Write the trace as JSON, whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-        part.write_text(
-            json.dumps(
-                dict(
-                    format=FORMAT,
-                    images=self.images,
-                    records=[asdict(r) for r in self]),
-                indent=1))
-        os.replace(part, path)
+        dump_json(
+            path,
+            dict(
+                format=FORMAT,
+                images=self.images,
+                records=[asdict(r) for r in self]))
 
     @classmethod
     def load(cls, path) -> 'OpTrace':

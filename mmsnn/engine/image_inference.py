@@ -24,6 +24,7 @@ from mmsnn.conversion import Depth, NeuronDepth, OpTrace, to_spike_train
 from mmsnn.engine.cli import framework, tested_dataset
 from mmsnn.engine.drawing import draw_prediction
 from mmsnn.engine.report import processor
+from mmsnn.files import whole_file
 from mmsnn.hardware import Estimate, estimate, load_chip
 from mmsnn.visualization import plot_image_result
 
@@ -200,7 +201,7 @@ def load_model(config: Config, checkpoint: Union[str, Path],
     try:
         loaded = load_checkpoint(
             model, str(checkpoint), map_location='cpu', strict=True)
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, EOFError) as error:
         raise ValueError(f'{checkpoint} is no checkpoint: {error}') from error
     except RuntimeError as error:
         raise ValueError(
@@ -243,11 +244,10 @@ def write_picture(result: ImageResult, path: Union[str, Path]) -> None:
         result (ImageResult): From :func:`infer_image`.
         path (str | Path): File to write, e.g. a PNG; its folder is made.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure = plot_image_result(result.drawn, result.energy, result.rows(),
                                result.name)
-    figure.savefig(path, dpi=120)
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=120)
 
 
 def _read(path: Path) -> np.ndarray:

@@ -23,6 +23,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import nn
 
+from mmsnn.files import dump_json
+
 #: mmengine's scope, which building a model sets, is that of all threads.
 _BUILDING = Lock()
 
@@ -30,13 +32,6 @@ _BUILDING = Lock()
 def read_json(path: Path):
     """Content of a JSON file."""
     return json.loads(path.read_text())
-
-
-def write_json(path: Path, content) -> None:
-    """Write a JSON file, whole or not at all."""
-    part = path.with_suffix('.part')
-    part.write_text(json.dumps(content, indent=1))
-    os.replace(part, path)
 
 
 def training_log(folder: Path) -> List[dict]:
@@ -205,7 +200,7 @@ class Run:
                 self.train()
             self.tool('test.py', self.config, checkpoint, '--out',
                       self.folder / 'metrics.json')
-            write_json(result, self.measure())
+            dump_json(result, self.measure())
         found = dict(read_json(result), seed=self.seed)
         self.say(self.headline(found))
         return found
@@ -216,7 +211,7 @@ class Run:
         peak = self.tool('train.py', self.config, '--resume',
                          '--no-validate', watch=self.show_progress)
         if len(training_log(self.folder)) > before:
-            write_json(self.folder / 'memory.json', dict(peak_mb=peak))
+            dump_json(self.folder / 'memory.json', dict(peak_mb=peak))
 
     @property
     def parameters(self) -> int:

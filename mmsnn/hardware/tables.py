@@ -2,10 +2,10 @@
 
 import csv
 import io
-import json
-import os
 import textwrap
 from pathlib import Path
+
+from mmsnn.files import dump_json, write_whole
 
 from .results import Estimate
 
@@ -78,7 +78,7 @@ def _short(key: str) -> str:
 
 def write_json(path: str | Path, estimate: Estimate) -> None:
     """Write everything the estimate holds as JSON, whole or not at all."""
-    write_whole(path, json.dumps(estimate.to_dict(), indent=1) + '\n')
+    dump_json(path, estimate.to_dict())
 
 
 def write_csv(path: str | Path, estimate: Estimate) -> None:
@@ -95,15 +95,3 @@ def write_csv(path: str | Path, estimate: Estimate) -> None:
              layer.rate, *(getattr(layer, name) for name in _COUNTS),
              *(layer.energy_mj[key] for key in keys), layer.note))
     write_whole(path, table.getvalue())
-
-
-def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Write a file under a temporary name, then rename it, so that no
-    half-written file is taken for a whole one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    if isinstance(content, str):
-        content = content.encode()
-    part.write_bytes(content)
-    os.replace(part, path)

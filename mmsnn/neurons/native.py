@@ -1,80 +1,24 @@
-"""Loads the fused CPU kernels, compiling them once per machine.
+"""Loads the neurons' fused CPU kernels (see :mod:`mmsnn.native`).
 
-The kernels are plain C, so that a C compiler and a few seconds are all that
-is needed. The library is kept in a cache folder (``MMSNN_CACHE``, by default
-``~/.cache/mmsnn``) under a name that holds the source's digest and the
-processor. Without a compiler the plain PyTorch definition is used: same
-numbers, slower. ``MMSNN_NATIVE=0`` switches the kernels off.
+Without a compiler the plain PyTorch definition is used: same numbers, slower.
 
 Run ``python -m mmsnn.neurons.native`` to compile now and see what happened.
 """
 
 import ctypes
 import functools
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Optional
 
 import torch
 
-SOURCES = sorted(Path(__file__).parent.glob('*.[ch]'))
-#: No ``-ffast-math``, no fused multiply-add: NaN must pass through and every
-#: operation must round as PyTorch's does.
-FLAGS = ('-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math',
-         '-ffp-contract=off', '-shared', '-fPIC')
+from mmsnn.native import load_library, say
+
 DTYPES = {
     torch.float32: 'f32',
     torch.float64: 'f64',
     torch.bfloat16: 'bf16'
 }
-
-
-def cache_dir() -> Path:
-    """Folder for what mmsnn computes once per machine."""
-    root = os.environ.get('MMSNN_CACHE')
-    return Path(root) if root else Path.home() / '.cache' / 'mmsnn'
-
-
-def _processor() -> str:
-    """What ``-march=native`` depends on."""
-    text = platform.machine() + platform.processor()
-    cpuinfo = Path('/proc/cpuinfo')
-    if cpuinfo.exists():
-        text += ''.join(
-            sorted({
-                line
-                for line in cpuinfo.read_text().splitlines()
-                if line.startswith(('model name', 'flags', 'Features'))
-            }))
-    return text
-
-
-def _compile(target: Path) -> None:
-    """Compile to a temporary name, then rename: never half a library."""
-    compiler = os.environ.get('CC') or shutil.which('cc') or shutil.which(
-        'gcc') or shutil.which('clang')
-    if not compiler:
-        raise OSError('no C compiler (cc, gcc or clang) was found')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        part = Path(folder) / target.name
-        for openmp in (('-fopenmp', ), ()):
-            command = [
-                compiler, *FLAGS, *openmp, '-o',
-                str(part), *(str(s) for s in SOURCES if s.suffix == '.c'),
-                '-lm'
-            ]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode == 0:
-                break
-        else:
-            raise OSError(f'{" ".join(command)} failed: {done.stderr.strip()}')
-        os.replace(part, target)
 
 
 @functools.lru_cache(maxsize=None)
@@ -87,19 +31,7 @@ def load() -> Optional[ctypes.CDLL]:
 
 
 def _load() -> ctypes.CDLL:
-    if os.environ.get('MMSNN_NATIVE', '1') == '0':
-        raise OSError('MMSNN_NATIVE=0 switches the native kernels off')
-    digest = hashlib.sha256(
-        b''.join(source.read_bytes() for source in SOURCES) +
-        (_processor() + ' '.join(FLAGS)).encode()).hexdigest()[:16]
-    target = cache_dir() / 'native' / f'sfa-{digest}.so'
-    if not target.exists():
-        _compile(target)
-    try:
-        library = ctypes.CDLL(str(target))
-    except OSError:  # damaged: make it anew
-        _compile(target)
-        library = ctypes.CDLL(str(target))
+    library = load_library('sfa', Path(__file__).parent)
     pointer, i64, f64 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     for suffix in DTYPES.values():
         for name, arguments in (
@@ -144,10 +76,7 @@ def kernel(name: str, dtype: torch.dtype):
 
 def main() -> None:
     """Say whether the kernels are in use, and why not where they aren't."""
-    try:
-        print(f'native SFA kernels: {_load()._name}')
-    except OSError as error:
-        print(f'native SFA kernels are not used, plain PyTorch is: {error}')
+    say('SFA', 'plain PyTorch', _load)
 
 
 if __name__ == '__main__':

@@ -52,8 +52,11 @@ class Objects:
             return 'no object in both'
         pixels, points = (float(np.max(np.abs(a - b))) for a, b in (
             (self.boxes, other.boxes), (self.scores, other.scores)))
-        return (f'boxes differ by up to {pixels:.2g} px, scores by up to '
+        text = (f'boxes differ by up to {pixels:.2g} px, scores by up to '
                 f'{points:.2g}')
+        if self.masks is not None and other.masks is not None:
+            text += f', masks in {np.sum(self.masks != other.masks)} pixels'
+        return text
 
 
 @dataclass(frozen=True)

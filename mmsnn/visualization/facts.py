@@ -65,11 +65,18 @@ def equality_sentence(report: Any) -> str:
     if not report.total_neurons:
         return f'{report.dtype}: {NOT_MEASURED}no neuron was compared.'
     differences = report.total_differences
-    return (f'In {report.dtype}, {differences or "none"} of '
+    text = (f'In {report.dtype}, {differences or "none"} of '
             f'{report.total_neurons:,} spike counts '
             f'{"differs" if differences in (0, 1) else "differ"} between '
             'training form and spike-train form '
             f'(neurons times images; {report.images} images).')
+    for what, layers in (('reached by no image', report.never_ran),
+                         ('silent in both forms', report.silent)):
+        if layers:
+            text += (f' Not tested, since {what}: {len(layers)} neuron '
+                     f'layers ({", ".join(layers[:3])}'
+                     f'{", ..." if len(layers) > 3 else ""}).')
+    return text
 
 
 def answers(estimate: Estimate | None, trace: Optional['OpTrace'],

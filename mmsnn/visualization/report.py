@@ -14,9 +14,9 @@ from typing import (
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from mmsnn.files import write_whole
 from mmsnn.hardware.counts import is_spiking_synapse
 from mmsnn.hardware.results import Estimate
-from mmsnn.hardware.tables import write_whole
 
 from . import facts
 from .plots import (

@@ -6,13 +6,8 @@ from typing import List
 
 from matplotlib.figure import Figure
 
-from mmsnn.engine.study import (
-    Run,
-    read_json,
-    spread,
-    training_seconds,
-    write_json,
-)
+from mmsnn.engine.study import Run, read_json, spread, training_seconds
+from mmsnn.files import dump_json, whole_file, write_whole
 
 #: Config: name, time steps x spikes, and what the paper reports for the
 #: model of 10 M parameters on ImageNet: top-1 accuracy (%), energy (mJ).
@@ -143,8 +138,9 @@ def write_results(folder: Path, runs: List[dict], idle_mb: float) -> str:
     """
     summary = summarise(runs)
     table = markdown(summary, idle_mb)
-    (folder / 'table.md').write_text(table + '\n')
-    write_json(folder / 'results.json',
-               dict(idle_mb=idle_mb, summary=summary, runs=runs))
-    plot(summary).savefig(folder / 'accuracy_energy.png', dpi=150)
+    write_whole(folder / 'table.md', table + '\n')
+    dump_json(folder / 'results.json',
+              dict(idle_mb=idle_mb, summary=summary, runs=runs))
+    with whole_file(folder / 'accuracy_energy.png') as part:
+        plot(summary).savefig(part, dpi=150)
     return table

@@ -11,8 +11,8 @@ from mmsnn.engine.study import (
     scalars,
     spread,
     training_seconds,
-    write_json,
 )
+from mmsnn.files import dump_json, write_whole
 
 
 @dataclass
@@ -216,6 +216,6 @@ def write_results(folder: Path, runs: List[dict]) -> str:
     """
     summary = summarise(runs)
     tables = f'{markdown(summary)}\n\n{both_forms(runs)}'
-    (folder / 'table.md').write_text(tables + '\n')
-    write_json(folder / 'results.json', dict(summary=summary, runs=runs))
+    write_whole(folder / 'table.md', tables + '\n')
+    dump_json(folder / 'results.json', dict(summary=summary, runs=runs))
     return tables

@@ -194,6 +194,27 @@ def test_nothing_compared_is_not_equal():
     assert str(EqualityReport('float64')).startswith('0 of 0')
 
 
+def test_layers_that_were_not_tested_are_named():
+    neuron = dict(type='mmsnn.SFANeuron', max_spikes=3)
+    net = nn.ModuleDict({
+        name: SpikeConv2d(1, 1, 1, neuron=neuron)
+        for name in ('fires', 'silent', 'unreached')
+    })
+    nn.init.constant_(net.fires.weight, -1.)
+    nn.init.zeros_(net.fires.bias)
+    net.forward = lambda x: net.silent(net.fires(x))
+    spiking = to_spike_train(net)
+    spiking.module.forward = lambda x: spiking.module.silent(
+        spiking.module.fires(x))
+    check = EqualityCheck(net, spiking)
+    check.compare(torch.ones(1, 1, 2, 2))
+    report = check.report
+    assert report.silent == ['silent.neuron']
+    assert report.never_ran == ['unreached.neuron']
+    assert str(report).endswith(
+        '1 never ran: unreached.neuron; 1 never fired: silent.neuron')
+
+
 def test_a_neuron_used_twice_is_compared_twice():
     neuron = dict(type='mmsnn.SFANeuron', max_spikes=3)
     conv = SpikeConv2d(2, 2, 3, padding=1, neuron=neuron)

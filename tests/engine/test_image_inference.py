@@ -122,8 +122,10 @@ def test_weights_of_another_model(trained, image):
                   'missing keys in source state_dict: head.fc.weight',
                   'size mismatch for head.fc.bias'):
         assert named in str(error.value)
-    checkpoint.write_text('no weights')
-    with pytest.raises(ValueError, match='mmpretrain.pth is no checkpoint'):
-        infer_image(image, config, checkpoint)
+    for content in ('no weights', ''):
+        checkpoint.write_text(content)
+        with pytest.raises(
+                ValueError, match='mmpretrain.pth is no checkpoint'):
+            infer_image(image, config, checkpoint)
     with pytest.raises(FileNotFoundError, match='none.pth'):
         infer_image(image, config, 'none.pth')

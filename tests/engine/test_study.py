@@ -2,7 +2,6 @@
 
 import json
 from argparse import ArgumentParser
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -141,14 +140,6 @@ def test_environment_of_the_tools(tmp_path, monkeypatch):
     data, threads, path = log.read_text().split()
     assert (data, threads) == (str(tmp_path), '1')
     assert path.startswith(str(tmp_path / 'root'))
-
-
-def test_json_is_whole_or_not_there(tmp_path):
-    path = tmp_path / 'x.json'
-    study.write_json(path, [1, 2])
-    with pytest.raises(TypeError):
-        study.write_json(path, [Path()])
-    assert study.read_json(path) == [1, 2]
 
 
 def test_parameters_of_a_model_in_its_own_scope(runs, tmp_path):

@@ -62,6 +62,8 @@ def equality():
             rows=[row],
             total_neurons=neurons,
             total_differences=differences,
+            never_ran=[],
+            silent=[],
             output_error=output_error,
             outputs_agree=output_error <= 1e-9)
 

@@ -36,7 +36,7 @@ def test_boxes_masks_and_labels():
     assert np.allclose(axes[0].images[0].get_array(), 100 / 255)
     assert (IMAGE == 100).all()
     assert axes[2].get_xlabel() == (
-        'boxes differ by up to 0 px, scores by up to 0')
+        'boxes differ by up to 0 px, scores by up to 0, masks in 0 pixels')
 
 
 @pytest.mark.parametrize('training, spikes, words', [
@@ -44,6 +44,8 @@ def test_boxes_masks_and_labels():
     (NONE, NONE, 'no object in both'),
     (ONE, Objects(ONE.boxes + [0, 0, 0, .25], ONE.labels, ONE.scores - .5),
      'boxes differ by up to 0.25 px, scores by up to 0.5'),
+    (ONE, Objects(ONE.boxes, ONE.labels, ONE.scores, MASK[..., ::-1]),
+     'boxes differ by up to 0 px, scores by up to 0, masks in 4 pixels'),
     (None, ONE, ''),
 ])
 def test_differences_in_words(training, spikes, words):

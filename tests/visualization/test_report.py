@@ -162,6 +162,16 @@ def test_nothing_measured_is_said_everywhere(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['report.html']
 
 
+def test_what_was_not_tested_is_said(tmp_path, equality):
+    report = equality()
+    report.never_ran, report.silent = ['a.neuron'], list('bcde')
+    html = page(tmp_path, equality=[report])
+    assert ('Not tested, since reached by no image: 1 neuron layers '
+            '(a.neuron).') in html.texts['answers']
+    assert ('Not tested, since silent in both forms: 4 neuron layers '
+            '(b, c, d, ...).') in html.texts['answers']
+
+
 def test_wrong_conversion_is_said(tmp_path, equality):
     html = page(tmp_path, equality=[equality(differences=2)])
     assert 'In float64, 2 of 1,000 spike counts differ ' in html.text

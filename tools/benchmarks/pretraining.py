@@ -52,7 +52,9 @@ def memory(arch: str, way: str, threads: int) -> float:
 
 
 def main() -> None:
-    arguments = parse_arguments(__doc__, rounds=5, archs=list(TARGETS))
+    archs = list(TARGETS)
+    arguments = parse_arguments(
+        __doc__, rounds=5, archs=dict(nargs='+', choices=archs, default=archs))
     rows = []
     for arch in arguments.archs:
         peaks = {}

@@ -1,8 +1,6 @@
 """What the benchmarks share: interleaved medians, table and JSON."""
 
 import argparse
-import json
-import os
 import platform
 import statistics
 import time
@@ -15,20 +13,22 @@ from rich.progress import track
 from rich.table import Table
 
 from mmsnn.engine.report import processor
+from mmsnn.files import dump_json
 
 
-def interleaved(candidates: dict[str, Callable],
-                rounds: int) -> dict[str, float]:
+def interleaved(candidates: dict[str, Callable], rounds: int,
+                clock: Callable = time.perf_counter) -> dict[str, float]:
     """Median seconds of each candidate; every round runs all of them, so
-    that a busy machine slows all alike."""
+    that a busy machine slows all alike. For what runs on one thread,
+    ``time.thread_time`` does not count the time of others."""
     times = {name: [] for name in candidates}
     for run in candidates.values():
         run()
     for _ in track(range(rounds), description=', '.join(candidates)):
         for name, run in candidates.items():
-            start = time.perf_counter()
+            start = clock()
             result = run()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(clock() - start)
             del result
     return {name: statistics.median(found) for name, found in times.items()}
 
@@ -50,16 +50,16 @@ def ratio(what: str, target: float | None, candidates: dict[str, Callable],
 
 
 def parse_arguments(description: str, rounds: int,
-                    archs: Sequence[str] = ()) -> argparse.Namespace:
-    """Options of every benchmark; ``--archs`` where it has several."""
+                    **options: dict) -> argparse.Namespace:
+    """Options of every benchmark; ``options`` are those of one: arguments of
+    ``add_argument`` by name."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--rounds', type=int, default=rounds)
     parser.add_argument('--threads', type=int, default=0,
                         help='CPU threads (default: as PyTorch chooses)')
     parser.add_argument('--json', type=Path, help='also write JSON here')
-    if archs:
-        parser.add_argument(
-            '--archs', nargs='+', choices=archs, default=archs)
+    for name, option in options.items():
+        parser.add_argument(f'--{name}', **option)
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -101,7 +101,4 @@ def report(rows: list[dict], path: Path | None,
         table.add_row(*(text(row) for _, text in columns))
     Console(width=140).print(table)
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f'.{path.name}.part')
-        part.write_text(json.dumps(dict(machine=machine, rows=rows), indent=1))
-        os.replace(part, path)
+        dump_json(path, dict(machine=machine, rows=rows))

@@ -8,7 +8,6 @@ E-SpikeFormer's large family. The result serves a classifier as it is
 """
 
 import argparse
-import os
 import pickle
 import re
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Dict, Optional
 
 import torch
 
+from mmsnn.files import whole_file
 from mmsnn.models.published import convert_state_dict, left_out
 from mmsnn.version import __version__
 
@@ -67,14 +67,9 @@ def main() -> None:
         state = convert_state_dict(published)
     except ValueError as error:
         parser.exit(1, f'{args.src}: {error}\n')
-    args.dst.parent.mkdir(parents=True, exist_ok=True)
-    part = args.dst.with_name(f'.{args.dst.name}.{os.getpid()}.part')
     meta = dict(source=args.src.name, mmsnn_version=__version__)
-    try:
+    with whole_file(args.dst) as part:
         torch.save(dict(state_dict=state, meta=meta), part)
-        os.replace(part, args.dst)
-    finally:
-        part.unlink(missing_ok=True)
     print(f'{args.dst}: {len(state)} tensors of {args.src.name}')
     for reason, keys in left_out(published).items():
         print(f'left out: {len(keys)} tensors ({", ".join(keys[:3])}'

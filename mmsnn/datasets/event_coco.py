@@ -1,0 +1,37 @@
+"""mmdet's COCO data set on recordings; see event_detection.py."""
+
+from mmsnn.datasets.event_detection import GEN1_CLASSES
+
+try:
+    from mmdet.datasets import CocoDataset
+except ModuleNotFoundError:  # importable, but of no use
+    CocoDataset = object
+
+
+class EventCocoDataset(CocoDataset):
+    """mmdet's COCO data set, whose images are windows of recordings.
+
+    An image in the annotation file has ``events_start`` and ``events_stop``
+    (us) too, and ``file_name`` is its recording. Samples get the keys of
+    :class:`mmsnn.datasets.transforms.LoadEvents`.
+    """
+
+    METAINFO = dict(classes=GEN1_CLASSES, palette=[(31, 119, 180),
+                                                   (255, 127, 14)])
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Add the window to what an image has."""
+        info = super().parse_data_info(raw_data_info)
+        image = raw_data_info['raw_img_info']
+        lost = [key for key in ('events_start', 'events_stop')
+                if key not in image]
+        if lost:
+            raise ValueError(
+                f'{self.ann_file}: image {image["id"]} has no '
+                f'{", ".join(lost)}; event detection needs them')
+        info.update(
+            events_path=info['img_path'],
+            events_start=image['events_start'],
+            events_stop=image['events_stop'],
+            sensor_size=(image['width'], image['height']))
+        return info

@@ -1,0 +1,188 @@
+"""Data sets of recordings with one label each."""
+
+import logging
+import os
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Optional
+
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from mmsnn.datasets.events.faults import ON_ERROR
+from mmsnn.datasets.events.recording import READERS
+from mmsnn.registry import DATASETS
+
+#: Valid ``split``, where a class says nothing else.
+SPLITS = ('train', 'test')
+
+
+class EventDataset(BaseDataset):
+    """Recordings with one label each.
+
+    A sample has the keys ``events_path``, ``gt_label``, ``sensor_size`` (width
+    and height, if the set has one) and, for a part of a recording,
+    ``events_start`` and ``events_stop`` (us), as
+    :class:`mmsnn.datasets.transforms.LoadEvents` reads them.
+
+    Args:
+        data_root (str): Folder of the set, see the subclass for its tree.
+        split (str): 'train' or 'test'. Defaults to 'train'.
+        on_error (str): What to do about a label without a file or a line that
+            is no label: 'raise', or 'skip': leave it out, and log how many.
+            Defaults to 'raise'.
+        **kwargs: Passed to mmengine's ``BaseDataset``, e.g. ``pipeline``.
+            ``test_mode`` defaults to whether the split is not 'train'.
+
+    Raises:
+        ValueError: ``split`` or ``on_error`` is unknown.
+        FileNotFoundError: The folder, or a file with a label, is not there.
+    """
+
+    #: Width and height of the sensor.
+    SENSOR: Optional[tuple[int, int]] = None
+    #: Valid ``split``.
+    SPLITS: tuple[str, ...] = SPLITS
+
+    def __init__(self,
+                 data_root: str,
+                 split: str = 'train',
+                 on_error: str = 'raise',
+                 **kwargs) -> None:
+        for key, value, valid in (('split', split, self.SPLITS),
+                                  ('on_error', on_error, ON_ERROR)):
+            if value not in valid:
+                raise ValueError(f'{key} of {type(self).__name__} must be one '
+                                 f'of {", ".join(valid)}, got {value!r}')
+        self.split = split
+        self.on_error = on_error
+        self.skipped: list[str] = []
+        kwargs.setdefault('test_mode', split != 'train')
+        super().__init__(data_root=os.fspath(data_root), **kwargs)
+
+    @abstractmethod
+    def samples(self, root: Path) -> Iterator[dict]:
+        """Yield ``events_path`` and ``gt_label`` of each sample."""
+
+    def load_data_list(self) -> list[dict]:
+        """All samples, with whole paths."""
+        root = Path(self.data_root)
+        if not root.is_dir():
+            raise FileNotFoundError(
+                f'data_root of {type(self).__name__}: there is no folder '
+                f'{root}')
+        data_list = []
+        self.skipped = []
+        for sample in self.samples(root):
+            if self.SENSOR:
+                sample['sensor_size'] = self.SENSOR
+            data_list.append(sample)
+        if self.skipped:
+            print_log(
+                f'{type(self).__name__}: {len(self.skipped)} samples left '
+                f'out; the first: {self.skipped[0]}', logger='current',
+                level=logging.WARNING)
+        if not data_list:
+            raise FileNotFoundError(
+                f'{type(self).__name__} has no samples of split '
+                f'{self.split!r} in {root}; see its documentation for the '
+                'folders')
+        return data_list
+
+    def wrong(self, kind: type[Exception], reason: str) -> None:
+        """Raise, or note what is left out.
+
+        Args:
+            kind (type[Exception]): What to raise.
+            reason (str): What is wrong, with file and line.
+        """
+        if self.on_error == 'raise':
+            raise kind(f"{reason} (on_error='skip' leaves it out)")
+        self.skipped.append(reason)
+
+    def file_of(self, stem: Path, label: str) -> Optional[Path]:
+        """The recording of a label, whatever its suffix.
+
+        Args:
+            stem (Path): The file, without a suffix or with.
+            label (str): Where the label stands, for the error.
+        """
+        for path in (stem, *(stem.with_name(stem.name + suffix)
+                             for suffix in READERS)):
+            if path.is_file():
+                return path
+        self.wrong(FileNotFoundError,
+                   f'{label} names {stem}, but there is no such recording')
+        return None
+
+    @property
+    def CLASSES(self) -> Optional[tuple[str, ...]]:
+        """Names of the classes."""
+        return self.metainfo.get('classes')
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """The label of a sample, as samplers ask for it."""
+        return [int(self.get_data_info(idx)['gt_label'])]
+
+
+@DATASETS.register_module()
+class EventFolder(EventDataset):
+    """A folder for each split, in it a folder of recordings for each class.
+
+    .. code-block:: none
+
+        data_root
+        ├── train
+        │   ├── class_a
+        │   │   ├── one.raw             any format, see read_events
+        │   │   └── any/folder/two.npz
+        │   └── class_b ...
+        └── test ...
+
+    A folder of a split may also be called with a capital. Classes are the
+    folders, in order of their names, unless ``metainfo`` or the class has
+    ``classes``; then other folders are an error.
+
+    Args:
+        data_root (str): The folder.
+        split (str): Any folder in it. Defaults to 'train'.
+        suffixes (Sequence[str], optional): Only these files, e.g.
+            ``('.raw', )``. By default every file with a known suffix.
+        **kwargs: See :class:`EventDataset`.
+    """
+
+    def __init__(self, data_root: str, split: str = 'train', suffixes=None,
+                 **kwargs) -> None:
+        self.suffixes = tuple(suffixes or READERS)
+        if type(self) is EventFolder:
+            self.SPLITS = (split, )
+        super().__init__(data_root, split, **kwargs)
+
+    def folder(self, root: Path) -> Path:
+        """The folder of the split."""
+        folders = root / self.split, root / self.split.capitalize()
+        for folder in folders:
+            if folder.is_dir():
+                return folder
+        raise FileNotFoundError(
+            f'{type(self).__name__}: there is neither {folders[0]} nor '
+            f'{folders[1]}')
+
+    def samples(self, root: Path) -> Iterator[dict]:
+        """Yield the files of each class, in order of their paths."""
+        folder = self.folder(root)
+        found = sorted(path.name for path in folder.iterdir()
+                       if path.is_dir())
+        classes = self.metainfo.get('classes') or tuple(found)
+        self._metainfo['classes'] = classes
+        for name in found:
+            if name not in classes:
+                self.wrong(ValueError,
+                           f'{folder / name} is no folder of a class; classes '
+                           f'are {", ".join(classes)}')
+                continue
+            for path in sorted((folder / name).rglob('*')):
+                if path.suffix.lower() in self.suffixes and path.is_file():
+                    yield dict(events_path=str(path),
+                               gt_label=classes.index(name))

@@ -1,0 +1,137 @@
+"""iniVation's AEDAT 1.0, 2.0, 3.0 and 3.1.
+
+Written from the public description
+(https://docs.inivation.com/software/software-advanced-usage/file-formats).
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import Optional
+
+import numpy as np
+
+from .array import EVENT
+from .reader import EventReader, header_lines
+
+# Width and height of a chip, by how its name begins, in lower case.
+_SIZES = dict(
+    dvs128=(128, 128),
+    davis128=(128, 128),
+    davis208=(208, 192),
+    davis240=(240, 180),
+    davis346=(346, 260),
+    davis640=(640, 480))
+_PACKET = struct.Struct('<hhiiiiii')
+_POLARITY = 1
+
+
+class AEDATReader(EventReader):
+    """Finds the version and the chip in the header of an ``.aedat`` file."""
+
+    bits = 32
+
+    def open(self) -> None:
+        with open(self.path, 'rb') as file:
+            lines = header_lines(file, b'#', (b'#!END-HEADER', ))
+            self.data = file.tell()
+        version = re.fullmatch(r'!AER-DAT(\d\.\d)', lines[0] if lines else '')
+        if lines and not version and not lines[0].startswith('!'):
+            self.version = '1.0'  # by definition, where no line says
+        elif version and version[1] in ('1.0', '2.0', '3.0', '3.1'):
+            self.version = version[1]
+        else:
+            raise self.faults.error(
+                'no AEDAT recording of version 1.0, 2.0, 3.0 or 3.1: it must '
+                'begin with "#!AER-DAT" and the version, or with "#" for '
+                f'1.0, got {lines[0] if lines else "no header"!r}')
+        if self.version.startswith('3'):
+            self.bits = None  # a packet counts them
+        chips = [
+            found[1] for found in map(
+                re.compile(r'(?:AEChip|Source \d+): .*?(\w+)$').match, lines)
+            if found
+        ]
+        self.chip = chips[0].lower() if chips else 'dvs128'
+        for name, size in _SIZES.items():
+            if self.chip.startswith(name):
+                self.size = size
+        if self.size is None and self.version != '3.1':
+            raise self.faults.error(
+                f'chip {chips[0]!r} is unknown, so the addresses are too; '
+                f'known are {", ".join(_SIZES)}')
+
+    def chunks(self,
+               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+        first = 0
+        with open(self.path, 'rb') as file:
+            file.seek(self.data)
+            decode = (
+                self._packets if self.version.startswith('3') else self._pairs)
+            for events in decode(file):
+                yield first, events
+                first += len(events)
+
+    def _pairs(self, file) -> Iterator[np.ndarray]:
+        """Versions 1 and 2: pairs of address and time."""
+        word = '>u2' if self.version == '1.0' else '>u4'
+        davis = self.chip.startswith('davis')
+        for pairs in self.words(file, f'{word}, >u4'):
+            address = pairs['f0'].astype('u4')
+            # Neither frames and inertia (bit 31) nor signals from outside.
+            pairs = pairs[address & (0x80000400 if davis else 0x80008000) == 0]
+            address = pairs['f0'].astype('u4')
+            events = np.empty(len(pairs), EVENT)
+            events['t'] = pairs['f1']
+            x, y, p = (12, 22, 11) if davis else (1, 8, 0)
+            events['x'] = address >> x & (1023 if davis else 127)
+            events['y'] = address >> y & (511 if davis else 127)
+            events['p'] = address >> p & 1
+            yield self._from_top(events)
+
+    def _packets(self, file) -> Iterator[np.ndarray]:
+        """Versions 3: packets of events of a kind."""
+        while True:
+            at = file.tell()
+            header = file.read(_PACKET.size)
+            if not header:
+                return
+            if len(header) < _PACKET.size:
+                self.faults.found(
+                    'cut off', f'{len(header)} of {_PACKET.size} bytes of a '
+                    f"packet's header at byte {at}, where the file ends")
+                return
+            (kind, _, size, offset, overflow, capacity, number,
+             _) = _PACKET.unpack(header)
+            if size <= 0 or not 0 <= number <= capacity or (
+                    kind == _POLARITY and size != 8):
+                raise self.faults.error(
+                    f'damaged header of a packet at byte {at}: {number} of '
+                    f'{capacity} events of kind {kind} and {size} bytes')
+            data = file.read(capacity * size)
+            if len(data) < number * size:
+                self.faults.found(
+                    'cut off', f'{len(data)} of {number * size} bytes of a '
+                    f"packet's events at byte {at + _PACKET.size}, where the "
+                    'file ends')
+                number = len(data) // size
+            if kind != _POLARITY:
+                continue
+            word, t = np.frombuffer(data, '<u4', 2 * number).reshape(-1, 2).T
+            valid = word & 1 == 1
+            word, t = word[valid], t[valid]
+            events = np.empty(len(t), EVENT)
+            events['t'] = t.astype('i8') | overflow << 31
+            events['x'] = word >> 17
+            events['y'] = word >> 2 & 0x7fff
+            events['p'] = word >> 1 & 1
+            yield (self._from_top(events)
+                   if self.version == '3.0' else events)
+
+    def _from_top(self, events: np.ndarray) -> np.ndarray:
+        """Count rows from the upper one, as versions before 3.1 don't.
+
+        A row outside the sensor wraps to one far outside, and stays a fault.
+        """
+        events['y'] = self.size[1] - 1 - events['y'].astype('i8')
+        return events

@@ -1,0 +1,67 @@
+"""What is wrong with a recording: an error, or a counted skip."""
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+#: Valid ``on_error``.
+ON_ERROR = ('raise', 'skip')
+
+
+class EventFileError(ValueError):
+    """A recording cannot be read as it is; the message names the file."""
+
+
+class Faults:
+    """Raises at the first fault of a recording, or counts them.
+
+    Args:
+        path (Path): The recording.
+        on_error (str): 'raise' or 'skip'.
+
+    Raises:
+        ValueError: ``on_error`` is neither.
+    """
+
+    def __init__(self, path: Path, on_error: str) -> None:
+        if on_error not in ON_ERROR:
+            raise ValueError(f'on_error must be one of {", ".join(ON_ERROR)}, '
+                             f'got {on_error!r}')
+        self.path = path
+        self.on_error = on_error
+        self.counts = Counter()
+
+    def error(self, reason: str) -> EventFileError:
+        """The error to raise where reading cannot go on."""
+        return EventFileError(f'{self.path}: {reason}')
+
+    def found(self, what: str, where: str, count: int = 1) -> None:
+        """Raise, or count and let the caller go on.
+
+        Args:
+            what (str): The kind of fault, as it stands in the summary.
+            where (str): Where the first one is: byte, event.
+            count (int): How many there are. Defaults to 1.
+        """
+        if self.on_error == 'raise':
+            raise self.error(f"{what}: {where} (on_error='skip' goes on "
+                             'without)')
+        self.counts[what] += count
+
+    def note(self, what: str, count: int) -> None:
+        """Count what a format leaves out by its definition."""
+        if count:
+            self.counts[what] += count
+
+    def log(self) -> None:
+        """Say what was counted since the last call."""
+        if self.counts:
+            print_log(
+                f'{self.path}: ' + ', '.join(
+                    f'{count} x {what}'
+                    for what, count in self.counts.items()),
+                logger='current',
+                level=logging.WARNING)
+            self.counts.clear()

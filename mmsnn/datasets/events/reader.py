@@ -1,0 +1,126 @@
+"""What every format's reader does."""
+
+import importlib
+from abc import ABC, abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO, Optional
+
+import numpy as np
+
+from .faults import EventFileError, Faults
+
+#: Words or events of a chunk.
+CHUNK = 1 << 17
+
+
+class EventReader(ABC):
+    """Reads the events of one format, chunk by chunk.
+
+    Making it reads the header. Checks that all formats share (order, sensor,
+    wrapping times) are made by
+    :class:`mmsnn.datasets.events.recording.Recording`.
+
+    Args:
+        path (Path): The recording.
+        faults (Faults): What to do about faults.
+    """
+
+    #: Bits of the format's timestamps, if these wrap.
+    bits: Optional[int] = None
+    #: Width and height of the sensor, if the header has them.
+    size: Optional[tuple[int, int]] = None
+
+    def __init__(self, path: Path, faults: Faults) -> None:
+        self.path = path
+        self.faults = faults
+        self.open()
+
+    @abstractmethod
+    def open(self) -> None:
+        """Read the header."""
+
+    @abstractmethod
+    def chunks(self,
+               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the events, in file order.
+
+        Args:
+            start (int, optional): Events before this time (us) may be left
+                out, by a format that can jump. If all are, one is yielded
+                nevertheless: nothing means an empty recording.
+
+        Yields:
+            tuple[int, np.ndarray]: Index of the first event in the
+            recording, and the events, (N,).
+        """
+
+    def words(self, file: BinaryIO, dtype: str) -> Iterator[np.ndarray]:
+        """Yield the rest of a file in chunks of words.
+
+        An incomplete word at the end is a fault.
+        """
+        dtype = np.dtype(dtype)
+        while True:
+            at = file.tell()
+            data = file.read(CHUNK * dtype.itemsize)
+            rest = len(data) % dtype.itemsize
+            if rest:
+                self.faults.found(
+                    'cut off', f'{rest} of {dtype.itemsize} bytes of a word '
+                    f'at byte {at + len(data) - rest}, where the file ends')
+            if len(data) >= dtype.itemsize:
+                yield np.frombuffer(data, dtype, len(data) // dtype.itemsize)
+            if len(data) < CHUNK * dtype.itemsize:
+                return
+
+
+def header_lines(file: BinaryIO, mark: bytes,
+                 last: Sequence[bytes]) -> list[str]:
+    """The lines at the start of a file that begin with a mark.
+
+    Args:
+        file (BinaryIO): The file, afterwards at the first byte of data.
+        mark (bytes): What a line begins with, one byte.
+        last (Sequence[bytes]): Lines after which no other can follow.
+
+    Returns:
+        list[str]: The lines without mark and line end.
+    """
+    lines = []
+    while file.peek(1)[:1] == mark:
+        line = file.readline().strip()
+        lines.append(line[1:].strip().decode('ascii', 'replace'))
+        if line in last:
+            break
+    return lines
+
+
+def first_at(times: Sequence, start: Optional[int]) -> int:
+    """Index of the first event from a time on, of a sorted sequence.
+
+    The last one's where all are earlier; 0 where the times are not sorted.
+    """
+    if start is None or not len(times) or times[0] > times[-1]:
+        return 0
+    index = bisect_left(range(len(times)), start, key=lambda i: times[i])
+    return min(index, len(times) - 1)
+
+
+def need(module: str, what: str, path: Path) -> ModuleType:
+    """Import an optional library.
+
+    Raises:
+        EventFileError: It is not installed; the message says how to get it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = module.partition('.')[0]
+        if error.name != name:
+            raise
+        raise EventFileError(
+            f'{path}: {what} is read by {name}, which is not installed: '
+            'pip install "mmsnn_suite[events]"') from None

@@ -1,0 +1,168 @@
+"""Recordings of event cameras, of any supported format."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from .aedat import AEDATReader
+from .aedat4 import AEDAT4Reader
+from .array import EVENT
+from .atis import ATISReader
+from .checks import Checks
+from .columns import HDF5Reader, NPYReader, NPZReader
+from .dat import DATReader
+from .evt import EVTReader
+from .faults import EventFileError, Faults
+from .reader import EventReader
+
+#: The reader of each suffix, in lower case. ``.aedat`` may hold version 4.
+READERS = {
+    '.raw': EVTReader,
+    '.dat': DATReader,
+    '.aedat': AEDATReader,
+    '.aedat2': AEDATReader,
+    '.aedat4': AEDAT4Reader,
+    '.bin': ATISReader,
+    '.npy': NPYReader,
+    '.npz': NPZReader,
+    '.h5': HDF5Reader,
+    '.hdf5': HDF5Reader,
+}
+
+
+class Recording:
+    """A recording, of which only the header is read until events are asked
+    for.
+
+    Args:
+        path (str | os.PathLike): The file; its suffix tells the format, see
+            :data:`READERS`.
+        size (tuple[int, int], optional): Width and height of the sensor,
+            over what the header says. Where neither is known, events outside
+            the sensor can't be told.
+        on_error (str): What to do about a cut off file, events out of order
+            or outside the sensor, a clock that wraps and an empty recording.
+            'raise': an error at the first one. 'skip': go on without them,
+            count the clock on, and log one summary. Defaults to 'raise'.
+
+    Attributes:
+        size (tuple[int, int] | None): Width and height of the sensor.
+
+    Raises:
+        EventFileError: The file is not of its format.
+        FileNotFoundError: There is no such file.
+        ValueError: ``on_error`` is unknown.
+    """
+
+    def __init__(self,
+                 path: str | os.PathLike,
+                 size: Optional[tuple[int, int]] = None,
+                 on_error: str = 'raise') -> None:
+        self.path = Path(path)
+        self.faults = Faults(self.path, on_error)
+        reader = READERS.get(self.path.suffix.lower())
+        if reader is None:
+            raise EventFileError(
+                f'{self.path}: unknown suffix {self.path.suffix!r}; known are '
+                f'{", ".join(READERS)}')
+        if reader is AEDATReader and _is_aedat4(self.path):
+            reader = AEDAT4Reader
+        self.reader: EventReader = reader(self.path, self.faults)
+        self.size = tuple(size) if size else self.reader.size
+
+    def chunks(self,
+               start: Optional[int] = None,
+               stop: Optional[int] = None) -> Iterator[np.ndarray]:
+        """Yield the events of a window, in chunks of some megabytes.
+
+        What comes after the window is not read, so faults there stay
+        unknown.
+
+        Args:
+            start (int, optional): First time of the window, us.
+            stop (int, optional): The time where it has ended, us.
+
+        Yields:
+            np.ndarray: Events of type
+            :data:`mmsnn.datasets.events.array.EVENT`, (N,), N > 0.
+
+        Raises:
+            EventFileError: A fault, unless these are skipped; the message
+                names the file and the byte or the event.
+        """
+        check = Checks(self.faults, self.size, self.reader.bits)
+        empty = True
+        try:
+            for first, events in self.reader.chunks(start):
+                events = check(first, events)
+                if not len(events):
+                    continue
+                empty = False
+                t = events['t']
+                begin = 0 if start is None else np.searchsorted(t, start)
+                end = len(t) if stop is None else np.searchsorted(t, stop)
+                if begin < end:
+                    yield events[begin:end]
+                if end < len(t):
+                    break
+            if empty:
+                self.faults.found('empty recording', 'it has no event')
+        finally:
+            self.faults.log()
+
+    def read(self,
+             start: Optional[int] = None,
+             stop: Optional[int] = None) -> np.ndarray:
+        """The events of a window, (N,). See :meth:`chunks`."""
+        chunks = list(self.chunks(start, stop))
+        if len(chunks) == 1:
+            return chunks[0]
+        # Copied as bytes: NumPy would copy field by field.
+        whole = f'V{EVENT.itemsize}'
+        chunks = [np.empty(0, whole), *(c.view(whole) for c in chunks)]
+        return np.concatenate(chunks).view(EVENT)
+
+
+def read_events(path: str | os.PathLike,
+                start: Optional[int] = None,
+                stop: Optional[int] = None,
+                size: Optional[tuple[int, int]] = None,
+                on_error: str = 'raise') -> np.ndarray:
+    """Read the events of a recording, or of a window of it.
+
+    Args:
+        path (str | os.PathLike): The file; its suffix tells the format, see
+            :data:`READERS`.
+        start (int, optional): First time of the window, us.
+        stop (int, optional): The time where it has ended, us.
+        size (tuple[int, int], optional): Width and height of the sensor,
+            over what the header says.
+        on_error (str): 'raise' or 'skip', see :class:`Recording`.
+
+    Returns:
+        np.ndarray: Events in order of time, (N,), with fields ``t`` (us,
+        int64), ``x``, ``y`` and ``p`` (0: darker, 1: brighter).
+
+    Raises:
+        EventFileError: The file is not of its format or has a fault; the
+            message names the file and the byte or the event.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp()) / 'two.bin'
+        >>> _ = path.write_bytes(bytes([3, 7, 128, 1, 0, 4, 8, 0, 1, 44]))
+        >>> read_events(path).tolist()
+        [(256, 3, 7, 1), (300, 4, 8, 0)]
+        >>> read_events(path, start=300)['x'].tolist()
+        [4]
+    """
+    return Recording(path, size, on_error).read(start, stop)
+
+
+def _is_aedat4(path: Path) -> bool:
+    with open(path, 'rb') as file:
+        return file.read(10) == b'#!AER-DAT4'

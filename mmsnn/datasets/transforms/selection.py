@@ -1,0 +1,181 @@
+"""Which events stay: polarity, time, drops, hot pixels."""
+
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+
+from mmsnn.registry import TRANSFORMS
+
+from .base import EventTransform, check_choice, check_range, random_start
+
+
+@TRANSFORMS.register_module()
+class EventPolarity(EventTransform):
+    """Exchange the polarities, or keep one.
+
+    Frames of both polarities in one channel are made by
+    :class:`EventHistogram`.
+
+    Modified Keys:
+
+    - events
+
+    Args:
+        mode (str): 'swap', 'positive' or 'negative'.
+    """
+
+    def __init__(self, mode: str) -> None:
+        check_choice('mode', mode, ('swap', 'positive', 'negative'))
+        self.mode = mode
+
+    def change(self, results: dict) -> dict:
+        """Change the polarities of a sample."""
+        events = results['events']
+        if self.mode == 'swap':
+            events['p'] ^= 1
+        else:
+            results['events'] = events[events['p'] == (
+                self.mode == 'positive')]
+        return results
+
+
+@TRANSFORMS.register_module()
+class CropEventTime(EventTransform):
+    """Take a window of time.
+
+    Modified Keys:
+
+    - events
+
+    Args:
+        duration (int): Length of the window, us. A shorter recording stays
+            as it is.
+        random (bool): At a random time; otherwise in the middle. Defaults to
+            True.
+    """
+
+    def __init__(self, duration: int, random: bool = True) -> None:
+        if duration < 1:
+            raise ValueError(f'duration must be at least 1 us, got {duration}')
+        self.duration = duration
+        self.random = random
+
+    def change(self, results: dict) -> dict:
+        """Cut a sample."""
+        events = results['events']
+        t = events['t']
+        room = int(t[-1] - t[0]) + 1 - self.duration if len(t) else 0
+        if room > 0:
+            start = t[0] + (
+                random_start(room) if self.random else room // 2)
+            begin, end = np.searchsorted(t, [start, start + self.duration])
+            results['events'] = events[begin:end]
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomEventDrop(EventTransform):
+    """Drop events, by one of three ways that is chosen at random.
+
+    'event': each event with probability r; 'time': those of a window of the
+    fraction r of the sample's time; 'area': those in a box of r times the
+    width and the height. r is uniform up to the way's greatest ratio. After
+    Gu et al., "EventDrop: Data Augmentation for Event-based Learning", IJCAI
+    2021, where r takes nine steps and the sample may also stay as it is.
+
+    Modified Keys:
+
+    - events
+
+    Args:
+        prob (float): Probability that anything is dropped. Defaults to 0.75.
+        methods (Sequence[str]): The ways to choose from. Defaults to all.
+        max_ratio (dict, optional): Greatest ratios, over 0.9 for 'event' and
+            'time' and 0.5 for 'area'.
+    """
+
+    METHODS = dict(event=0.9, time=0.9, area=0.5)
+
+    def __init__(self,
+                 prob: float = 0.75,
+                 methods: Sequence[str] = ('event', 'time', 'area'),
+                 max_ratio: Optional[dict] = None) -> None:
+        check_range('prob', prob, 0, 1)
+        for method in (*methods, *(max_ratio or {})):
+            check_choice('methods', method, tuple(self.METHODS))
+        self.prob = prob
+        self.methods = tuple(methods)
+        self.max_ratio = {**self.METHODS, **(max_ratio or {})}
+        for method, ratio in self.max_ratio.items():
+            check_range(f'max_ratio[{method!r}]', ratio, 0, 1)
+
+    def change(self, results: dict) -> dict:
+        """Drop events of a sample, or not."""
+        events = results['events']
+        if not len(events) or np.random.rand() >= self.prob:
+            return results
+        method = self.methods[np.random.randint(len(self.methods))]
+        ratio = np.random.uniform(0, self.max_ratio[method])
+        if method == 'event':
+            dropped = np.random.rand(len(events)) < ratio
+        elif method == 'time':
+            t = events['t']
+            length = (t[-1] - t[0]) * ratio
+            start = t[0] + np.random.uniform(0, t[-1] - t[0] - length)
+            dropped = (t >= start) & (t < start + length)
+        else:
+            dropped = np.ones(len(events), bool)
+            for key, side in zip('xy', results['sensor_size']):
+                part = int(side * ratio)
+                start = random_start(side - part)
+                dropped &= (events[key] >= start) & (
+                    events[key] < start + part)
+        results['events'] = events[~dropped]
+        return results
+
+
+@TRANSFORMS.register_module()
+class FilterHotPixels(EventTransform):
+    """Drop all events of pixels that fire far more often than others.
+
+    Modified Keys:
+
+    - events
+
+    Args:
+        n_sigma (float, optional): A pixel is hot if it has more events than
+            the mean plus this many standard deviations, over the pixels that
+            have any. Defaults to 5.
+        max_rate (float, optional): A pixel is hot if it has more events a
+            second than this. Defaults to None.
+    """
+
+    def __init__(self,
+                 n_sigma: Optional[float] = 5.,
+                 max_rate: Optional[float] = None) -> None:
+        if n_sigma is None and max_rate is None:
+            raise ValueError('FilterHotPixels needs n_sigma or max_rate')
+        for name, value in (('n_sigma', n_sigma), ('max_rate', max_rate)):
+            if value is not None:
+                check_range(name, value, 0, np.inf)
+        self.n_sigma = n_sigma
+        self.max_rate = max_rate
+
+    def change(self, results: dict) -> dict:
+        """Filter a sample."""
+        events = results['events']
+        if not len(events):
+            return results
+        width, height = results['sensor_size']
+        pixel = events['y'].astype('i8') * width + events['x']
+        counts = np.bincount(pixel, minlength=width * height)
+        most = np.inf
+        if self.n_sigma is not None:
+            active = counts[counts > 0]
+            most = active.mean() + self.n_sigma * active.std()
+        if self.max_rate is not None:
+            seconds = max(int(events['t'][-1] - events['t'][0]), 1) / 1e6
+            most = min(most, self.max_rate * seconds)
+        results['events'] = events[counts[pixel] <= most]
+        return results

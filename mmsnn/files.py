@@ -1,0 +1,55 @@
+"""Files that are either whole or not there."""
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator, Optional, Union
+
+
+@contextmanager
+def whole_file(path: Union[str, Path]) -> Iterator[Path]:
+    """Let a file be written under a temporary name, then rename it.
+
+    An error inside the block leaves what was at ``path`` before as it was.
+    The folder of the file is made.
+
+    Args:
+        path (str | Path): The file.
+
+    Yields:
+        Path: The temporary name, in the same folder and with the same suffix.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / 'new' / 'notes.txt'
+        >>> with whole_file(path) as part:
+        ...     _ = part.write_text('two words')
+        ...     path.exists()
+        False
+        >>> path.read_text(), [file.name for file in path.parent.iterdir()]
+        ('two words', ['notes.txt'])
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_whole(path: Union[str, Path], content: Union[str, bytes]) -> None:
+    """Write a text (as UTF-8) or bytes as a file, whole or not at all."""
+    if isinstance(content, str):
+        content = content.encode()
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+def dump_json(path: Union[str, Path],
+              content: Any,
+              indent: Optional[int] = 1) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_whole(path, json.dumps(content, indent=indent) + '\n')
