@@ -13,6 +13,9 @@ Example:
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import (
+    OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
+)
 from mmengine.registry import RUNNERS as ROOT_RUNNERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
@@ -47,3 +50,9 @@ RUNNERS = Registry(
     parent=ROOT_RUNNERS,
     scope='mmsnn',
     locations=['mmsnn.engine.runner'])
+# Layer-wise learning rate decay.
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='mmsnn',
+    locations=['mmsnn.engine.optimizers'])

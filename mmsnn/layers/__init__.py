@@ -14,6 +14,7 @@ from .blocks import (
     SpikeSepConv,
     TransformerBlock,
 )
+from .masked import MaskContext, SparseConv2d, SpikeSparseConv2d
 from .memory import keep_freed_memory
 from .reparam import LinearPair, ReparamConv, RepConv, deploy, norm_as_affine
 from .synapse import (
@@ -22,12 +23,16 @@ from .synapse import (
     SpikeLinear,
     conv_norm,
 )
+from .sync_norm import SyncBatchNorm
 from .time import merge_time
+from .visible import VisiblePatches, hide, spread
 
 __all__ = [
     'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',
-    'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3', 'SpikeAttention',
-    'SpikeConv2d', 'SpikeConvTranspose2d', 'SpikeLinear', 'SpikeSepConv',
-    'TransformerBlock', 'conv_norm', 'deploy', 'keep_freed_memory',
-    'linear_attention', 'merge_time', 'norm_as_affine'
+    'MaskContext', 'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3',
+    'SparseConv2d', 'SpikeAttention', 'SpikeConv2d', 'SpikeConvTranspose2d',
+    'SpikeLinear', 'SpikeSepConv', 'SpikeSparseConv2d', 'SyncBatchNorm',
+    'TransformerBlock', 'VisiblePatches', 'conv_norm', 'deploy', 'hide',
+    'keep_freed_memory', 'linear_attention', 'merge_time', 'norm_as_affine',
+    'spread'
 ]

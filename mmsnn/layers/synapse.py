@@ -1,7 +1,7 @@
 """Spiking synapses: convolutions and linears with a neuron in front."""
 
 from collections import OrderedDict
-from typing import Optional
+from typing import Optional, Type
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -9,6 +9,25 @@ from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
 from mmsnn.registry import MODELS
+
+
+def recast(layer: nn.Module, kind: Type[nn.Module]) -> nn.Module:
+    """A layer as another class: the same parameters and children.
+
+    Args:
+        layer (nn.Module): It is left as it is.
+        kind (type): A class with the attributes of the layer's own.
+
+    Returns:
+        nn.Module: Hooks, parameters and children that one of the two gets
+        later are not the other's.
+    """
+    new = kind.__new__(kind)
+    new.__dict__.update({
+        key: value.copy() if isinstance(value, dict) else value
+        for key, value in vars(layer).items()
+    })
+    return new
 
 
 class _SpikingSynapse:
@@ -26,11 +45,7 @@ class _SpikingSynapse:
     @classmethod
     def from_plain(cls, layer: nn.Module, neuron: dict) -> nn.Module:
         """The spiking form of a PyTorch layer, with the same parameters."""
-        new = cls.__new__(cls)
-        new.__dict__.update({
-            key: value.copy() if isinstance(value, dict) else value
-            for key, value in vars(layer).items()
-        })
+        new = recast(layer, cls)
         new.neuron = build_neuron(neuron)
         return new
 

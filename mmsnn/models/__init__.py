@@ -4,3 +4,4 @@ from .backbones import *  # noqa: F401,F403
 from .classifiers import *  # noqa: F401,F403
 from .dense import *  # noqa: F401,F403
 from .heads import *  # noqa: F401,F403
+from .selfsup import *  # noqa: F401,F403

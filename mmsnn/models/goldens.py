@@ -2,8 +2,9 @@
 
 import json
 from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mmsnn.neurons import build_neuron, is_spiking
 
 from .published import (
     FAMILIES,
+    PRETRAINING,
     classifier_config,
     convert_state_dict,
     neuron_paths,
@@ -119,27 +121,17 @@ class Comparison:
 def check_classifier(spec: dict, arrays: Dict[str, np.ndarray]) -> Comparison:
     """A classifier: logits, feature maps, spike counts, gradients."""
     result = Comparison()
-    state = {
-        k[len('state.'):]: torch.from_numpy(v)
-        for k, v in arrays.items() if k.startswith('state.')
-    }
+    state = _state(arrays)
     model = _build(spec, state, arrays['input'].shape[1])
     images = torch.from_numpy(arrays['input']).double()
     result.equal('parameters', sum(p.numel() for p in model.parameters()),
                  spec['params'])
 
-    sums = defaultdict(int)
-    handles = [
-        module.register_forward_hook(_count_into(sums, name))
-        for name, module in model.named_modules() if is_spiking(module)
-    ]
-    with torch.no_grad():
+    with torch.no_grad(), _spike_counts(model) as sums:
         features = model.backbone(images)
         pooled = model.neck(features[-1:])
         logits = model.head(pooled)
         logits = merge_time(logits, len(logits) // len(images))
-    for handle in handles:
-        handle.remove()
     result.close('logits', logits, arrays['eval_logits'])
     for i, feature in enumerate(features):
         if f'feat{i}' in arrays:
@@ -170,6 +162,83 @@ def check_classifier(spec: dict, arrays: Dict[str, np.ndarray]) -> Comparison:
         result.gradients(
             model, {names[k]: v for k, v in spec['grad_norm'].items()})
     return result
+
+
+def check_pretraining(spec: dict, arrays: Dict[str,
+                                               np.ndarray]) -> Comparison:
+    """The encoder of masked pre-training with all tokens kept: latent tokens
+    and spike counts."""
+    result = Comparison()
+    state, family = _state(arrays), spec['family']
+    images = torch.from_numpy(arrays['input']).double()
+    patch = spec['patch_size']
+    config = PRETRAINING[family].model(
+        spec['embed_dims'],
+        spec.get('depths') or (1, 1, 2, spec['depth']),
+        spec['num_heads'],
+        in_channels=images.shape[1],
+        neuron=_neuron_config(spec),
+        linear_pair=spec['linear_pair'],
+        patch_size=patch)
+    model = ROOT_MODELS.build(config)
+    converted = convert_state_dict(state)
+    # The decoder is not pinned.
+    converted.update({
+        k: v
+        for k, v in model.state_dict().items() if k.startswith('neck.')
+    })
+    _load(model, converted)
+    mask = torch.from_numpy(arrays['active_mask']) > 0
+    mask = mask.unflatten(1, tuple(n // patch for n in images.shape[2:]))
+    with torch.no_grad(), _spike_counts(model) as sums:
+        # One by one: images may show different numbers of patches.
+        latent = torch.cat([
+            model.encode(image, shown)[-1]
+            for image, shown in zip(images.split(1), mask.split(1))
+        ])
+    result.close('latent', latent.flatten(2).transpose(1, 2), arrays['latent'])
+    paths = neuron_paths(spec['spike_count_sum'], family)
+    result.counts(
+        dict(sums),
+        {path: spec['spike_count_sum'][name]
+         for name, path in paths.items()})
+    return result
+
+
+def _state(arrays: Dict[str, np.ndarray]) -> Dict[str, torch.Tensor]:
+    """The published state of a golden."""
+    return {
+        k[len('state.'):]: torch.from_numpy(v)
+        for k, v in arrays.items() if k.startswith('state.')
+    }
+
+
+def _load(model: nn.Module, state: Dict[str, torch.Tensor]) -> nn.Module:
+    """Load strictly; the model in float64 and eval mode.
+
+    Raises:
+        ValueError: If the state does not fit.
+    """
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(' '.join(str(error).split())) from error
+    return model.double().eval()
+
+
+@contextmanager
+def _spike_counts(model: nn.Module) -> Iterator[Dict[str, int]]:
+    """Sums of the spike counts of all neurons, by path."""
+    sums = defaultdict(int)
+    handles = [
+        module.register_forward_hook(_count_into(sums, name))
+        for name, module in model.named_modules() if is_spiking(module)
+    ]
+    try:
+        yield sums
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 #: Neurons of published models whose output nothing reads: without a
@@ -204,13 +273,7 @@ def _build(spec: dict, state: Dict[str, torch.Tensor],
     config['backbone']['out_indices'] = tuple(range(1, stages))
     # Feature maps are compared at each time step.
     config['backbone']['merge_time'] = False
-    model = ROOT_MODELS.build(config)
-    converted = convert_state_dict(state)
-    try:
-        model.load_state_dict(converted)
-    except RuntimeError as error:
-        raise ValueError(' '.join(str(error).split())) from error
-    return model.double().eval()
+    return _load(ROOT_MODELS.build(config), convert_state_dict(state))
 
 
 def _neuron_config(spec: dict) -> dict:
@@ -248,4 +311,7 @@ def _count_into(sums, name):
 
 
 #: Family -> function(spec, arrays) -> Comparison.
-CHECKS = dict.fromkeys(FAMILIES, check_classifier)
+CHECKS = {
+    **dict.fromkeys(FAMILIES, check_classifier),
+    **dict.fromkeys(PRETRAINING, check_pretraining)
+}

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
+from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 
 TOOL = (
     Path(__file__).parents[2] / 'tools' / 'model_converters' /
@@ -79,6 +81,30 @@ def test_other_families(family, depths, tiny_models, publish, tmp_path,
     model.load_state_dict(found, strict=True)
 
 
+def test_pre_training(goldens, tmp_path, monkeypatch, capsys):
+    with np.load(goldens / 'masked_pretrain_tiny.npz') as arrays:
+        published = {k[6:]: torch.from_numpy(arrays[k]) for k in arrays.files
+                     if k.startswith('state.')}
+    published['pos_embed'] = torch.zeros(1, 64, 196)
+    published['mask_token'] = torch.zeros(1, 1, 8)
+    published['decoder_embed.weight'] = torch.zeros(8, 64)
+    torch.save(dict(model=published), tmp_path / 'a.pth')
+    assert convert(monkeypatch, tmp_path / 'a.pth', tmp_path / 'b.pth') == 0
+    said = capsys.readouterr().out
+    assert 'left out: 1 tensors (pos_embed) of its position embedding' in said
+    assert '2 tensors (mask_token, decoder_embed.weight) of its deco' in said
+    arch = dict(family='large', embed_dims=[16, 32, 64], depths=[1, 1, 2, 2])
+    for kind, options in (('MaskedESpikeFormer', {}), (
+            'ESpikeFormer', dict(layer_scale_init_value=1e-6))):
+        backbone = MODELS.build(dict(type=f'mmsnn.{kind}', arch=arch,
+                                     **options))
+        found = _load_checkpoint_with_prefix(
+            'backbone.', str(tmp_path / 'b.pth'), map_location='cpu')
+        backbone.load_state_dict(found, strict=True)
+        assert torch.equal(backbone.stages[3].blocks[1].mlp.expand.conv.bias,
+                           published['block3.1.mlp.fc1_conv.bias'])
+
+
 def test_the_key_can_be_chosen(published_state, tmp_path, monkeypatch):
     mean = {k: v + 1 for k, v in published_state.items()}
     torch.save(
@@ -115,7 +141,7 @@ class Bomb:
         return print, ('boom', )
 
 
-def other_family():
+def decoder_alone():
     return {'mask_token': torch.zeros(3)}
 
 
@@ -127,7 +153,7 @@ def other_family():
     ([1, 2], 'no weights .* keys are none'),
     (dict(epoch=3), 'no weights .* keys are epoch'),
     (dict(model=dict(epoch=3)), 'no weights .* keys are model'),
-    (dict(model=other_family()), "of the family '\\w+_large_pretrain'"),
+    (dict(model=decoder_alone()), "family '\\w+_large_pretrain', but has no"),
     (dict(layer=torch.zeros(1)), "of the family 'unknown'")])
 def test_files_that_can_not_be_converted(content, said, tmp_path, monkeypatch,
                                          capsys):

@@ -5,12 +5,13 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from mmsnn.models import ESpikeFormer
+from mmsnn.models import ESpikeFormer, SpikeSparK
 from mmsnn.models.published import (
     FAMILIES,
     classifier_config,
     convert_state_dict,
     family_of,
+    left_out,
     neuron_paths,
     parameter_paths,
 )
@@ -89,11 +90,32 @@ def test_converted_checkpoint_loads_into_the_dense_backbone(
         assert torch.equal(value, expected.to(value.dtype)), key
 
 
-@pytest.mark.parametrize('size', ['83M_pretrain', '173M_pretrain'])
-def test_pre_training_is_another_family(goldens, size):
-    state = shapes_of(goldens, 'espikeformer_large')[size]['state_dict']
-    with pytest.raises(ValueError, match="family 'espikeformer_large_pretra"):
-        convert_state_dict(state)
+PRETRAINED = {'83M_pretrain': (128, 256, 512),
+              '173M_pretrain': (192, 384, 768)}
+
+
+@pytest.mark.parametrize('size', PRETRAINED)
+def test_pre_training(goldens, size):
+    shapes = shapes_of(goldens, 'espikeformer_large')[size]['state_dict']
+    with torch.device('meta'):
+        state = {k: torch.empty(s) for k, s in shapes.items()}
+        arch = dict(family='large', embed_dims=PRETRAINED[size],
+                    linear_pair=size == '83M_pretrain')
+        model = SpikeSparK(dict(type='mmsnn.MaskedESpikeFormer', arch=arch))
+        ordinary = ESpikeFormer(arch, layer_scale_init_value=None)
+    assert family_of(state) == 'espikeformer_large_pretrain'
+    converted = convert_state_dict(state)
+    assert {k: v.shape for k, v in converted.items()} == {
+        k: v.shape for k, v in model.state_dict().items()
+        if not k.startswith('neck.')}
+    prefix = 'backbone.'
+    assert {k[len(prefix):] for k in converted if k.startswith(prefix)} == (
+        set(ordinary.state_dict()))
+    # Each key is either there or left out for a reason.
+    reasons = left_out(state)
+    assert [len(keys) for keys in reasons.values()] == [
+        1, sum('decoder' in k or k == 'mask_token' for k in state)]
+    assert len(converted) + sum(map(len, reasons.values())) == len(state)
 
 
 def test_a_large_state_without_layer_scale_and_pair(tiny_models, publish):
@@ -113,7 +135,7 @@ def test_a_large_state_without_layer_scale_and_pair(tiny_models, publish):
 @pytest.mark.parametrize('golden', [
     'espikeformer_tiny_d4', 'espikeformer_large_tiny',
     'espikeformer_large_pair_tiny', 'espikeformer_large_kd_tiny',
-    'metaspikeformer_tiny_t1'])
+    'masked_pretrain_tiny', 'metaspikeformer_tiny_t1'])
 def test_family_of_goldens(goldens, golden):
     spec = json.loads((goldens / f'{golden}.json').read_text())
     with np.load(goldens / f'{golden}.npz') as arrays:
@@ -121,12 +143,13 @@ def test_family_of_goldens(goldens, golden):
     assert family_of(dict.fromkeys(keys)) == spec['family']
 
 
-@pytest.mark.parametrize('key,family', [
-    ('mask_token', 'espikeformer_large_pretrain'),
-    ('layer1.0.conv1.weight', 'unknown')])
-def test_other_families_by_a_key(key, family):
-    with pytest.raises(ValueError, match=f'family {family!r} .*{key}.*only'):
+@pytest.mark.parametrize('key,family,said', [
+    ('mask_token', 'espikeformer_large_pretrain', 'no weights of an encoder'),
+    ('layer1.0.conv1.weight', 'unknown', 'only')])
+def test_states_that_can_not_be_converted(key, family, said):
+    with pytest.raises(ValueError, match=f'family {family!r}.*') as error:
         convert_state_dict({key: torch.zeros(1)})
+    assert key in str(error.value) and said in str(error.value)
 
 
 def test_config_of_an_unknown_family():

@@ -2,6 +2,7 @@
 most resident memory while one image runs, above that of the loaded model, each
 measured in a fresh process. Needs Linux (/proc)."""
 
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from multiprocessing import get_context
@@ -51,6 +52,14 @@ def resident(name: str) -> float:
     raise RuntimeError(f'/proc/self/status has no {name}')
 
 
+def peak(run: Callable) -> dict:
+    """MB before and at most above that while something runs."""
+    before = resident('VmRSS')
+    Path('/proc/self/clear_refs').write_text('5')  # VmHWM starts anew
+    run()
+    return dict(model_mb=before, peak_mb=resident('VmHWM') - before)
+
+
 def features(arch: str, channels: int, keep_freed_memory: bool) -> nn.Module:
     """Backbone and neck of a detector."""
     backbone = ESpikeFormer(
@@ -77,10 +86,7 @@ def measure(case: tuple, threads: int) -> dict:
     running = nullcontext(model) if form == 'training' else to_spike_train(
         model, form)
     with torch.no_grad(), running as run:
-        before = resident('VmRSS')
-        Path('/proc/self/clear_refs').write_text('5')  # VmHWM starts anew
-        run(image)
-    return dict(model_mb=before, peak_mb=resident('VmHWM') - before)
+        return peak(lambda: run(image))
 
 
 def main() -> None:

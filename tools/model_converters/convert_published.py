@@ -1,8 +1,9 @@
 """Convert a published checkpoint to this suite's names.
 
 Takes classifiers of E-SpikeFormer (both families, with or without layer scale
-and distillation head) and of Meta-SpikeFormer. The result serves a classifier
-as it is (``load_from``) and a dense-prediction backbone with
+and distillation head) and of Meta-SpikeFormer, and the masked pre-training of
+E-SpikeFormer's large family. The result serves a classifier as it is
+(``load_from``) and any backbone with
 ``init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.')``.
 """
 
@@ -15,7 +16,7 @@ from typing import Dict, Optional
 import torch
 
 from mmsnn.files import whole_file
-from mmsnn.models.published import convert_state_dict
+from mmsnn.models.published import convert_state_dict, left_out
 from mmsnn.version import __version__
 
 #: Where published checkpoints keep their weights, the first one found.
@@ -62,13 +63,17 @@ def main() -> None:
     if args.dst.exists() and not args.force:
         parser.error(f'{args.dst} exists: name another file, or give --force')
     try:
-        state = convert_state_dict(read_state(args.src, args.key))
+        published = read_state(args.src, args.key)
+        state = convert_state_dict(published)
     except ValueError as error:
         parser.exit(1, f'{args.src}: {error}\n')
     meta = dict(source=args.src.name, mmsnn_version=__version__)
     with whole_file(args.dst) as part:
         torch.save(dict(state_dict=state, meta=meta), part)
     print(f'{args.dst}: {len(state)} tensors of {args.src.name}')
+    for reason, keys in left_out(published).items():
+        print(f'left out: {len(keys)} tensors ({", ".join(keys[:3])}'
+              f'{", ..." if len(keys) > 3 else ""}) of its {reason}')
 
 
 if __name__ == '__main__':

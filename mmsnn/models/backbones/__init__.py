@@ -1,4 +1,5 @@
 from .e_spikeformer import ESpikeFormer
+from .masked_e_spikeformer import MaskedESpikeFormer
 from .meta_spikeformer import MetaSpikeFormer
 
-__all__ = ['ESpikeFormer', 'MetaSpikeFormer']
+__all__ = ['ESpikeFormer', 'MaskedESpikeFormer', 'MetaSpikeFormer']

@@ -1,4 +1,4 @@
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -196,15 +196,19 @@ class SpikingBackbone(BaseModule):
             x = x.contiguous(memory_format=torch.channels_last)
             if self.keep_freed_memory:
                 keep_freed_memory()
+        outs = tuple(self.run_stages(x, repeats))
+        return merge_time(outs, timesteps) if self.merge_time else outs
+
+    def run_stages(self, x: torch.Tensor, repeats: int) -> List[torch.Tensor]:
+        """Map images (N, C, H, W) to the outputs of ``out_indices``, each
+        shown ``repeats`` times."""
         outs = []
         for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
             # The stem has no state: its output is what is repeated.
             x = stage(x) if i else stage(x, repeats)
             if i in self.out_indices:
                 outs.append(x)
-        if self.merge_time:
-            return merge_time(tuple(outs), timesteps)
-        return tuple(outs)
+        return outs
 
     def _time_of(self, x: torch.Tensor) -> Tuple[int, int]:
         """T of the input, and how often an image is repeated."""

@@ -1,4 +1,7 @@
+import logging
 from typing import Optional, Union
+
+from mmengine.logging import print_log
 
 from mmsnn.layers import ConvBlock, LinearPairESDSA, TransformerBlock
 from mmsnn.registry import MODELS
@@ -99,3 +102,21 @@ class ESpikeFormer(SpikingBackbone):
             drop_path=drop_path,
             **options,
             **self.block_options)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        """A state of pre-training has no layer scales: they are not missing
+        but start as they do, and the log says so."""
+        scales = {
+            f'{prefix}{k}': v
+            for k, v in self.state_dict().items() if '.layer_scales.' in k
+        }
+        if scales and f'{prefix}stages.0.downsample.conv.weight' in (
+                state_dict) and not scales.keys() & state_dict.keys():
+            state_dict.update(scales)
+            print_log(
+                'The checkpoint has no layer scales, as after pre-training: '
+                f'{len(scales)} of them start at '
+                f'{self.layer_scale_init_value:g} (layer_scale_init_value)',
+                logger='current',
+                level=logging.WARNING)
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -7,17 +7,19 @@ counted through.
 
 import re
 from collections import OrderedDict
-from typing import Dict, Iterable
+from typing import Dict, Iterable, List
 
 import torch
 
-from .families import FAMILIES, MARKS
+from .families import FAMILIES, PRETRAINING
 from .rules import rename
 
 __all__ = [
-    'FAMILIES', 'classifier_config', 'convert_state_dict', 'family_of',
-    'neuron_paths', 'parameter_paths'
+    'FAMILIES', 'PRETRAINING', 'classifier_config', 'convert_state_dict',
+    'family_of', 'left_out', 'neuron_paths', 'parameter_paths'
 ]
+
+_ALL = {**PRETRAINING, **FAMILIES}
 
 
 def family_of(state: Iterable[str]) -> str:
@@ -27,53 +29,79 @@ def family_of(state: Iterable[str]) -> str:
         >>> family_of({'ConvBlock1_1.0.Conv.pwconv1.1.weight': None})
         'espikeformer'
     """
-    marks = {**MARKS, **{k: family.mark for k, family in FAMILIES.items()}}
-    for name, mark in marks.items():
-        if any(re.search(mark, key) for key in state):
+    for name, family in _ALL.items():
+        if any(re.search(family.mark, key) for key in state):
             return name
     return 'unknown'
 
 
 def convert_state_dict(state: Dict[str, torch.Tensor]) -> OrderedDict:
-    """Rename a published state dict to a classifier's of this suite.
+    """Rename a published state dict to that of a model of this suite.
 
     Args:
         state (dict[str, Tensor]): Published state dict of a classifier of
-            any family in :data:`FAMILIES`.
+            any family in :data:`FAMILIES`, or of masked pre-training
+            (:data:`PRETRAINING`).
 
     Returns:
         OrderedDict[str, Tensor]: Keys of the classifier that
-        :func:`classifier_config` describes.
+        :func:`classifier_config` describes; or, of pre-training, those of
+        the backbone and of the norm behind it (:func:`left_out` says what is
+        missing).
 
     Raises:
         ValueError: If the state is of another family, or has a key that no
-            rule maps; the message names both.
+            rule maps, or nothing is left; the message names it.
     """
     family = family_of(state)
-    if family not in FAMILIES:
+    if family not in _ALL:
         raise ValueError(
             f'the checkpoint is of the family {family!r} (first keys: '
-            f'{", ".join(list(state)[:3])}); only classifiers of '
-            f'{", ".join(FAMILIES)} can be converted')
+            f'{", ".join(list(state)[:3])}); only {", ".join(_ALL)} can be '
+            'converted')
     converted = OrderedDict()
     for old, new in parameter_paths(state, family).items():
         value = state[old]
         if value.dim() == 3:  # Conv1d over tokens is a 1x1 Conv2d
             value = value.unsqueeze(-1)
         converted[new] = value
+    if not any(key.startswith('backbone.') for key in converted):
+        raise ValueError(
+            f'the checkpoint is of the family {family!r}, but has no weights '
+            f'of an encoder (first keys: {", ".join(list(state)[:3])})')
     return converted
+
+
+def left_out(state: Iterable[str]) -> Dict[str, List[str]]:
+    """Keys that :func:`convert_state_dict` leaves out, by the reason.
+
+    Example:
+        >>> left_out(['pos_embed', 'mask_token', 'norm.running_mean'])
+        {'position embedding that its encoder never uses': ['pos_embed'],
+         'decoder, which shuffles its tokens: ours has them in their own
+         places': ['mask_token']}
+    """
+    family = _ALL.get(family_of(state))
+    found = {}
+    for pattern, reason in family.left_out if family else ():
+        keys = [key for key in state if re.fullmatch(pattern, key)]
+        if keys:
+            found[reason] = keys
+    return found
 
 
 def parameter_paths(names: Iterable[str],
                     family: str = 'espikeformer') -> Dict[str, str]:
-    """Map published parameter names to those of our classifier."""
-    return rename(names, FAMILIES[family].parameters)
+    """Map published parameter names to those of our model."""
+    unused = '|'.join(pattern for pattern, _ in _ALL[family].left_out)
+    return rename([x for x in names if not re.fullmatch(unused, x)],
+                  _ALL[family].parameters)
 
 
 def neuron_paths(names: Iterable[str],
                  family: str = 'espikeformer') -> Dict[str, str]:
-    """Map published neuron names to module paths of our classifier."""
-    return rename(names, FAMILIES[family].neurons)
+    """Map published neuron names to module paths of our model."""
+    return rename(names, _ALL[family].neurons)
 
 
 def classifier_config(*args, family: str = 'espikeformer', **kwargs) -> dict:
@@ -107,4 +135,4 @@ def classifier_config(*args, family: str = 'espikeformer', **kwargs) -> dict:
     if family not in FAMILIES:
         raise ValueError(f'family must be one of {", ".join(FAMILIES)}, '
                          f'but is {family!r}')
-    return FAMILIES[family].classifier(*args, **kwargs)
+    return FAMILIES[family].model(*args, **kwargs)

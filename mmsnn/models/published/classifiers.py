@@ -1,4 +1,4 @@
-"""Configs of the published classifiers."""
+"""Configs of the published models."""
 
 from typing import Optional, Sequence
 
@@ -82,6 +82,35 @@ def large_classifier(embed_dims: Sequence[int],
         layer_scale_init_value=layer_scale_init_value,
         # A linear head does not know T: the mean over time comes before it.
         merge_time=not distillation_head)
+
+
+def large_pretraining(embed_dims: Sequence[int],
+                      depths: Optional[Sequence[int]] = None,
+                      num_heads: int = 8,
+                      max_spikes: int = 4,
+                      in_channels: int = 3,
+                      neuron: Optional[dict] = None,
+                      linear_pair: bool = False,
+                      patch_size: int = 16,
+                      mask_ratio: float = 0.5) -> dict:
+    """Masked pre-training of the large family. All tokens are kept, as
+    published; the decoder is ours."""
+    return dict(
+        type='mmsnn.SpikeSparK',
+        patch_size=patch_size,
+        mask_ratio=mask_ratio,
+        backbone=dict(
+            type='mmsnn.MaskedESpikeFormer',
+            arch=_arch(
+                embed_dims,
+                depths,
+                num_heads,
+                family='large',
+                linear_pair=linear_pair),
+            in_channels=in_channels,
+            neuron=neuron
+            or dict(type='mmsnn.SFANeuron', max_spikes=max_spikes),
+            drop_masked=False))
 
 
 def meta_classifier(embed_dims: Sequence[int],

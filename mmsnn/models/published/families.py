@@ -3,7 +3,12 @@
 from collections import OrderedDict
 from typing import List
 
-from .classifiers import base_classifier, large_classifier, meta_classifier
+from .classifiers import (
+    base_classifier,
+    large_classifier,
+    large_pretraining,
+    meta_classifier,
+)
 from .rules import (
     BLOCK,
     CONV_NORM,
@@ -26,7 +31,7 @@ _MIXER: List[Rule] = [
 
 BASE = Family(
     mark=r'^ConvBlock1_1\.\d+\.Conv\.pwconv1\.1\.',
-    classifier=base_classifier,
+    model=base_classifier,
     parameters=PARAMETERS + _MIXER + [
         (BLOCK + r'[Cc]onv\.(pwconv1|dwconv|pwconv2)\.([01])\.(\w+)',
          lambda stage, j, part, i, rest:
@@ -52,7 +57,7 @@ def _pair(i: str, kind: str, rest: str) -> str:
 
 LARGE = Family(
     mark=r'^block3\.\d+\.attn\.q_conv\.0\.conv1\.',
-    classifier=large_classifier,
+    model=large_classifier,
     parameters=PARAMETERS + [
         (BLOCK + r'conv([12])\.0\.([01])\.(\w+)',
          lambda stage, j, i, kind, rest:
@@ -93,7 +98,7 @@ _META_SEP_CONV = dict(
 
 META = Family(
     mark=r'\.attn\.q_conv\.0\.body\.',
-    classifier=meta_classifier,
+    model=meta_classifier,
     parameters=PARAMETERS + _MIXER + [
         (BLOCK + r'Conv\.(pwconv1|bn1|dwconv|pwconv2|bn2)\.(\w+)',
          lambda stage, j, part, rest:
@@ -114,9 +119,19 @@ META = Family(
         (r'lif', lambda: 'head.fc.neuron'),
     ])
 
-#: Families that can be converted.
+LARGE_PRETRAINING = Family(
+    mark=r'^mask_token$|^decoder_pos_embed$|^norm\.running_mean$',
+    model=large_pretraining,
+    parameters=LARGE.parameters + [
+        (r'norm\.(\w+)', lambda rest: f'norm.{rest}'),
+    ],
+    neurons=LARGE.neurons,
+    left_out=((r'pos_embed', 'position embedding that its encoder never uses'),
+              (r'mask_token|decoder_.*', 'decoder, which shuffles its tokens: '
+               'ours has them in their own places')))
+
+#: Families of classifiers.
 FAMILIES = OrderedDict(
     metaspikeformer=META, espikeformer_large=LARGE, espikeformer=BASE)
-#: Families that are only recognised, before the others.
-MARKS = OrderedDict(
-    espikeformer_large_pretrain=r'^mask_token$|^decoder_pos_embed$')
+#: Families of masked pre-training; their marks are looked for first.
+PRETRAINING = OrderedDict(espikeformer_large_pretrain=LARGE_PRETRAINING)

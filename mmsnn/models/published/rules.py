@@ -47,13 +47,16 @@ class Family:
         mark (str): Pattern of a key that only this family has.
         parameters (list[Rule]): Rules of its parameters and buffers.
         neurons (list[Rule]): Rules of its neurons.
-        classifier (Callable): Gives the config of its classifier.
+        model (Callable): Gives the config of its model.
+        left_out (list[tuple[str, str]]): Patterns of keys that have no place
+            in our models, and why.
     """
 
     mark: str
     parameters: List[Rule]
     neurons: List[Rule]
-    classifier: Callable[..., dict]
+    model: Callable[..., dict]
+    left_out: Tuple[Tuple[str, str], ...] = ()
 
 
 def rename(names: Iterable[str], rules: List[Rule]) -> Dict[str, str]:

@@ -1,0 +1,218 @@
+"""Spike sparse convolutions: activations exist at visible positions only.
+
+What works on single positions (norms, neurons, residuals) or on sets of them
+(attention) runs on packed activations (:mod:`mmsnn.layers.visible`) as it is,
+and statistics are over visible positions because there are no others. Only
+convolutions have to know where a patch lies: :class:`SpikeSparseConv2d`.
+"""
+
+from contextlib import contextmanager
+from typing import Dict, Iterator, Optional, Tuple
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+from torch.nn.grad import conv2d_weight
+
+from mmsnn.registry import MODELS
+
+from .synapse import SpikeConv2d, recast
+from .visible import VisiblePatches, from_rows, to_rows
+
+#: Up to this t a convolution is a product with its neighbours' matrix; above,
+#: one on the patches with a margin of their neighbours.
+SMALL = 2
+
+
+class MaskContext:
+    """Tells the sparse convolutions of one model what is visible now.
+
+    A model owns one and its convolutions hold it; a copy of the model has its
+    own. Outside of :meth:`visible` the convolutions are ordinary ones.
+
+    Example:
+        >>> context = MaskContext()
+        >>> with context.visible(torch.tensor([[[True, False]]])):
+        ...     context.patches(2).mask.tolist()  # two time steps each
+        [[[True, False]], [[True, False]]]
+        >>> context.patches(2) is None
+        True
+    """
+
+    def __init__(self) -> None:
+        self._mask: Optional[torch.Tensor] = None
+        self._patches: Dict[int, VisiblePatches] = {}
+
+    @contextmanager
+    def visible(self, mask: torch.Tensor) -> Iterator[VisiblePatches]:
+        """Show the patches of a mask (N, h, w), and hide the others."""
+        before = self._mask, self._patches
+        patches = VisiblePatches(mask)
+        self._mask, self._patches = mask, {len(mask): patches}
+        try:
+            yield patches
+        finally:
+            self._mask, self._patches = before
+
+    def reveal(self) -> None:
+        """Hide nothing any more, until the end of :meth:`visible`."""
+        self._mask = None
+
+    def patches(self, samples: int) -> Optional[VisiblePatches]:
+        """The visible patches of a batch in which each image of the mask
+        comes once or, over time, several times; None if nothing is hidden."""
+        if self._mask is None:
+            return None
+        if samples not in self._patches:
+            times = samples // len(self._mask)
+            self._patches[samples] = VisiblePatches(
+                self._mask.repeat_interleave(times, 0))
+        return self._patches[samples]
+
+
+class _SparseConv:
+    """Mixed into a subclass of ``nn.Conv2d``."""
+
+    def __init__(self,
+                 *args,
+                 context: Optional[MaskContext] = None,
+                 **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.context = MaskContext() if context is None else context
+
+    @classmethod
+    def from_dense(cls, conv: nn.Conv2d, context: MaskContext) -> nn.Conv2d:
+        """The sparse form of a convolution, with the same parameters and the
+        same neuron if it has one."""
+        new = recast(conv, cls)
+        new.context = context
+        return new
+
+    def to_dense(self) -> nn.Conv2d:
+        """The ordinary convolution with the same parameters and neuron."""
+        new = recast(self, self.dense)
+        del new.context
+        return new
+
+    def _conv_forward(self, x, weight, bias):
+        patches = self.context.patches(len(x))
+        if patches is None:
+            return super()._conv_forward(x, weight, bias)
+        if not self._keeps_positions:
+            grid = patches.unpack(x)
+            return patches.pack(super()._conv_forward(grid, weight, bias))
+        if self.kernel_size == (1, 1):
+            # One product for all images: a packed one has few rows.
+            rows = F.linear(to_rows(x), weight.flatten(1), bias)
+            return from_rows(rows, len(x), x.shape[-1])
+        if torch.is_autocast_enabled(x.device.type):
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, weight = x.to(dtype), weight.to(dtype)
+            bias = bias if bias is None else bias.to(dtype)
+        return _Convolve.apply(x, weight, bias, patches)
+
+    @property
+    def _keeps_positions(self) -> bool:
+        size = self.kernel_size[0]
+        return (self.kernel_size == (size, size) and size % 2 == 1
+                and self.padding == (size // 2, size // 2)
+                and self.padding_mode == 'zeros' and self.stride == (1, 1)
+                and self.dilation == (1, 1) and self.groups == 1)
+
+
+class SparseConv2d(_SparseConv, nn.Conv2d):
+    """:class:`SpikeSparseConv2d` without neuron (stem, linear pairs).
+
+    Args:
+        *args: As in ``nn.Conv2d``.
+        context (MaskContext, optional): Defaults to None: one of its own.
+        **kwargs: As in ``nn.Conv2d``.
+    """
+
+    dense = nn.Conv2d
+
+
+# nn.Conv2d is named again because initialisers look at direct bases only.
+@MODELS.register_module()
+class SpikeSparseConv2d(_SparseConv, SpikeConv2d, nn.Conv2d):
+    """Spike sparse convolution, SSC (paper, eq. 13).
+
+    A :class:`SpikeConv2d` whose output exists only at visible positions and
+    whose input is zero at masked ones. While nothing is masked it is the
+    ordinary convolution, and its parameters are those at any time.
+
+    With stride 1 and one group it computes visible positions only (1x1: as
+    one matrix product of all images). Any other (stride 2, depthwise) runs on
+    the grid, with zeros where nothing is.
+
+    Args:
+        *args: As in ``nn.Conv2d``.
+        neuron (dict): Config of the neuron.
+        context (MaskContext, optional): Says what is visible. Defaults to
+            None: one of its own.
+        **kwargs: As in ``nn.Conv2d``.
+
+    Example:
+        >>> conv = SpikeSparseConv2d(
+        ...     1, 1, 3, padding=1, bias=False, neuron=dict(type='ReLU'))
+        >>> _ = nn.init.ones_(conv.weight)
+        >>> mask = torch.tensor([[[True, False, True], [True, True, False]]])
+        >>> with conv.context.visible(mask) as patches:
+        ...     out = conv(patches.pack(torch.ones(1, 1, 2, 3)))
+        ...     patches.unpack(out)[0, 0].tolist()  # visible neighbours
+        [[3.0, 0.0, 2.0], [3.0, 4.0, 0.0]]
+    """
+
+    dense = SpikeConv2d
+
+
+def _convolve(x: torch.Tensor, weight: torch.Tensor,
+              bias: Optional[torch.Tensor],
+              patches: VisiblePatches) -> torch.Tensor:
+    """Packed (N, C_in, V * t, t) to (N, C_out, V * t, t), stride 1."""
+    side, margin = x.shape[-1], weight.shape[-1] // 2
+    if side <= SMALL:
+        matrix = weight.permute(0, 2, 3, 1).flatten(1)
+        rows = F.linear(patches.neighbours(x, margin), matrix, bias)
+    else:
+        rows = to_rows(F.conv2d(patches.windows(x, margin), weight, bias))
+    return from_rows(rows, len(x), side)
+
+
+def _weight_gradient(x: torch.Tensor, grad: torch.Tensor,
+                     shape: Tuple[int, ...],
+                     patches: VisiblePatches) -> torch.Tensor:
+    side, margin = x.shape[-1], shape[-1] // 2
+    if side <= SMALL:
+        matrix = to_rows(grad).t() @ patches.neighbours(x, margin)
+        return matrix.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
+    tiles = from_rows(to_rows(grad), len(x) * patches.count, side)
+    return conv2d_weight(patches.windows(x, margin), shape, tiles)
+
+
+class _Convolve(torch.autograd.Function):
+    """The gradient of its input is the same sparse convolution of the
+    output's, with the kernel turned around. The windows are taken anew for
+    the weight's gradient: only the packed input is kept."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, patches):
+        ctx.patches = patches
+        ctx.save_for_backward(x, weight)
+        return _convolve(x, weight, bias, patches)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        grads = [None] * 4
+        if wanted[0]:
+            turned = weight.flip(2, 3).transpose(0, 1)
+            grads[0] = _convolve(grad, turned, None, ctx.patches)
+        if wanted[1]:
+            grads[1] = _weight_gradient(x, grad, weight.shape, ctx.patches)
+        if wanted[2]:
+            grads[2] = grad.sum((0, 2, 3))
+        return tuple(grads)

@@ -1,0 +1,208 @@
+"""Where the visible patches of an image lie.
+
+A mask hides whole patches of an image. At stride s a visible patch of p x p
+pixels has t x t positions, t = p / s. Activations are **packed**: of each
+image the V visible patches, one below the other, (N, C, V * t, t).
+"""
+
+from typing import Dict, NamedTuple
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+
+class _Sources(NamedTuple):
+    """Which row goes where: ``out[i] = rows[index[i]]``, 0 if missing."""
+
+    index: torch.Tensor
+    missing: torch.Tensor
+
+    @classmethod
+    def of(cls, numbers: torch.Tensor) -> '_Sources':
+        """From row numbers of any shape; -1 is missing."""
+        numbers = numbers.flatten()
+        return cls(numbers.clamp(min=0), (numbers < 0).nonzero().flatten())
+
+    def take(self, rows: torch.Tensor) -> torch.Tensor:
+        """(n, C) to (number of sources, C)."""
+        out = rows.index_select(0, self.index)
+        return out.index_fill_(0, self.missing, 0) if len(
+            self.missing) else out
+
+
+class _Take(torch.autograd.Function):
+    """Rows by sources that name each row at most once: the gradient is taken
+    by the sources of the inverse, and nothing has to be added up."""
+
+    @staticmethod
+    def forward(ctx, rows, sources, inverse):
+        ctx.inverse = inverse
+        return sources.take(rows)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        return ctx.inverse.take(grad), None, None
+
+
+def to_rows(x: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) to (N * H * W, C); no copy in channels-last layout."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def from_rows(rows: torch.Tensor, samples: int, width: int) -> torch.Tensor:
+    """(N * H * W, C) to (N, C, H, W) in channels-last layout."""
+    return rows.view(samples, -1, width, rows.shape[1]).permute(0, 3, 1, 2)
+
+
+def spread(mask: torch.Tensor, side: int) -> torch.Tensor:
+    """The mask of positions, ``side`` x ``side`` in each patch.
+
+    Args:
+        mask (Tensor): (N, h, w).
+        side (int): Positions along a side of a patch.
+
+    Returns:
+        Tensor: (N, h * side, w * side).
+    """
+    return mask.repeat_interleave(side, 1).repeat_interleave(side, 2)
+
+
+def hide(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Images with zeros at masked pixels.
+
+    Args:
+        images (Tensor): (N, ..., H, W).
+        mask (Tensor): (N, h, w), bool, True where a patch is visible.
+
+    Returns:
+        Tensor: Same shape.
+
+    Example:
+        >>> hide(torch.ones(1, 1, 2, 4), torch.tensor([[[True, False]]]))
+        tensor([[[[1., 1., 0., 0.],
+                  [1., 1., 0., 0.]]]])
+    """
+    mask = spread(mask, images.shape[-1] // mask.shape[-1])
+    while mask.dim() < images.dim():
+        mask = mask.unsqueeze(1)
+    return images.masked_fill(~mask, 0)
+
+
+class VisiblePatches:
+    """The visible patches of a batch, and where their positions lie.
+
+    Args:
+        mask (Tensor): (N, h, w), bool, True where a patch is visible; the
+            same number V of every image.
+
+    Raises:
+        ValueError: If the mask is no such tensor.
+
+    Example:
+        >>> mask = torch.tensor([[[True, False, True]]])
+        >>> patches = VisiblePatches(mask)
+        >>> image = torch.arange(12.).view(1, 1, 2, 6)  # patches of 2 x 2
+        >>> packed = patches.pack(image)
+        >>> packed[0, 0].tolist()
+        [[0.0, 1.0], [6.0, 7.0], [4.0, 5.0], [10.0, 11.0]]
+        >>> patches.unpack(packed)[0, 0].tolist()
+        [[0.0, 1.0, 0.0, 0.0, 4.0, 5.0], [6.0, 7.0, 0.0, 0.0, 10.0, 11.0]]
+    """
+
+    def __init__(self, mask: torch.Tensor) -> None:
+        if mask.dtype != torch.bool or mask.dim() != 3:
+            raise ValueError(
+                'mask must be a bool tensor (N, h, w), True where a patch is '
+                f'visible, but is {mask.dtype} of shape {tuple(mask.shape)}')
+        counts = mask.flatten(1).sum(1)
+        if (counts != counts[0]).any():
+            raise ValueError('mask must show the same number of patches of '
+                             f'every image, but shows {counts.tolist()}')
+        self.mask = mask
+        self.count = int(counts[0])
+        self._numbers: Dict[tuple, torch.Tensor] = {}
+        self._sources: Dict[tuple, _Sources] = {}
+
+    def pack(self, grid: torch.Tensor) -> torch.Tensor:
+        """(N, C, h * t, w * t) to (N, C, V * t, t), in channels-last layout.
+
+        Raises:
+            ValueError: If the grid has no whole positions per patch.
+        """
+        n, h, w = self.mask.shape
+        side = grid.shape[-1] // w
+        if not side or grid.shape[0] != n or grid.shape[2:] != (h * side,
+                                                                w * side):
+            raise ValueError(
+                f'a map of shape {tuple(grid.shape)} does not fit a mask of '
+                f'shape {tuple(self.mask.shape)}: its sides must be those of '
+                'the mask times one integer')
+        rows = _Take.apply(
+            to_rows(grid), self._grid_slots(side), self._grid(side))
+        return from_rows(rows, n, side)
+
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """The inverse of :meth:`pack`, with zeros at masked positions."""
+        side = packed.shape[-1]
+        rows = _Take.apply(
+            to_rows(packed), self._grid(side), self._grid_slots(side))
+        return from_rows(rows, len(packed), self.mask.shape[2] * side)
+
+    def windows(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
+        """Each patch with a margin of its neighbours, zeros where they are
+        masked: (N * V, C, t + 2 * margin, t + 2 * margin). No gradient."""
+        side = packed.shape[-1]
+        key = ('windows', side, margin)
+        if key not in self._sources:
+            wide = side + 2 * margin
+            numbers = F.pad(self._rows(side), [margin] * 4, value=-1)
+            numbers = numbers.unfold(1, wide, side).unfold(2, wide, side)
+            self._sources[key] = _Sources.of(numbers[self.mask])
+        rows = self._sources[key].take(to_rows(packed))
+        return from_rows(rows, len(packed) * self.count, side + 2 * margin)
+
+    def neighbours(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
+        """Each position's neighbours and itself side by side, zeros where
+        they are masked: (N * V * t * t, (2 * margin + 1)^2 * C). No
+        gradient."""
+        side = packed.shape[-1]
+        key = ('neighbours', side, margin)
+        if key not in self._sources:
+            size = 2 * margin + 1
+            numbers = F.pad(self._rows(side), [margin] * 4, value=-1)
+            numbers = numbers.unfold(1, size, 1).unfold(2, size, 1)
+            slots = self._grid_slots(side).index
+            self._sources[key] = _Sources.of(
+                numbers.reshape(-1, size * size)[slots])
+        rows = self._sources[key].take(to_rows(packed))
+        return rows.view(len(packed) * self.count * side * side, -1)
+
+    def _rows(self, side: int) -> torch.Tensor:
+        """(N, h * t, w * t): the row of each position among the packed ones,
+        -1 where it is masked."""
+        if side not in self._numbers:
+            n, h, w = self.mask.shape
+            patch = self.mask.flatten().cumsum(0).sub_(1).view(n, h, 1, w, 1)
+            inside = torch.arange(side * side, device=patch.device)
+            rows = patch * side * side + inside.view(side, 1, side)
+            rows[~self.mask.view(n, h, 1, w, 1).expand_as(rows)] = -1
+            self._numbers[side] = rows.view(n, h * side, w * side)
+        return self._numbers[side]
+
+    def _grid(self, side: int) -> _Sources:
+        key = ('grid', side)
+        if key not in self._sources:
+            self._sources[key] = _Sources.of(self._rows(side))
+        return self._sources[key]
+
+    def _grid_slots(self, side: int) -> _Sources:
+        key = ('slots', side)
+        if key not in self._sources:
+            rows = self._rows(side)
+            tiles = torch.arange(
+                rows.numel(), device=rows.device).view_as(rows)
+            tiles = tiles.unfold(1, side, side).unfold(2, side, side)
+            self._sources[key] = _Sources.of(tiles[self.mask])
+        return self._sources[key]

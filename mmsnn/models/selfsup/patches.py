@@ -1,0 +1,29 @@
+"""Images as rows of pixels of their patches."""
+
+from typing import Tuple
+
+import torch
+
+
+def unpatchify(rows: torch.Tensor, grid: Tuple[int, int],
+               side: int) -> torch.Tensor:
+    """The inverse of ``SparKPretrainHead.patchify``.
+
+    Args:
+        rows (Tensor): (N, h * w, side * side * C): pixels of each patch, row
+            by row, channels last.
+        grid (tuple[int, int]): h and w.
+        side (int): Pixels along a side of a patch.
+
+    Returns:
+        Tensor: (N, C, h * side, w * side).
+
+    Example:
+        >>> unpatchify(torch.arange(8.).view(1, 2, 4), (1, 2), 2)
+        tensor([[[[0., 1., 4., 5.],
+                  [2., 3., 6., 7.]]]])
+    """
+    height, width = grid
+    x = rows.reshape(len(rows), height, width, side, side, -1)
+    return x.permute(0, 5, 1, 3, 2, 4).reshape(
+        len(rows), -1, height * side, width * side)

@@ -1,0 +1,37 @@
+import doctest
+import inspect
+import re
+from pathlib import Path
+
+from mmsnn.models import (
+    MaskedESpikeFormer,
+    MultiScaleDecoder,
+    PlainDecoder,
+    SpikeSparK,
+)
+
+PAGE = Path(__file__).parents[3] / 'docs' / 'pretraining.md'
+
+
+def test_examples_of_the_page():
+    failed, tried = doctest.testfile(str(PAGE), module_relative=False)
+    assert tried > 10 and not failed
+
+
+def test_keys_of_the_page():
+    text = PAGE.read_text()
+    for kind in (SpikeSparK, MaskedESpikeFormer, PlainDecoder,
+                 MultiScaleDecoder):
+        table = text.split(f'| key of `mmsnn.{kind.__name__}`')[1]
+        rows = re.findall(r'^\| ([^|]*) \|', table.split('\n\n')[0], re.M)
+        keys = {key for row in rows for key in re.findall(r'`(\w+)`', row)}
+        assert keys == set(inspect.signature(kind).parameters) - {
+            'args', 'kwargs'}
+
+
+def test_methods_of_the_page():
+    table = PAGE.read_text().split('| method of `SpikeSparK`')[1]
+    for row in re.findall(r'^\| `(\w+)\((.*?)\)`', table, re.M):
+        parameters = inspect.signature(getattr(SpikeSparK, row[0])).parameters
+        names = {x.split('=')[0] for x in row[1].split(', ')}
+        assert names - {'name'} <= set(parameters)
