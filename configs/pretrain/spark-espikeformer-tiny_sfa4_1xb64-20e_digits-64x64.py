@@ -14,6 +14,5 @@ model = dict(
             depths=[1, 1, 2, 2, 1],
             num_heads=8)),
     neck=dict(in_channels=80, embed_dims=64, depth=2))
-train_cfg = dict(max_epochs=20)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
 randomness = dict(seed=0)

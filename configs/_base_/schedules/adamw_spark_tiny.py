@@ -11,7 +11,7 @@ param_scheduler = [
         type='CosineAnnealingLR', by_epoch=True, begin=2,
         convert_to_iter_based=True)
 ]
-train_cfg = dict(max_epochs=30)
+train_cfg = dict(max_epochs=20)
 custom_hooks = [
     dict(type='mmsnn.EffectiveRankHook', interval=5),
     dict(type='mmsnn.ReconstructionHook', interval=5)

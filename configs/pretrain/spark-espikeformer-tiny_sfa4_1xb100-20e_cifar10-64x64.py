@@ -12,8 +12,8 @@ model = dict(
         arch=dict(
             _delete_=True,
             embed_dims=[32, 64, 128, 128],
-            depths=[0, 0, 0, 2, 2],
+            depths=[0, 0, 0, 1, 1],
             num_heads=8)),
-    neck=dict(in_channels=128, embed_dims=128, depth=2))
+    neck=dict(in_channels=128, embed_dims=64, depth=1))
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
 randomness = dict(seed=0)

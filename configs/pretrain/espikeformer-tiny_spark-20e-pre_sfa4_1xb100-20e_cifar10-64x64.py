@@ -10,12 +10,12 @@ model = dict(
         arch=dict(
             _delete_=True,
             embed_dims=[32, 64, 128, 128],
-            depths=[0, 0, 0, 2, 2],
+            depths=[0, 0, 0, 1, 1],
             num_heads=8),
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/spark-espikeformer-tiny_sfa4_1xb100-30e_cifar10-64x64/'
-            'epoch_30.pth',
+            checkpoint='work_dirs/spark-espikeformer-tiny_sfa4_1xb100-20e_cifar10-64x64/'
+            'epoch_20.pth',
             prefix='backbone.')),
     head=dict(module=dict(num_classes=10, in_channels=128, topk=(1, ))))
 randomness = dict(seed=0)
