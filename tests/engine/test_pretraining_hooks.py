@@ -66,6 +66,13 @@ def config(tmp_path):
             vis_backends=[dict(type='LocalVisBackend')])))
 
 
+def looks(folder):
+    """What the hook wrote into the log."""
+    log, = folder.glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [line for line in lines if 'train/effective_rank' in line]
+
+
 def trained(config, hooks, name):
     config = copy.deepcopy(config)
     config.update(custom_hooks=hooks, work_dir=f'{config.work_dir}/{name}',
@@ -84,9 +91,7 @@ def test_they_log_and_draw_and_change_nothing(config, tmp_path):
         assert torch.equal(model.state_dict()[key], value), key
 
     folder = tmp_path / 'work' / 'hooks'
-    log, = folder.glob('*/vis_data/scalars.json')
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    found = [line for line in lines if 'train/effective_rank' in line]
+    found = looks(folder)
     assert [line['step'] for line in found] == [2, 4]
     # Without blocks, stage 0 (the stem) has no neuron.
     assert set(found[1]) == {'train/effective_rank', 'step', *(
@@ -117,8 +122,10 @@ def test_iterations_and_the_output_behind_the_norm(config, tmp_path):
         dict(RANK, interval=3, by_epoch=False, images=99, normed=True),
         dict(PICTURES, interval=2, by_epoch=False,
              out_dir=str(tmp_path / 'here'))], 'iters')
-    scalars = runner.message_hub.get_scalar('train/effective_rank')
-    assert len(scalars.data[0]) == 1
+    look, = looks(tmp_path / 'work' / 'iters')
+    assert look['step'] == 3
+    assert look['train/effective_rank'] == runner.message_hub.get_scalar(
+        'train/effective_rank').current()
     assert sorted(p.name for p in (tmp_path / 'here').iterdir()) == [
         'iter_2.png', 'iter_4.png']
     hook, = [h for h in runner.hooks if type(h).__name__ == RANK['type'][6:]]

@@ -59,7 +59,9 @@ class EffectiveRankHook(FixedImagesHook):
         }
         for name, value in scalars.items():
             runner.message_hub.update_scalar(name, value)
-        runner.visualizer.add_scalars(scalars, step=runner.iter)
+        # An iteration is counted when its hooks are through.
+        done = runner.iter + (not self.by_epoch)
+        runner.visualizer.add_scalars(scalars, step=done)
         runner.logger.info(
             f'effective rank {scalars["train/effective_rank"]:.2f} of '
             f'{tuple(output.shape)}; firing rates of the stages: ' +
