@@ -5,11 +5,12 @@ from .costs import UnclassifiedOpError
 from .depth import Depth, NeuronDepth
 from .equality import EqualityCheck, EqualityReport, NeuronEquality
 from .fold import fold_norms
+from .rates import firing_rates
 from .spike_tensor import SpikeTensor
 from .trace import OpRecord, OpTrace
 
 __all__ = [
     'Depth', 'EqualityCheck', 'EqualityReport', 'NeuronDepth',
     'NeuronEquality', 'OpRecord', 'OpTrace', 'SpikeTensor', 'SpikeTrainModel',
-    'UnclassifiedOpError', 'fold_norms', 'to_spike_train'
+    'UnclassifiedOpError', 'firing_rates', 'fold_norms', 'to_spike_train'
 ]

@@ -194,12 +194,10 @@ class Run:
         begun.write_text(self.key)
         if not result.exists():
             last = self.folder / 'last_checkpoint'
-            checkpoint = self.folder / f'{self.unit}_{self.length}.pth'
             if not (last.exists()
-                    and last.read_text().endswith(checkpoint.name)):
+                    and last.read_text().endswith(self.checkpoint.name)):
                 self.train()
-            self.tool('test.py', self.config, checkpoint, '--out',
-                      self.folder / 'metrics.json')
+            self.test()
             dump_json(result, self.measure())
         found = dict(read_json(result), seed=self.seed)
         self.say(self.headline(found))
@@ -212,6 +210,16 @@ class Run:
                          '--no-validate', watch=self.show_progress)
         if len(training_log(self.folder)) > before:
             dump_json(self.folder / 'memory.json', dict(peak_mb=peak))
+
+    def test(self) -> None:
+        """Test the last weights; the metrics go to ``metrics.json``."""
+        self.tool('test.py', self.config, self.checkpoint, '--out',
+                  self.folder / 'metrics.json')
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last weights of the run."""
+        return self.folder / f'{self.unit}_{self.length}.pth'
 
     @property
     def parameters(self) -> int:

@@ -10,6 +10,7 @@ from .plots import (
     plot_rate_by_layer,
 )
 from .predictions import SegmentationSample, colorize, plot_predictions
+from .reconstructions import plot_reconstructions
 from .report import ReportData, write_report
 
 __all__ = [
@@ -17,5 +18,5 @@ __all__ = [
     'SegmentationSample', 'colorize', 'plot_classifications',
     'plot_detections', 'plot_energy_by_layer', 'plot_energy_totals',
     'plot_firing_rate', 'plot_image_result', 'plot_predictions',
-    'plot_rate_by_layer', 'write_report'
+    'plot_rate_by_layer', 'plot_reconstructions', 'write_report'
 ]

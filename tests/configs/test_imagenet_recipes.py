@@ -19,7 +19,7 @@ mmpretrain = pytest.importorskip('mmpretrain')
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {path.stem: path for path in sorted(
-    ROOT.glob('configs/*/*_in1k*.py'))}
+    ROOT.glob('configs/*spikeformer/*_in1k*.py'))}
 BASE = dict(embed_dims=[8, 8, 16, 16], depths=[1, 1, 1, 1, 1], num_heads=2)
 LARGE = dict(family='large', embed_dims=[8, 16, 32], depths=[1, 1, 1, 2],
              num_heads=2)

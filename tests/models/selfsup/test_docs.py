@@ -3,6 +3,7 @@ import inspect
 import re
 from pathlib import Path
 
+from mmsnn.engine.hooks import EffectiveRankHook, ReconstructionHook
 from mmsnn.models import (
     MaskedESpikeFormer,
     MultiScaleDecoder,
@@ -35,3 +36,16 @@ def test_methods_of_the_page():
         parameters = inspect.signature(getattr(SpikeSparK, row[0])).parameters
         names = {x.split('=')[0] for x in row[1].split(', ')}
         assert names - {'name'} <= set(parameters)
+
+
+def test_hooks_of_the_page():
+    hooks = (EffectiveRankHook, ReconstructionHook)
+    table = PAGE.read_text().split('| of `ReconstructionHook` |')[1]
+    rows = re.findall(r'^\| `(\w+)` \| (\S+).* \| (\S+?)[;:]? .*\|$',
+                      table.split('\n\n')[0], re.M)
+    stated = [{row[0]: row[i] for row in rows if row[i] != '-'}
+              for i in (1, 2)]
+    for kind, defaults in zip(hooks, stated):
+        assert defaults == {
+            name: str(parameter.default) for name, parameter in
+            inspect.signature(kind).parameters.items()}

@@ -1,0 +1,8 @@
+_base_ = ['../espikeformer/espikeformer-83m_sfa4_8xb128-150e_in1k.py']
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='work_dirs/spark-espikeformer-83m_sfa4_8xb128-200e_in1k/'
+            'epoch_200.pth',
+            prefix='backbone.')))

@@ -1,0 +1,131 @@
+import random
+from contextlib import contextmanager
+from typing import Iterator
+
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+
+@contextmanager
+def own_random_numbers(seed: int) -> Iterator[None]:
+    """Context with fixed seeds of Python, NumPy and PyTorch's CPU generator,
+    which afterwards go on as if nothing had happened.
+
+    Example:
+        >>> _ = torch.manual_seed(5)
+        >>> first = torch.rand(1)
+        >>> _ = torch.manual_seed(5)
+        >>> with own_random_numbers(0):
+        ...     _ = torch.rand(7)
+        >>> torch.equal(torch.rand(1), first)
+        True
+    """
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+
+
+class FixedImagesHook(Hook):
+    """Looks at masked pre-training now and then, always at the same images
+    with the same mask.
+
+    The images are spread over the training set and go once through its
+    pipeline; neither this nor what is looked at changes the training, whose
+    random numbers stay what they are. The model is in eval mode meanwhile.
+    Of several processes the main one works. Subclasses say in :meth:`look`
+    what they look at.
+
+    Args:
+        interval (int): Epochs or iterations between two looks. Defaults to 1.
+        by_epoch (bool): Whether the interval counts epochs. Defaults to True.
+        images (int): Number of images; all of the training set if it has
+            less.
+        seed (int): Of the pipeline and the mask. Defaults to 0.
+
+    Raises:
+        ValueError: If an argument is out of range, or the model is not one of
+            masked pre-training; the message names the key.
+    """
+
+    # Before the hook that logs.
+    priority = 55
+
+    def __init__(self, interval: int, by_epoch: bool, images: int,
+                 seed: int) -> None:
+        for key, value in dict(interval=interval, images=images).items():
+            if value < 1:
+                raise ValueError(f'{key} of mmsnn.{type(self).__name__} must '
+                                 f'be at least 1, but is {value!r}')
+        self.interval = interval
+        self.by_epoch = by_epoch
+        self.images = images
+        self.seed = seed
+
+    def look(self, runner, model: nn.Module, inputs: torch.Tensor,
+             mask: torch.Tensor) -> None:
+        """Look at the model, without gradient.
+
+        Args:
+            runner (Runner): The runner.
+            model (nn.Module): The model in eval mode, out of its wrapper.
+            inputs (Tensor): Preprocessed images (N, C, H, W).
+            mask (Tensor): (N, h, w), bool, True where a patch is visible.
+        """
+        raise NotImplementedError
+
+    def before_train(self, runner) -> None:
+        """Take the images."""
+        model = _unwrapped(runner.model)
+        if not hasattr(model, 'encoder_output'):
+            raise ValueError(
+                f'custom_hooks: mmsnn.{type(self).__name__} needs a model of '
+                'masked pre-training (mmsnn.SpikeSparK), but model.type is '
+                f'{type(model).__name__}')
+        if not is_main_process():
+            return
+        loader = runner.train_dataloader
+        number = min(self.images, len(loader.dataset))
+        chosen = np.linspace(0, len(loader.dataset) - 1, number).round()
+        with own_random_numbers(self.seed):
+            self._batch = loader.collate_fn(
+                [loader.dataset[int(i)] for i in chosen])
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        if not self.by_epoch and self.every_n_train_iters(
+                runner, self.interval):
+            self._look(runner)
+
+    def after_train_epoch(self, runner) -> None:
+        if self.by_epoch and self.every_n_epochs(runner, self.interval):
+            self._look(runner)
+
+    @torch.no_grad()
+    def _look(self, runner) -> None:
+        if not is_main_process():
+            return
+        model = _unwrapped(runner.model)
+        was_training = model.training
+        model.eval()
+        inputs = model.data_preprocessor(self._batch)['inputs']
+        generator = torch.Generator().manual_seed(self.seed)
+        self.look(runner, model, inputs, model.random_mask(inputs, generator))
+        model.train(was_training)
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model

@@ -1,0 +1,6 @@
+_base_ = ['finetune_sfa4.py']
+lif = dict(type='mmsnn.LIFNeuron', timesteps=1)
+neuron = dict(lif, _delete_=True)
+model = dict(
+    backbone=dict(neuron=dict(lif, _delete_=True)),
+    head=dict(neuron=dict(lif, _delete_=True)))

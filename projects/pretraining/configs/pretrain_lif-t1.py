@@ -1,0 +1,4 @@
+_base_ = ['pretrain_ssc.py']
+lif = dict(type='mmsnn.LIFNeuron', timesteps=1)
+neuron = dict(lif, _delete_=True)
+model = dict(backbone=dict(neuron=dict(lif, _delete_=True)))

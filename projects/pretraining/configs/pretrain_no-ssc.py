@@ -1,0 +1,2 @@
+_base_ = ['pretrain_ssc.py']
+model = dict(backbone=dict(ssc=False))
