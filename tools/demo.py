@@ -15,7 +15,7 @@ from mmsnn.engine.neuron_key import merge_options
 
 CONFIG = (
     Path(__file__).parents[1] / 'configs' / 'semantic_fpn' /
-    'espikeformer-tiny_semantic-fpn_sfa4_1xb16-2400i_digits-64x64.py')
+    'espikeformer-tiny_semantic-fpn_sfa4_1xb8-2400i_digits-64x64.py')
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ model = dict(
 ''',
     mmseg=f'''
 _base_ = [{str(ZOO / 'semantic_fpn' / 'espikeformer-tiny_semantic-fpn_'
-               'sfa4_1xb16-2400i_digits-64x64.py')!r}]
+               'sfa4_1xb8-2400i_digits-64x64.py')!r}]
 model = dict(
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=[8, 8, 16, 16], depths=[1] * 5)),

@@ -9,7 +9,7 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=6e-3, weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=5))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=50),
@@ -17,5 +17,6 @@ param_scheduler = [
         type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters,
         eta_min_ratio=0.01)
 ]
+train_dataloader = dict(batch_size=8)
 randomness = dict(seed=0)
 custom_hooks = [dict(type='mmsnn.SpikeInferenceHook')]
