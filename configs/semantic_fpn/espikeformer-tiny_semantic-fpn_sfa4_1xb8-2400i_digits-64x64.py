@@ -17,6 +17,7 @@ param_scheduler = [
         type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters,
         eta_min_ratio=0.01)
 ]
-train_dataloader = dict(batch_size=8)
+# One worker keeps up; a second takes time from the two threads that train.
+train_dataloader = dict(batch_size=8, num_workers=1)
 randomness = dict(seed=0)
 custom_hooks = [dict(type='mmsnn.SpikeInferenceHook')]
