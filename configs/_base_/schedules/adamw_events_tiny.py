@@ -5,7 +5,7 @@ train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=10)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.05, fused=True),
+    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=5))
 param_scheduler = [
     dict(
@@ -15,6 +15,12 @@ param_scheduler = [
         type='CosineAnnealingLR', by_epoch=True, begin=1,
         convert_to_iter_based=True)
 ]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
+default_hooks = dict(
+    logger=dict(interval=1000, ignore_last=False),  # a line per epoch
+    checkpoint=dict(max_keep_ckpts=2))
+# Seconds per iteration, mean over the epoch.
+log_processor = dict(custom_cfg=[
+    dict(data_src='time', method_name='mean', window_size='epoch')
+])
 custom_hooks = [dict(type='mmsnn.SpikeInferenceHook')]
 randomness = dict(seed=0)
