@@ -87,17 +87,21 @@ class EventDataset(BaseDataset):
             if self.sensor_size:
                 sample['sensor_size'] = self.sensor_size
             data_list.append(sample)
-        if self.skipped:
-            print_log(
-                f'{type(self).__name__}: {len(self.skipped)} samples left '
-                f'out; the first: {self.skipped[0]}', logger='current',
-                level=logging.WARNING)
+        self.log_skipped()
         if not data_list:
             raise FileNotFoundError(
                 f'{type(self).__name__} has no samples of split '
                 f'{self.split!r} in {root}; see its documentation for the '
                 'folders')
         return data_list
+
+    def log_skipped(self) -> None:
+        """Say how many samples were left out, and which was the first."""
+        if self.skipped:
+            print_log(
+                f'{type(self).__name__}: {len(self.skipped)} samples left '
+                f'out; the first: {self.skipped[0]}', logger='current',
+                level=logging.WARNING)
 
     def wrong(self, kind: type[Exception], reason: str) -> None:
         """Raise, or note what is left out.
