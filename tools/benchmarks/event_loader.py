@@ -1,6 +1,6 @@
-"""Whether loading N-MNIST starves a training step of the small model on it: time
-of one core for a batch and for a step on it, over an epoch, and how long steps
-would wait for a worker on another core."""
+"""Whether loading N-MNIST starves a training step of the small model on it:
+time of one core for a batch and for a step on it, over an epoch, and how long
+steps would wait for a worker on another core."""
 
 import statistics
 import time
