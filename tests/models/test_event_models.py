@@ -3,6 +3,7 @@ time steps, between which the chosen reset and decay are at work."""
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -201,7 +202,7 @@ def test_a_detector_of_events(name):
     from mmdet.structures import DetDataSample
     neuron = NEURONS[name]
     torch.manual_seed(0)
-    model = MODELS.build(dict(
+    model = MODELS.build(ConfigDict(
         type='mmdet.FCOS',
         data_preprocessor=dict(type='mmsnn.EventDetDataPreprocessor',
                                pad_size_divisor=16),

@@ -294,11 +294,12 @@ class TestColumns:
         assert window.tolist() == random_events[inside].tolist()
         assert Recording(path).size == (
             None if layout == 'dsec' else (20, 16))
-        if layout == 'prophesee':
-            with h5py.File(path, 'a') as file:
-                file.attrs['geometry'] = 'wide'
-            with pytest.raises(EventFileError, match="a.h5: .*'wide' and ''"):
-                Recording(path)
+        odd = tmp_path / 'odd.h5'
+        with h5py.File(odd, 'w') as file:
+            file.create_dataset('CD/events', data=random_events)
+            file.attrs['geometry'] = 'wide'
+        with pytest.raises(EventFileError, match="odd.h5: .*'wide' and ''"):
+            Recording(odd)
         half = tmp_path / 'half.h5'
         half.write_bytes(path.read_bytes()[:9000])
         with pytest.raises(EventFileError, match='no whole HDF5 file'):
