@@ -15,7 +15,7 @@ from mmsnn.engine import study
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/events/' \
-    'espikeformer-tiny_sfa1-t8_1xb25-30e_nmnist-1100.py'
+    'espikeformer-tiny_sfa1-t8_1xb25-40e_nmnist-1100.py'
 
 
 def parse_args(words=None) -> argparse.Namespace:

@@ -201,7 +201,7 @@ RUNS = {
     (write_gesture, CLASSIFIER),
     'espikeformer-2.7m_sfa4-t8_1xb32-100e_ncaltech101':
     (write_ncaltech101, CLASSIFIER),
-    'espikeformer-tiny_sfa1-t8_1xb25-30e_nmnist-1100':
+    'espikeformer-tiny_sfa1-t8_1xb25-40e_nmnist-1100':
     (write_nmnist, CLASSIFIER),
     'retinanet_espikeformer-10m_fpn_sfa4-t5_4xb16-24e_gen1': (write_gen1, [
         *TINY, 'model.neck.module.in_channels=[8,8,16,16]',
@@ -245,7 +245,7 @@ def test_one_epoch(name, tmp_path, from_command_line, monkeypatch):
 
 def test_other_time_steps_by_one_key(from_command_line):
     cfg = from_command_line(
-        CONFIGS['espikeformer-tiny_sfa1-t8_1xb25-30e_nmnist-1100'],
+        CONFIGS['espikeformer-tiny_sfa1-t8_1xb25-40e_nmnist-1100'],
         ['neuron.timesteps=2', 'neuron.max_spikes=4'])
     kind = dict(type='mmsnn.SFANeuron', max_spikes=4, timesteps=2)
     assert cfg.model.backbone.neuron == kind

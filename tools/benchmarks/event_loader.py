@@ -17,7 +17,7 @@ from mmsnn.engine.neuron_key import merge_options
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs/events/' \
-    'espikeformer-tiny_sfa1-t8_1xb25-30e_nmnist-1100.py'
+    'espikeformer-tiny_sfa1-t8_1xb25-40e_nmnist-1100.py'
 #: T x D: the fewer time steps, the shorter a training step.
 CHOICES = ((8, 1), (4, 2), (2, 4), (1, 8))
 #: Loading may take at most as long as training on what was loaded.

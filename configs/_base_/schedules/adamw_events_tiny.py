@@ -1,7 +1,7 @@
 # AdamW with warm-up and cosine for small models of events on a CPU, tested in
 # spike-train form.
 _base_ = ['mmpretrain::_base_/default_runtime.py']
-train_cfg = dict(by_epoch=True, max_epochs=30, val_interval=10)
+train_cfg = dict(by_epoch=True, max_epochs=40, val_interval=10)
 val_cfg = dict()
 test_cfg = dict()
 optim_wrapper = dict(
