@@ -1,5 +1,5 @@
-# DVS128 Gesture, 128x128, cut by tools/dataset_converters/dvs_gesture.py. Which
-# hand it was is part of the classes, so nothing is flipped.
+# DVS128 Gesture, 128x128, cut by tools/dataset_converters/dvs_gesture.py.
+# Which hand it was is part of the classes, so nothing is flipped.
 load = [
     dict(type='mmsnn.LoadEvents')
 ]
