@@ -53,6 +53,30 @@ def write_digit_scenes(folder: Path, spec: SceneSpec) -> None:
         _write_singles(folder, spec, pool, split)
 
 
+def empty_coco() -> dict:
+    """Content of a COCO file of digits, without images."""
+    return dict(
+        images=[], annotations=[], categories=[
+            dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)
+        ])
+
+
+def add_scene(content: dict, scene: Scene, **image) -> None:
+    """Add a scene to the content of a COCO file.
+
+    Args:
+        content (dict): From :func:`empty_coco`, changed in place.
+        scene (Scene): The scene.
+        **image: ``id``, ``file_name`` and more keys of the image.
+    """
+    height, width = scene.instances.shape
+    content['images'].append(dict(image, height=height, width=width))
+    for annotation in coco_annotations(scene):
+        annotation.update(
+            id=len(content['annotations']) + 1, image_id=image['id'])
+        content['annotations'].append(annotation)
+
+
 def coco_annotations(scene: Scene) -> list[dict]:
     """Return the COCO annotations of a scene, without ids.
 
@@ -124,10 +148,7 @@ def _write_scenes(folder: Path, spec: SceneSpec, pool: DigitPool,
     coco = folder / 'det' / 'annotations'
     for path in (images, masks, coco):
         path.mkdir(parents=True, exist_ok=True)
-    categories = [
-        dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)
-    ]
-    content = dict(images=[], annotations=[], categories=categories)
+    content = empty_coco()
     for number in track(
             range(getattr(spec, split)), f'Digit scenes, {split}'):
         scene = pool.render(spec, split, number)
@@ -135,13 +156,7 @@ def _write_scenes(folder: Path, spec: SceneSpec, pool: DigitPool,
         _write_png(images / name, scene.image)
         classes = np.array([0, *(label + 1 for label in scene.labels)])
         _write_png(masks / name, classes[scene.instances].astype(np.uint8))
-        content['images'].append(
-            dict(id=number, file_name=name, height=spec.size,
-                 width=spec.size))
-        for annotation in coco_annotations(scene):
-            annotation.update(
-                id=len(content['annotations']) + 1, image_id=number)
-            content['annotations'].append(annotation)
+        add_scene(content, scene, id=number, file_name=name)
     (coco / f'instances_{split}.json').write_text(
         json.dumps(content, sort_keys=True))
 

@@ -121,6 +121,7 @@ def cut_gestures(source: str | os.PathLike, target: str | os.PathLike,
     for split in DVSGesture.SPLITS:
         gestures: dict[str, list] = {}
         dataset = DVSGesture(source, split, on_error)
+        dataset.skipped.clear()  # it has logged those
         for i in range(len(dataset)):
             sample = dataset.get_data_info(i)
             sofar = gestures.setdefault(sample['events_path'], [])
@@ -140,10 +141,13 @@ def cut_gestures(source: str | os.PathLike, target: str | os.PathLike,
                     events['t'],
                     [sample['events_start'], sample['events_stop']])
                 if begin == end:
-                    raise EventFileError(
+                    dataset.wrong(
+                        EventFileError,
                         f'{path}: no event of {sample["events_start"]} to '
                         f'{sample["events_stop"]} us, which are labelled')
+                    continue
                 with whole_file(out) as part:
                     np.save(part, events[begin:end].astype(PACKED))
                 written += 1
+        dataset.log_skipped()
     return written

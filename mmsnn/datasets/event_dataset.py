@@ -32,11 +32,14 @@ class EventDataset(BaseDataset):
         on_error (str): What to do about a label without a file or a line that
             is no label: 'raise', or 'skip': leave it out, and log how many.
             Defaults to 'raise'.
+        sensor_size (tuple[int, int], optional): Width and height of the
+            sensor. Defaults to None: the set's own; for sets that have none,
+            what the header of a recording says.
         **kwargs: Passed to mmengine's ``BaseDataset``, e.g. ``pipeline``.
             ``test_mode`` defaults to whether the split is not 'train'.
 
     Raises:
-        ValueError: ``split`` or ``on_error`` is unknown.
+        ValueError: ``split``, ``on_error`` or ``sensor_size`` is not valid.
         FileNotFoundError: The folder, or a file with a label, is not there.
     """
 
@@ -49,14 +52,20 @@ class EventDataset(BaseDataset):
                  data_root: str,
                  split: str = 'train',
                  on_error: str = 'raise',
+                 sensor_size: Optional[tuple[int, int]] = None,
                  **kwargs) -> None:
         for key, value, valid in (('split', split, self.SPLITS),
                                   ('on_error', on_error, ON_ERROR)):
             if value not in valid:
                 raise ValueError(f'{key} of {type(self).__name__} must be one '
                                  f'of {", ".join(valid)}, got {value!r}')
+        size = sensor_size or self.SENSOR
+        if size is not None and (len(size) != 2 or min(size) < 1):
+            raise ValueError(f'sensor_size of {type(self).__name__} must be '
+                             f'width and height, got {size!r}')
         self.split = split
         self.on_error = on_error
+        self.sensor_size = size and tuple(size)
         self.skipped: list[str] = []
         kwargs.setdefault('test_mode', split != 'train')
         super().__init__(data_root=os.fspath(data_root), **kwargs)
@@ -75,20 +84,24 @@ class EventDataset(BaseDataset):
         data_list = []
         self.skipped = []
         for sample in self.samples(root):
-            if self.SENSOR:
-                sample['sensor_size'] = self.SENSOR
+            if self.sensor_size:
+                sample['sensor_size'] = self.sensor_size
             data_list.append(sample)
-        if self.skipped:
-            print_log(
-                f'{type(self).__name__}: {len(self.skipped)} samples left '
-                f'out; the first: {self.skipped[0]}', logger='current',
-                level=logging.WARNING)
+        self.log_skipped()
         if not data_list:
             raise FileNotFoundError(
                 f'{type(self).__name__} has no samples of split '
                 f'{self.split!r} in {root}; see its documentation for the '
                 'folders')
         return data_list
+
+    def log_skipped(self) -> None:
+        """Say how many samples were left out, and which was the first."""
+        if self.skipped:
+            print_log(
+                f'{type(self).__name__}: {len(self.skipped)} samples left '
+                f'out; the first: {self.skipped[0]}', logger='current',
+                level=logging.WARNING)
 
     def wrong(self, kind: type[Exception], reason: str) -> None:
         """Raise, or note what is left out.

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mmsnn.datasets.event_dataset import EventDataset, EventFolder
+from mmsnn.datasets.events.recording import READERS
 from mmsnn.registry import DATASETS
 
 
@@ -74,7 +75,8 @@ class NCaltech101(EventDataset):
         names = sorted(path.name for path in root.iterdir() if path.is_dir())
         self._metainfo.setdefault('classes', tuple(names))
         for label, name in enumerate(names):
-            paths = sorted((root / name).glob('*.bin'))
+            paths = sorted(path for path in (root / name).iterdir()
+                           if path.suffix.lower() in READERS)
             order = np.random.default_rng((self.seed, label)).permutation(
                 len(paths))
             tests = set(order[:round(len(paths) * self.test_ratio)].tolist())

@@ -41,7 +41,8 @@ def merge_options(cfg: Config, options: Optional[dict]) -> None:
     ``model.*.neuron``, so that changing it alone would change nothing. What
     a part of the model has of its own stays (``scale`` of a classifier's
     head). With another type, only the keys among the options are kept:
-    ``neuron.type=ReLU`` makes the ReLU twin.
+    ``neuron.type=ReLU`` makes the ReLU twin. ``neuron.timesteps`` is also the
+    number of bins of frames of events, where it was.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -94,6 +95,40 @@ def merge_options(cfg: Config, options: Optional[dict]) -> None:
             f'{cfg.filename or "this config"} has no neuron that its key '
             'neuron names; name each place, e.g. model.backbone.neuron')
     cfg.neuron, cfg.model = after, model
+    if 'timesteps' in given:
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            if cfg.get(name):
+                cfg[name] = map_bins(cfg[name], before.get('timesteps', 1),
+                                     after['timesteps'])
+
+
+def map_bins(part: Any, old: int, new: int) -> Any:
+    """Replace the number of bins of all transforms that make frames of events.
+
+    Args:
+        part: A dict, list or tuple, or anything else, which is returned as
+            it is.
+        old (int): Transforms with another number stay as they are.
+        new (int): The new number.
+
+    Returns:
+        A copy of ``part``.
+
+    Example:
+        >>> map_bins([dict(type='mmsnn.EventHistogram', bins=4, by='time'),
+        ...           dict(type='mmsnn.EventVoxelGrid', bins=3)], 4, 8)
+        [{'type': 'mmsnn.EventHistogram', 'bins': 8, 'by': 'time'}, \
+{'type': 'mmsnn.EventVoxelGrid', 'bins': 3}]
+    """
+    if isinstance(part, dict):
+        found = {key: map_bins(value, old, new) for key, value in part.items()}
+        if found.get('bins') == old and str(
+                found.get('type')).startswith('mmsnn.Event'):
+            found['bins'] = new
+        return type(part)(found)
+    if isinstance(part, (list, tuple)):
+        return type(part)(map_bins(x, old, new) for x in part)
+    return part
 
 
 def _differing(neuron: dict, base: dict) -> dict:

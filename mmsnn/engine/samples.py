@@ -16,6 +16,7 @@ from mmsnn.visualization import (
     plot_detections,
     plot_predictions,
 )
+from mmsnn.visualization.event_frames import colour_frames
 
 #: Stands for every label that is no class.
 IGNORED = 255
@@ -94,8 +95,12 @@ class SampleCollector:
 
 
 def _rgb(image) -> np.ndarray:
-    """(C, H, W) tensor in OpenCV's channel order to (H, W, 3) RGB."""
-    array = image.cpu().numpy().transpose(1, 2, 0)
+    """(C, H, W) tensor in OpenCV's channel order to (H, W, 3) RGB; events of
+    all time steps together of frames, (T, C, H, W)."""
+    array = image.cpu().numpy()
+    if array.ndim == 4:
+        return colour_frames(array.sum(0, keepdims=True))[0]
+    array = array.transpose(1, 2, 0)
     if array.shape[2] == 3:
         return np.ascontiguousarray(array[..., ::-1]).astype(np.uint8)
     return np.repeat(array[..., :1], 3, axis=2).astype(np.uint8)

@@ -100,6 +100,19 @@ def test_nmnist(tmp_path):
         build('NMNIST', tmp_path, split='val')
 
 
+def test_size_of_the_sensor(tmp_path):
+    put(tmp_path, 'train/a/1.bin')
+    load = [dict(type='mmsnn.LoadEvents')]
+    with pytest.raises(ValueError, match='size of the sensor is not in the'):
+        build('EventFolder', tmp_path, pipeline=load)[0]
+    dataset = build('EventFolder', tmp_path, pipeline=load, sensor_size=(9, 8))
+    assert dataset[0]['sensor_size'] == (9, 8)
+    with pytest.raises(EventFileError, match='outside the sensor.* is 3x8'):
+        build('EventFolder', tmp_path, pipeline=load, sensor_size=(3, 8))[0]
+    with pytest.raises(ValueError, match='sensor_size of EventFolder must'):
+        build('EventFolder', tmp_path, sensor_size=(3, ))
+
+
 def test_ncaltech101(tmp_path):
     put(tmp_path, *(f'{name}/image_{i:04d}.bin' for name in ('ant', 'bird')
                     for i in range(20)))
@@ -221,6 +234,16 @@ class TestGesture:
         assert cut_gestures(root, target) == 1
         assert first.read_bytes() == before
         assert not list(target.rglob('*.part*'))
+
+    def test_a_gesture_without_events_is_counted(self, root, tmp_path,
+                                                 summaries):
+        labels = root / 'user01_led_labels.csv'
+        labels.write_text('class,startTime_usec,endTime_usec\n'
+                          '1,200,300\n2,10,30\n')
+        # One of two, and the one of the test set.
+        assert cut_gestures(root, tmp_path / 'cut', on_error='skip') == 2
+        assert 'DVSGesture: 1 samples left out; the first: ' in summaries[0]
+        assert 'no event of 200 to 300 us' in summaries[0]
 
     @pytest.mark.parametrize('line, words', [
         ('12,1,2', 'line 2: a class of 1 to 11 and a start before'),

@@ -74,6 +74,28 @@ def test_time_is_not_for_heads_of_regions(load):
         load('neuron.timesteps=4', text=text)
 
 
+FRAMES = CONFIG + """
+frames = dict(type='mmsnn.EventHistogram', bins=2)
+other = dict(type='mmsnn.EventVoxelGrid', bins=3)
+train_dataloader = dict(dataset=dict(
+    type='RepeatDataset', dataset=dict(pipeline=[frames, dict(bins=2)])))
+val_dataloader = dict(dataset=dict(pipeline=[other, frames]))
+"""
+
+
+def test_as_many_frames_as_time_steps(load):
+    cfg = load('neuron.timesteps=4', text=FRAMES)
+    assert cfg.model.backbone.neuron.timesteps == 4
+    frames = dict(type='mmsnn.EventHistogram', bins=4)
+    # Only frames of events that had the old number.
+    assert cfg.train_dataloader.dataset.dataset.pipeline == [
+        frames, dict(bins=2)]
+    assert cfg.val_dataloader.dataset.pipeline == [
+        dict(type='mmsnn.EventVoxelGrid', bins=3), frames]
+    cfg = load('neuron.max_spikes=8', text=FRAMES)
+    assert cfg.val_dataloader.dataset.pipeline[1].bins == 2
+
+
 def test_the_original_is_not_changed():
     part = dict(a=(dict(neuron=dict(type='A')), 2))
     assert map_neurons(part, lambda n: dict(type='B')) == dict(

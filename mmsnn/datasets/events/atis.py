@@ -1,6 +1,8 @@
 """The 5 bytes an event of N-MNIST and N-Caltech101."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Optional
 
 import numpy as np
@@ -45,3 +47,29 @@ class ATISReader(EventReader):
                     events = events[~clock]
                 yield first, events
                 first += len(events)
+
+
+def write_atis(path: str | os.PathLike, events: np.ndarray) -> None:
+    """Write events as ``.bin``, 5 bytes each.
+
+    Args:
+        path (str | os.PathLike): The file.
+        events (np.ndarray): Events in order of time, (N,), of type
+            :data:`.array.EVENT`: x below 256, y below 240, t below 2**23 us.
+
+    Raises:
+        ValueError: An event does not fit into the format.
+    """
+    t, x, y = (events[key].astype('i8') for key in 'txy')
+    wrong = (x > 255) | (y >= _CLOCK_ROW) | (t < 0) | (t >= 1 << 23)
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise ValueError(
+            f'{path}: event {i} at {t[i]} us, x {x[i]}, y {y[i]} does not fit '
+            f'into 5 bytes: x goes up to 255, y to {_CLOCK_ROW - 1}, time to '
+            f'{(1 << 23) - 1} us')
+    words = np.empty((len(events), 5), 'u1')
+    words[:, 0], words[:, 1] = x, y
+    words[:, 2] = (events['p'].astype('i8') << 7) | (t >> 16)
+    words[:, 3], words[:, 4] = t >> 8 & 255, t & 255
+    Path(path).write_bytes(words.tobytes())

@@ -82,7 +82,8 @@ class ColumnReader(EventReader):
                 f'column {key} must be numbers in one dimension, got '
                 f'{column.dtype} in {column.ndim}')
         if column.dtype.kind == 'f':
-            fractions = ~(column == np.floor(column))  # NaN too
+            fractions = ~(np.isfinite(column) &
+                          (column == np.floor(column)))
             if fractions.any():
                 i = int(fractions.argmax())
                 raise self.faults.error(
@@ -160,9 +161,10 @@ class HDF5Reader(ColumnReader):
         if geometry is not None:
             geometry = getattr(geometry, 'decode', lambda: geometry)()
             width, _, height = str(geometry).partition('x')
-            self.size = int(width), int(height)
+            self.size = self.faults.size(width, height)
         elif {'width', 'height'} <= set(attributes):
-            self.size = int(attributes['width']), int(attributes['height'])
+            self.size = self.faults.size(attributes['width'],
+                                         attributes['height'])
 
 
 class _Column:

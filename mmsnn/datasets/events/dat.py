@@ -43,7 +43,7 @@ class DATReader(EventReader):
         # Bits of column and row in a word.
         self.x_bits, self.y_bits = (9, 8) if version == '1' else (14, 14)
         if {'width', 'height'} <= set(fields):
-            self.size = int(fields['width']), int(fields['height'])
+            self.size = self.faults.size(fields['width'], fields['height'])
 
     def chunks(self,
                start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:

@@ -44,7 +44,8 @@ class EVTReader(EventReader):
         if size:
             self.size = int(size[1]), int(size[2])
         elif {'width', 'height'} <= set(options):
-            self.size = int(options['width']), int(options['height'])
+            self.size = self.faults.size(
+                options['width'], options['height'])
 
     def chunks(self,
                start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:

@@ -37,6 +37,21 @@ class Faults:
         """The error to raise where reading cannot go on."""
         return EventFileError(f'{self.path}: {reason}')
 
+    def size(self, width, height) -> tuple[int, int]:
+        """Width and height of the sensor as a header has them.
+
+        Raises:
+            EventFileError: They are no positive integers.
+        """
+        try:
+            size = int(width), int(height)
+        except ValueError:
+            size = 0, 0
+        if min(size) < 1:
+            raise self.error('the header must have width and height of the '
+                             f'sensor, but has {width!r} and {height!r}')
+        return size
+
     def found(self, what: str, where: str, count: int = 1) -> None:
         """Raise, or count and let the caller go on.
 

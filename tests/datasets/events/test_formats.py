@@ -151,6 +151,8 @@ class TestDat:
         (b'MZ\x90', 'no DAT recording'),
         (b'% a\n\x0e\x08', 'kind 14 and 8 bytes at byte 4'),
         (b'% Version 3\n\x0c\x08', 'DAT version 3'),
+        (b'% Width x\n% Height 2\n\x0c\x08',
+         "a.dat: the header must have width and height .* 'x' and '2'"),
     ])
     def test_other_files(self, content, words, write):
         with pytest.raises(EventFileError, match=words):
@@ -292,6 +294,12 @@ class TestColumns:
         assert window.tolist() == random_events[inside].tolist()
         assert Recording(path).size == (
             None if layout == 'dsec' else (20, 16))
+        odd = tmp_path / 'odd.h5'
+        with h5py.File(odd, 'w') as file:
+            file.create_dataset('CD/events', data=random_events)
+            file.attrs['geometry'] = 'wide'
+        with pytest.raises(EventFileError, match="odd.h5: .*'wide' and ''"):
+            Recording(odd)
         half = tmp_path / 'half.h5'
         half.write_bytes(path.read_bytes()[:9000])
         with pytest.raises(EventFileError, match='no whole HDF5 file'):
@@ -300,6 +308,7 @@ class TestColumns:
     @pytest.mark.parametrize('arrays, words', [
         (dict(x=[1], y=[1], t=[1]), 'no p among x, y, t'),
         (dict(x=[1], y=[1], t=[.5], p=[1]), 't is 0.5 at event 0'),
+        (dict(x=[1], y=[1], t=[np.inf], p=[1]), 't is inf at event 0'),
         (dict(x=[1], y=[1], t=[1], p=[2]), 'polarity 2 of event 0'),
         (dict(x=[1, 2], y=[1], t=[1], p=[1]), 'different lengths'),
         (dict(x=[[1]], y=[1], t=[1], p=[1]), 'column x must be numbers'),
