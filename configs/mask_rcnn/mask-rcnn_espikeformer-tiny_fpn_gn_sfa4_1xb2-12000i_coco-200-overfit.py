@@ -4,10 +4,10 @@
 # What is learnt by heart must not move: group norm, since batch norm over two
 # images makes the features of one depend on the other, and a learning rate
 # that is small in backbone and neck and large where scores are read off.
-# An SFA neuron passes 1/30 of the power of its membrane, a ReLU half; so neurons
-# of the heads fire from 1 / D on and the RPN starts with larger weights. Masks
-# are per class, since mmdet starts class-agnostic ones with logits of standard
-# deviation 1.4.
+# An SFA neuron passes 1/30 of the power of its membrane, a ReLU half; so
+# neurons of the heads fire from 1 / D on and the RPN starts with larger
+# weights. Masks are per class, since mmdet starts class-agnostic ones with
+# logits of standard deviation 1.4.
 _base_ = [
     '../_base_/models/mask-rcnn_espikeformer_fpn.py',
     '../_base_/datasets/coco_200_instance.py',
