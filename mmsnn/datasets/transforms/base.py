@@ -1,6 +1,7 @@
 """What transforms of events share."""
 
 from abc import abstractmethod
+from contextlib import contextmanager
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -30,11 +31,35 @@ class EventTransform(ShownTransform):
         """Change the events of a sample in place."""
         # Others may hold the same array.
         results['events'] = results['events'].copy()
-        return self.change(results)
+        with naming_file(results):
+            return self.change(results)
 
     @abstractmethod
     def change(self, results: dict) -> dict | None:
         """Change a sample whose events may be written to."""
+
+
+@contextmanager
+def naming_file(results: dict):
+    """Context in which errors about a sample say which recording it is.
+
+    Raises:
+        ValueError: One was raised; its message begins with the file.
+
+    Example:
+        >>> with naming_file(dict(events_path='a.bin')):
+        ...     raise ValueError('too dark')
+        Traceback (most recent call last):
+        ...
+        ValueError: a.bin: too dark
+    """
+    try:
+        yield
+    except ValueError as error:
+        path = results.get('events_path') or results.get('img_path')
+        if path is None:  # a sample that was made, not read
+            raise
+        raise ValueError(f'{path}: {error}') from error
 
 
 def set_size(results: dict, width: int, height: int) -> None:

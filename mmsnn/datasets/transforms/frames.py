@@ -15,7 +15,7 @@ from mmsnn.datasets.events import (
 from mmsnn.datasets.events.frames import BIN_BY
 from mmsnn.registry import TRANSFORMS
 
-from .base import ShownTransform, check_choice
+from .base import ShownTransform, check_choice, naming_file
 
 
 class EventFrames(ShownTransform):
@@ -55,8 +55,10 @@ class EventFrames(ShownTransform):
     def transform(self, results: dict) -> dict:
         """Turn the events of a sample into frames."""
         events = results.pop('events')
-        bins = split(events, self.bins, self.by, self.per_bin)
-        results['frames'] = self.frames(events, bins, results['sensor_size'])
+        with naming_file(results):
+            bins = split(events, self.bins, self.by, self.per_bin)
+            results['frames'] = self.frames(
+                events, bins, results['sensor_size'])
         return results
 
     @abstractmethod

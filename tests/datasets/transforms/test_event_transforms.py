@@ -117,6 +117,16 @@ def test_downsampling():
         build('DownsampleEvents', size=(21, 8))(sample())
 
 
+@pytest.mark.parametrize('name, options, events, message', [
+    ('DownsampleEvents', dict(size=(21, 8)), [], r'size \(21, 8\)'),
+    ('EventHistogram', dict(bins=2), [(0, 25, 3, 1)], 'x 25, y 3 is outside'),
+])
+def test_faults_of_samples_name_their_file(name, options, events, message):
+    results = sample(*events, events_path='some/one.bin')
+    with pytest.raises(ValueError, match='^some/one.bin: .*' + message):
+        build(name, **options)(results)
+
+
 def test_polarity():
     both = (0, 1, 1, 1), (1, 2, 2, 0)
     for mode, wanted in (('swap', [(0, 1, 1, 0), (1, 2, 2, 1)]),
