@@ -16,6 +16,7 @@ from .fold import fold_norms
 from .neurons import FORMS, SpikingForm
 from .plan import CountingPlan, PlanMismatch, Replay, signature
 from .precision import in_its_precision
+from .provenance import Provenance
 from .recorder import ModulePath, OpRecorder
 from .trace import OpTrace
 
@@ -107,6 +108,7 @@ class SpikeTrainModel(nn.Module):
         self.path = ModulePath(self.module)
         self._trace = OpTrace()
         self._recording = False
+        self._sampled = False  # the costly part, once per trace
         self._plans: Dict[tuple, CountingPlan] = {}
         self._pending: Optional[CountingPlan] = None  # not in the trace yet
 
@@ -130,7 +132,7 @@ class SpikeTrainModel(nn.Module):
     def __enter__(self) -> 'SpikeTrainModel':
         _ = self.trace  # what belongs to the one before
         self._trace = OpTrace()
-        self._recording = True
+        self._recording, self._sampled = True, False
         return self
 
     def __exit__(self, *exc) -> None:
@@ -190,7 +192,7 @@ class SpikeTrainModel(nn.Module):
             if not self._recording:
                 return call()
             key = signature((args, kwargs))
-            plan = self._plans.get(key)
+            plan = self._plans.get(key) if self._sampled else None
             if plan is not self._pending:
                 _ = self.trace  # in the order of the calls
                 self._pending = plan
@@ -204,26 +206,32 @@ class SpikeTrainModel(nn.Module):
                     return self._replay(call, plan)
                 except PlanMismatch:
                     kwargs = again
-            out, plan = self._record(call)
+            out, plan = self._record(call, images)
         if self.form == 'counts' and plan.static and key is not None:
             while len(self._plans) >= MOST_PLANS:
                 del self._plans[next(iter(self._plans))]  # the oldest
             self._plans[key] = plan
         return out
 
-    def _record(self, call):
+    def _record(self, call, images):
         """Run with every op watched. Nothing reaches the trace before the
         call has ended."""
-        plan = CountingPlan()
+        size = tuple(images[0].shape[1:]) if images else ()
+        plan = CountingPlan(size)
         trace = OpTrace(images=self.session.batch_size)
-        recorder = OpRecorder(self.path, trace, plan, self.session.repeats)
+        recorder = OpRecorder(
+            self.path, trace, plan, self.session.repeats,
+            Provenance(self.module, images),
+            sample=not self._sampled)
         self.session.recorder = recorder
         try:
             with self.path.watched(), recorder:
                 out = call()
         finally:
             self.session.recorder = None
+        trace.end_run(size)
         self._trace.include(trace)
+        self._sampled = True
         return out, plan
 
     def _replay(self, call, plan: CountingPlan):

@@ -49,14 +49,15 @@ class SpikingForm(nn.Module):
         session = self.session
         if session.replay is not None:
             return self._replay(membrane)
+        given = membrane
         with session.unrecorded():
-            membrane = decode(membrane)
+            membrane = decode(given)
             spikes, levels = self._fire(membrane)
         if session.recorder is not None:
             per_image = membrane.numel() // max(
                 session.batch_size * self.neuron.timesteps, 1)
             number = session.recorder.add_neuron(
-                self.path, spikes, levels,
+                self.path, given, spikes, levels,
                 per_image * membrane.element_size())
             spikes.origin = Origin(number)
         return spikes
