@@ -7,7 +7,8 @@ shapes are of one image, channels first: ``(C, H, W)``, ``(C, tokens)`` or
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 #: ``neuron``: integrates, then fires. ``input``: what the network is given,
 #: spikes or (with no ``spikes``) real values. ``real``: accumulators whose
@@ -106,6 +107,10 @@ class Population:
             sub-steps, all neurons together. Empty where no spikes leave.
         state_bits (int): Bits of state of one neuron; 0 if it keeps none.
         kind (str): One of :data:`POPULATION_KINDS`.
+        profile (tuple): Where the spikes fall: for each sub-step and axis of
+            ``shape`` the share of the spikes at each index, which sum to 1; a
+            neuron's share is the product of those of its axes. Empty: all
+            neurons fire equally often.
 
     Example:
         >>> Population('fc.neuron', (4, 2), max_spikes=2,
@@ -120,6 +125,8 @@ class Population:
     spikes: tuple[float, ...] = ()
     state_bits: int = 32
     kind: str = 'neuron'
+    profile: tuple[tuple[tuple[float, ...], ...], ...] = field(
+        default=(), repr=False)
 
     def __post_init__(self):
         where = f'population {self.name!r}'
@@ -145,6 +152,15 @@ class Population:
             all(0 <= s <= self.neurons * (1 + 1e-9) for s in self.spikes),
             f'{where}: in a sub-step fire 0 to {self.neurons} neurons, got '
             f'{self.spikes}')
+        _require(
+            not self.profile
+            or (len(self.profile) == len(self.spikes)
+                and all(tuple(map(len, axes)) == self.shape
+                        and all(abs(sum(shares) - 1) < 1e-6
+                                and min(shares) >= 0 for shares in axes)
+                        for axes in self.profile)),
+            f'{where}: profile must hold, for each sub-step and axis, shares '
+            f'for each index of {self.shape} that sum to 1')
 
     @property
     def neurons(self) -> int:
@@ -287,12 +303,16 @@ class Network:
             not projection.total_sops or source.total_spikes > 0,
             f'{where}: spikes cause additions, but {source.name!r} has none')
 
+    @cached_property
+    def _by_name(self) -> dict[str, Population]:
+        return {p.name: p for p in self.populations}
+
     def __getitem__(self, name: str) -> Population:
         """The population with that name."""
-        for population in self.populations:
-            if population.name == name:
-                return population
-        raise KeyError(f'no population {name!r} in the network')
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise KeyError(f'no population {name!r} in the network') from None
 
     def incoming(self, name: str) -> Iterator[Projection]:
         """Projections that end in a population."""
@@ -301,6 +321,14 @@ class Network:
     def outgoing(self, name: str) -> Iterator[Projection]:
         """Projections that a population feeds."""
         return (p for p in self.projections if p.source == name)
+
+    def carries(self, projection: Projection) -> str:
+        """What a projection sends: ``'spikes'``, ``'membranes'`` (a
+        residual), or ``'real'`` values, whose op no spike drives."""
+        if projection.op == 'residual':
+            return 'membranes'
+        spiking = self[projection.source].spikes and projection.op != 'real'
+        return 'spikes' if spiking else 'real'
 
     @property
     def neurons(self) -> int:
