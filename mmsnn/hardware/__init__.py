@@ -1,10 +1,10 @@
 """Energy of spiking networks: everything is a function of an op trace."""
 
-from .chip import Chip, Figure, MissingFigureError, list_chips, load_chip
+from .chip import Chip, list_chips, load_chip
 from .energy import estimate
+from .figures import Constant, Figure, MissingFigureError, Range
 from .results import (
     Comparison,
-    Constant,
     Difference,
     EnergyResult,
     Estimate,
