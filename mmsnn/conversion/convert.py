@@ -16,7 +16,7 @@ from .fold import fold_norms
 from .neurons import FORMS, SpikingForm
 from .plan import CountingPlan, PlanMismatch, Replay, signature
 from .precision import in_its_precision
-from .provenance import Provenance
+from .provenance import Literals, Provenance
 from .recorder import ModulePath, OpRecorder
 from .trace import OpTrace
 
@@ -219,13 +219,13 @@ class SpikeTrainModel(nn.Module):
         size = tuple(images[0].shape[1:]) if images else ()
         plan = CountingPlan(size)
         trace = OpTrace(images=self.session.batch_size)
+        provenance = Provenance(self.module, images)
         recorder = OpRecorder(
-            self.path, trace, plan, self.session.repeats,
-            Provenance(self.module, images),
+            self.path, trace, plan, self.session.repeats, provenance,
             sample=not self._sampled)
         self.session.recorder = recorder
         try:
-            with self.path.watched(), recorder:
+            with self.path.watched(), recorder, Literals(provenance):
                 out = call()
         finally:
             self.session.recorder = None

@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Tuple
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 
 from .spike_tensor import SpikeTensor
 from .trace import INPUT, UNKNOWN
@@ -74,6 +75,30 @@ class Provenance:
             if not isinstance(x, SpikeTensor) and self._sources.get(
                     _memory(x)) == ():
                 self._sources[_memory(x)] = sources
+
+
+class Literals(TorchFunctionMode):
+    """Sees tensors made from Python numbers, which dispatch modes do not.
+
+    Args:
+        provenance (Provenance): Told that they have no source.
+    """
+
+    _MAKERS = (torch.Tensor.new_tensor, torch.tensor, torch.as_tensor)
+
+    def __init__(self, provenance: Provenance) -> None:
+        super().__init__()
+        self.provenance = provenance
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if func in self._MAKERS:
+            data = args[1:] if func is torch.Tensor.new_tensor else args
+            numbers = data[:1] or [(kwargs or {}).get('data')]
+            if isinstance(numbers[0], (bool, int, float, list, tuple)) and (
+                    not any(True for _ in tensors(numbers[0]))):
+                self.provenance.made(out, ())
+        return out
 
 
 def tensors(tree: Any) -> Iterator[torch.Tensor]:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from .costs import UnclassifiedOpError, real_cost
+from .costs import FACTORIES, UnclassifiedOpError, real_cost
 from .extension_costs import extension_cost
 from .plan import CountingPlan
 from .provenance import Provenance, Sources
@@ -132,7 +132,8 @@ class OpRecorder(TorchDispatchMode):
         if self._paused:
             return func(*args, **kwargs)
         packet = func.overloadpacket
-        sources = self.provenance.of(args, kwargs)
+        sources = () if packet.__name__ in FACTORIES else (
+            self.provenance.of(args, kwargs))
         try:
             out = func(*args, **kwargs)
             if packet in SYNAPSE_KINDS:

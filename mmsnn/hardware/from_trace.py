@@ -128,7 +128,7 @@ class _Builder:
 
     def _outside(self, source: str, i: int, inputs: list[Population]) -> None:
         """A population for what no op has made, once for the input."""
-        key = source if source == INPUT else (source, i)
+        key = self._key(source, i)
         if key in self.names:
             return
         name, shape = INPUT, self.shapes.image
@@ -146,7 +146,10 @@ class _Builder:
         """Name of the population that holds what an op reads."""
         if isinstance(source, int):
             return self.names[self.graph.home[source]]
-        return self.names[source if source == INPUT else (source, i)]
+        return self.names[self._key(source, i)]
+
+    def _key(self, source: str, i: int) -> 'Source':
+        return source if source == INPUT else (source, self.records[i].module)
 
     def _project(self, i: int) -> None:
         record = self.records[i]
@@ -162,24 +165,30 @@ class _Builder:
         if role(record) == 'synapse':
             self._synapse(i, sources, target, operands)
             return
-        for number, (held, source) in enumerate(sources.items()):
-            of_spikes = isinstance(
-                source, int) and self.records[source].kind == 'neuron'
-            op = 'real' if role(record) == 'real' or of_spikes else 'residual'
-            share = 1 / self.images
-            if role(record) != 'sum' and number:
-                share = 0.0  # an op is charged once, not for each input
-            elif role(record) == 'sum':
-                share /= len(sources)
+        self._hand_on(i, sources, target)
+
+    def _hand_on(self, i: int, sources: dict[str, 'Source'],
+                 target: str) -> None:
+        """Projections of an op on real values, which is charged once."""
+        record = self.records[i]
+        through = self.graph.through.get(i, ())
+        summed = [held for held, source in sources.items()
+                  if role(record) != 'real' and source not in through and not (
+                      isinstance(source, int)
+                      and self.records[source].kind == 'neuron')]
+        charged = summed or list(sources)[:1]
+        share = 1 / self.images / max(1, len(charged))
+        for held in sources:
+            part = share if held in charged else 0.0
             self.projections.append(
                 Projection(
                     record.module,
                     held,
                     target,
-                    op,
-                    macs=record.macs * share,
+                    'residual' if held in summed else 'real',
+                    macs=record.macs * part,
                     adds=(record.adds + record.comparisons + record.other) *
-                    share))
+                    part))
 
     def _synapse(self, i: int, sources: dict[str, 'Source'], target: str,
                  operands: list[str]) -> None:

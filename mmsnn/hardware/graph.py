@@ -29,9 +29,10 @@ class TraceGraph:
     """Ops of a trace that run on a chip, what each has read, and which
     population holds its result.
 
-    Left out are what is done with a model's results (boxes, scores), and ops
-    whose result is one number. What depends on those depends on what they
-    have read.
+    Left out are what is done with a model's results (boxes, scores), what is
+    computed from those alone (levels of regions of interest), and ops whose
+    result is one number. What depends on those depends on what they have
+    read.
 
     Args:
         trace (OpTrace): The trace.
@@ -42,6 +43,8 @@ class TraceGraph:
             chip: what it has read, and whether that is an operand.
         home (dict[int, int]): Number of the op whose population holds its
             result: a neuron's, or its own.
+        through (dict[int, set[Source]]): Of what each op has read, what it
+            depends on by something that is left out.
         feedback (list[str]): Modules that would have to run before
             themselves; such edges are left out.
 
@@ -59,17 +62,26 @@ class TraceGraph:
     def __init__(self, trace: 'OpTrace') -> None:
         self.records = list(trace)
         self._all = trace.sources()
-        self._left_out = {
-            i for i, r in enumerate(self.records)
-            if r.postprocess or (r.kind != 'neuron' and not r.output_shape
-                                 and r.kind not in SYNAPSES)
-        }
+        self._left_out: set['Source'] = set()
+        for i, record in enumerate(self.records):
+            if self._is_left_out(i, record):
+                self._left_out.add(i)
         self.feedback: list[str] = []
+        self.through: dict[int, set['Source']] = {}
         self.sources: dict[int, dict['Source', bool]] = {}
         for i, record in enumerate(self.records):
             if i not in self._left_out:
                 self.sources[i] = self._read(i, record)
         self.home = self._homes()
+
+    def _is_left_out(self, i: int, record: 'OpRecord') -> bool:
+        if record.postprocess:
+            return True
+        if record.kind not in ('real', 'add'):
+            return False
+        made_of_results = self._all[i] and all(
+            s in self._left_out for s in self._all[i])
+        return not record.output_shape or bool(made_of_results)
 
     def _read(self, i: int, record: 'OpRecord') -> dict['Source', bool]:
         found: dict['Source', bool] = {}
@@ -79,12 +91,15 @@ class TraceGraph:
             if source in seen:
                 continue
             seen.add(source)
+            direct = source in self._all[i]
             if source in self._left_out:
                 todo += [(s, False) for s in self._all[source]]
             elif isinstance(source, int) and source >= i:
                 self.feedback.append(record.module)
             else:
                 found[source] = operand
+                if not direct:
+                    self.through.setdefault(i, set()).add(source)
         return found
 
     def _homes(self) -> dict[int, int]:
@@ -95,13 +110,15 @@ class TraceGraph:
                     consumers[source].append(i)
         home: dict[int, int] = {}
         for i in reversed(self.sources):
-            roles = {c: role(self.records[c]) for c in consumers[i]}
-            firing = [home[c] for c in roles if roles[c] in ('neuron', 'sum')]
-            others = [home[c] for c in roles if roles[c] in ('synapse', 'real')
-                      ]
-            first = min(firing, default=i)
-            if role(self.records[i]) == 'neuron' or any(
-                    o <= first for o in others):
-                first = i
-            home[i] = first
+            home[i] = i
+            if role(self.records[i]) == 'neuron':
+                continue
+            neurons = [c for c in consumers[i]
+                       if role(self.records[c]) == 'neuron']
+            others = [c for c in consumers[i] if c not in neurons]
+            if neurons and all(home[c] > neurons[0] for c in others):
+                home[i] = neurons[0]  # whose membrane it is, whole
+            elif not neurons and len(others) == 1 and role(
+                    self.records[others[0]]) == 'sum':
+                home[i] = home[others[0]]
         return home
