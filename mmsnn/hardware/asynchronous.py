@@ -24,7 +24,8 @@ class Burst:
         population (str): Where it is.
         messages (float): Messages that wait at its worst moment.
         pressure (float): The largest rate of arriving work over the rate at
-            which a core works, over any stretch of time.
+            which a core works, over any stretch of time; infinite if messages
+            arrive at once.
     """
 
     population: str
@@ -246,12 +247,14 @@ def _finish(segments, cores: int) -> np.ndarray:
     return latest
 
 
-def _after(first, last, moment):
-    """Share of a segment that arrives from a moment on."""
+def _after(first, last, moment, included=True):
+    """Share of a segment that arrives after a moment; what arrives at once
+    at that moment is included or not."""
     length = last - first
     share = np.divide(last - moment, length, out=np.zeros_like(length),
                       where=length > 0)
-    return np.where(length > 0, np.clip(share, 0, 1), moment <= first)
+    at_once = moment <= first if included else moment < first
+    return np.where(length > 0, np.clip(share, 0, 1), at_once)
 
 
 def _begin(segments, cores: int) -> np.ndarray:
@@ -270,14 +273,15 @@ def _backlog(segments) -> tuple[np.ndarray, np.ndarray]:
         for until in moments:
             stretch = until - since
             arrived = sum(
-                w * (_after(a, b, since) - _after(a, b, until))
+                w * (_after(a, b, since) - _after(a, b, until, False))
                 for a, b, w, _ in segments)
+            valid = stretch >= 0
             waiting = np.maximum(waiting,
-                                 np.where(stretch > 0, arrived - stretch, 0))
+                                 np.where(valid, arrived - stretch, 0))
+            at_once = np.where(valid & (arrived > 0), np.inf, 0)
             pressure = np.maximum(
                 pressure,
-                np.divide(arrived, stretch, out=np.zeros_like(stretch),
-                          where=stretch > 0))
+                np.divide(arrived, stretch, out=at_once, where=stretch > 0))
     return waiting, pressure
 
 

@@ -6,8 +6,6 @@ from .figures import MissingFigureError, UsedFigures
 from .mapping import Link
 from .placement import Mesh
 
-_BARRIER = 'latency.barrier'
-
 
 def synop_figure(section: str, link: Link, figures, weights: str) -> str:
     """The figure that a synaptic addition of a link is charged with.
@@ -28,22 +26,26 @@ class Delays:
     """Nanoseconds per event at one end of a chip's ranges.
 
     Attributes:
-        used (UsedFigures): Figures of the chip at that end.
+        used (UsedFigures): Figures of the chip.
         result (str): What is computed, for errors.
+        end (str): ``low`` or ``high``.
     """
 
     used: UsedFigures
     result: str
+    end: str = 'low'
 
     def __call__(self, name: str, what: str) -> float:
         """``latency.name``, 0 where another figure contains it."""
-        return self.used.span(f'latency.{name}', self.result, what).low
+        span = self.used.span(f'latency.{name}', self.result, what)
+        return getattr(span, self.end)
 
     def synop(self, link: Link, weights: str) -> float:
         """Of a synaptic addition over a link."""
         figures = self.used.chip.figures
         key = synop_figure('latency', link, figures, weights)
-        return self.used.span(key, self.result, 'synaptic additions').low
+        span = self.used.span(key, self.result, 'synaptic additions')
+        return getattr(span, self.end)
 
     @property
     def tick(self) -> float | None:
@@ -58,11 +60,10 @@ class Delays:
 
     def barrier(self, tiles: int) -> float:
         """Of the barrier at the end of a step over so many tiles."""
-        figure = self.used.take(_BARRIER, self.result,
-                                'barrier at the end of a sub-step')
-        table = figure.value
+        what = 'barrier at the end of a sub-step'
+        table = self.used.take('latency.barrier', self.result, what).value
         if not isinstance(table, dict):
-            return table
+            return self('barrier', what)
         return table[max((t for t in table if t <= tiles), default=min(table))]
 
     def way(self, mesh: Mesh) -> tuple[float, float, float, float]:
