@@ -186,15 +186,17 @@ def map_network(network: Network,
 
 def _demand(network: Network, population: Population, tilings: dict,
             weights: str, weight_bits: int, limits: Limits) -> Demand:
-    """What blocks of a population ask of a core."""
+    """What blocks of a population ask of a core. Products are left out: they
+    have no synapses that could be stored, and the verdict says so."""
     incoming = []
     for p in network.incoming(population.name):
-        if network.carries(p) != 'real':
+        if network.carries(p) != 'real' and p.static:
             axes = connectivity(p, network[p.source], population)
             incoming.append((p, axes.axes))
     outgoing = []
     for p in network.outgoing(population.name):
-        if network.carries(p) != 'real' and p.target in tilings:
+        if (network.carries(p) != 'real' and p.static
+                and p.target in tilings):
             axes = connectivity(p, population, network[p.target]).axes
             edges = Slices(network[p.target], tilings[p.target],
                            0).bounds(len(axes))

@@ -136,7 +136,7 @@ def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
                   for axis in rows]).reshape(neurons.shape)
             for i in range(3))
         axons, total = axons + most, total + sums
-        if projection.op == 'residual' or not projection.static:
+        if projection.op == 'residual':
             continue  # no stored weights
         fan_in += np.prod([_inputs(axis, 1)[2] for axis in axes])
         stored = stored + (_shared(projection, demand.population, sizes, grid)
