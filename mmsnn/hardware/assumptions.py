@@ -108,9 +108,13 @@ def _support(loads: Loads, chip: Chip, timing: str) -> list[str]:
     if support is not None and support.value is False:
         texts.append(f'{chip.name} does not work in {timing} execution '
                      f'({support.source}): times are hypothetical.')
-    carries = {link.carries for link in loads.received and
-               [r.link for r in loads.received]}
-    if 'membranes' in carries:
+    broken = [la.name for la in loads.mapping.layers if la.reasons]
+    if broken:
+        texts.append(
+            f'{len(broken)} layers do not fit ({broken[0]}, ...). Energy and '
+            'time are those of a chip that had what they lack: larger '
+            'limits, messages with membranes, products.')
+    if any(r.link.carries == 'membranes' for r in loads.received):
         texts.append(
             'A membrane that is handed on costs one message for each core '
             'that it goes to, in each time step, and one synaptic addition.')

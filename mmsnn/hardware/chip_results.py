@@ -60,7 +60,7 @@ class ChipEstimate:
         reasons (dict[str, tuple[str]]): Why not, by layer.
         unchecked (tuple[str]): Limits that the spec does not know.
         conditions (tuple[str]): What must happen outside the cores.
-        cores (int): Cores that are used; 0 if a layer has none.
+        cores (int): Cores that are used.
         chips (int): Chips that they fill.
         depth (int): Windows of D sub-steps from input to output.
         substeps (int): Sub-steps of an image alone.

@@ -72,7 +72,9 @@ def estimate_on_chip(network: Network,
     schedule = lossless_schedule(network)
     reasons = {la.name: la.reasons for la in mapping.layers if la.reasons}
     reasons.update(_too_many(mapping))
-    common = dict(
+    loads = count_loads(mapping)
+    run = _Costs(loads, schedule, timing, mode, missing == 'report')
+    return ChipEstimate(
         chip=chip.name,
         title=chip.title,
         images=network.images,
@@ -86,13 +88,7 @@ def estimate_on_chip(network: Network,
         conditions=mapping.conditions,
         depth=schedule.depth,
         substeps=schedule.steps,
-        interval_substeps=schedule.interval)
-    if not mapping.complete:
-        return _not_mapped(mapping, common)
-    loads = count_loads(mapping)
-    run = _Costs(loads, schedule, timing, mode, missing == 'report')
-    return ChipEstimate(
-        **common,
+        interval_substeps=schedule.interval,
         **run.results(),
         cores=mapping.cores,
         chips=loads.mesh.chips,
@@ -133,23 +129,6 @@ def _too_many(mapping: Mapping) -> dict[str, tuple[str, ...]]:
         (f'they need {mapping.cores:,} cores, {mapping.chip.name} '
          f'has {most:,}', )
     }
-
-
-def _not_mapped(mapping: Mapping, common: dict) -> ChipEstimate:
-    without = [layer.name for layer in mapping.layers if not layer.cores]
-    reason = (f'{len(without)} of {len(mapping.layers)} layers have no cores '
-              f'(first: {without[0]}: {"; ".join(common["reasons"][without[0]])})')
-    rows = tuple(
-        RowCost(la.name, mapping.network[la.name].kind, '', la.cores,
-                la.neurons, la.limited_by, la.reasons, {}, {})
-        for la in mapping.layers)
-    return ChipEstimate(
-        **common,
-        cores=0,
-        chips=0,
-        rows=rows,
-        missing={name: reason
-                 for name in ('energy', 'latency', 'throughput')})
 
 
 class _Costs:
