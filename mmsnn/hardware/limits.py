@@ -27,7 +27,8 @@ class LayerFit:
 
     Attributes:
         name (str): Population.
-        cores (int): Cores that it needs; 0 if no core can hold it.
+        cores (int): Cores that it needs; if no core can hold it, those that
+            it would need without the limits that it breaks.
         neurons (int): Its neurons.
         limited_by (str): The limit that its fullest core uses most of; empty
             if one core holds the whole layer.
@@ -175,12 +176,11 @@ def match_cores(layers: list[LayerFit], limits: Limits) -> list[LayerFit]:
         sizes = np.broadcast_to(limits.values[name], count)
         needs = np.array([layer.needs[name] for layer in layers])
         holds &= needs[:, None] <= sizes[None]
-    holds &= np.array([layer.cores > 0 for layer in layers])[:, None]
     match = maximum_bipartite_matching(csr_array(holds), perm_type='column')
     text = (f'the {count} cores of {limits.chip.name} hold one layer each, '
             f'and none that is large enough is left for it')
     return [
         layer if core >= 0 or layer.reasons else replace(
-            layer, cores=0, reasons=(*layer.reasons, text))
+            layer, reasons=(text, ))
         for layer, core in zip(layers, match)
     ]

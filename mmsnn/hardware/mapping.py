@@ -108,11 +108,6 @@ class Mapping:
     unchecked: tuple[str, ...]
 
     @property
-    def complete(self) -> bool:
-        """Whether every layer has cores."""
-        return all(layer.cores for layer in self.layers)
-
-    @property
     def cores(self) -> int:
         """Cores that are used."""
         return sum(s.cores for s in self.slices.values())
@@ -129,6 +124,9 @@ def map_network(network: Network,
     distinct neurons that send to it; the axons out are the cores that its
     neurons send to, summed over its neurons. Of the blocks that need the
     fewest cores, those with the fewest messages are taken.
+
+    A layer that no core can hold is split as if the limits that it breaks
+    were not there, and its :class:`LayerFit` says so.
 
     Args:
         network (Network): What to map.
@@ -163,18 +161,16 @@ def map_network(network: Network,
     for population in reversed(mapped):  # targets before their sources
         demand = _demand(network, population, tilings, weights, weight_bits,
                          limits)
-        edges, fits[population.name] = best_tiling(demand, limits)
-        if edges is not None:
-            tilings[population.name] = edges
+        tilings[population.name], fits[population.name] = best_tiling(
+            demand, limits)
     layers = [fits[p.name] for p in mapped]
     if limits.one_layer_a_core:
         layers = match_cores(layers, limits)
     slices, first = {}, 0
     for population, layer in zip(mapped, layers):
-        if layer.cores:
-            slices[population.name] = Slices(
-                population, tilings[population.name], first)
-            first += layer.cores
+        slices[population.name] = Slices(population,
+                                         tilings[population.name], first)
+        first += layer.cores
     layers = [
         limits.judge(layer, network, weights, weight_bits) for layer in layers
     ]
@@ -186,15 +182,17 @@ def map_network(network: Network,
 
 def _demand(network: Network, population: Population, tilings: dict,
             weights: str, weight_bits: int, limits: Limits) -> Demand:
-    """What blocks of a population ask of a core."""
+    """What blocks of a population ask of a core. Products are left out: they
+    have no synapses that could be stored, and the verdict says so."""
     incoming = []
     for p in network.incoming(population.name):
-        if network.carries(p) != 'real':
+        if network.carries(p) != 'real' and p.static:
             axes = connectivity(p, network[p.source], population)
             incoming.append((p, axes.axes))
     outgoing = []
     for p in network.outgoing(population.name):
-        if network.carries(p) != 'real' and p.target in tilings:
+        if (network.carries(p) != 'real' and p.static
+                and p.target in tilings):
             axes = connectivity(p, population, network[p.target]).axes
             edges = Slices(network[p.target], tilings[p.target],
                            0).bounds(len(axes))

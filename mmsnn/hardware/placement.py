@@ -138,12 +138,15 @@ def travel(link: Link, mesh: Mesh, shares) -> Travel:
     ]
     strides = _strides([len(e) - 1 for e in edges])
     source_strides = _strides([len(e) - 1 for e in source_edges])
+    here, there = (mesh.positions(
+        np.arange(s.first_core, s.first_core + s.cores))
+                   for s in (target, link.source))
     sums, arrived = np.zeros((3, cores)), np.zeros(cores)
     for block, source_block, weight in _combined(pairs, strides,
                                                  source_strides):
-        here = mesh.positions(block + target.first_core)
-        there = mesh.positions(source_block + link.source.first_core)
-        gaps = [np.abs(a - b) for a, b in zip(here, there)]
+        gaps = [
+            np.abs(a[block] - b[source_block]) for a, b in zip(here, there)
+        ]
         distance = (gaps[0], gaps[1], gaps[2] + gaps[3])
         arrived += np.bincount(block, weight, minlength=cores)
         for row, gap in zip(sums, distance):

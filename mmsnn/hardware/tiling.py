@@ -83,12 +83,14 @@ class _Grid:
 
 def best_tiling(
         demand: Demand,
-        limits: Limits) -> tuple[tuple[np.ndarray, ...] | None, LayerFit]:
+        limits: Limits) -> tuple[tuple[np.ndarray, ...], LayerFit]:
     """Blocks that need the fewest cores, then the fewest axons.
 
+    Limits that not even the smallest block keeps are left aside, and the
+    layer does not fit.
+
     Returns:
-        tuple: Bounds of the blocks along each axis, or None if no core can
-        hold even one neuron, and how well the layer fits.
+        tuple: Bounds of the blocks along each axis, and how the layer fits.
     """
     shape = demand.population.shape
     sizes = [block_sizes(n) for n in shape]
@@ -98,17 +100,14 @@ def best_tiling(
     needs, axons = _needs(demand, sizes, grid)
     cores = grid([-(-n // np.array(s)) for n, s in zip(shape, sizes)])
     feasible = np.ones(cores.shape, bool)
+    broken = {}
     for name, need in needs.items():
-        if name in limits.values:
+        if name not in limits.values:
+            continue
+        if need.flat[-1] > limits.most(name):
+            broken[name] = float(need.flat[-1])
+        else:
             feasible &= need <= limits.most(name)
-    smallest = {name: float(need.flat[-1]) for name, need in needs.items()}
-    if not feasible.any():
-        return None, LayerFit(
-            demand.population.name,
-            0,
-            demand.population.neurons,
-            reasons=tuple(_why_not(demand, smallest, limits)),
-            needs=smallest)
     score = np.where(feasible, cores, np.inf)
     score = np.where(score == score.min(), axons, np.inf)
     best = np.unravel_index(score.argmin(), score.shape)
@@ -119,8 +118,10 @@ def best_tiling(
         demand.population.name,
         int(cores[best]),
         demand.population.neurons,
-        limited_by=_limited_by(used, limits) if cores[best] > 1 else '',
-        needs=used)
+        limited_by=_limited_by(used, limits, broken)
+        if cores[best] > 1 else '',
+        needs=used,
+        reasons=tuple(_why_not(broken, limits)))
 
 
 def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
@@ -136,7 +137,7 @@ def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
                   for axis in rows]).reshape(neurons.shape)
             for i in range(3))
         axons, total = axons + most, total + sums
-        if projection.op == 'residual' or not projection.static:
+        if projection.op == 'residual':
             continue  # no stored weights
         fan_in += np.prod([_inputs(axis, 1)[2] for axis in axes])
         stored = stored + (_shared(projection, demand.population, sizes, grid)
@@ -178,22 +179,20 @@ def _shared(projection: Projection, population: Population, sizes, grid):
     return grid(factors) * projection.weights
 
 
-def _limited_by(used: dict[str, float], limits: Limits) -> str:
+def _limited_by(used: dict[str, float], limits: Limits, broken: dict) -> str:
     """The resource that the fullest core uses most of."""
     shares = {
         name: used[name] / limits.most(name)
-        for name in used if name in limits.values and name != 'fan_in'
+        for name in used
+        if name in limits.values and name not in ('fan_in', *broken)
     }
     return max(shares, key=shares.get, default='')
 
 
-def _why_not(demand: Demand, smallest: dict[str, float],
-             limits: Limits) -> list[str]:
+def _why_not(broken: dict[str, float], limits: Limits) -> list[str]:
     what = 'the whole layer' if limits.one_layer_a_core else 'one neuron'
-    texts = [
+    return [
         f'{what} needs {need:,.0f} {limits.unit(name)} ({name}), a core of '
         f'{limits.chip.name} has at most {limits.most(name):,.0f}'
-        for name, need in smallest.items()
-        if name in limits.values and need > limits.most(name)
+        for name, need in broken.items()
     ]
-    return texts or ['no block of it keeps within all limits of a core']
