@@ -18,7 +18,7 @@ from .plan import CountingPlan
 from .provenance import Provenance, Sources
 from .samples import substep_sample
 from .spike_tensor import SpikeTensor
-from .synapses import SYNAPSE_KINDS, synapse_cost
+from .synapses import SYNAPSE_KINDS, batched_linear_cost, synapse_cost
 from .trace import OpTrace
 
 #: Methods by which detectors and segmentors use their heads, beside
@@ -147,7 +147,10 @@ class OpRecorder(TorchDispatchMode):
             self._made(func, args, out, sources)
             return out
         if packet is torch.ops.aten.bmm and cost.get('spiking'):
-            self._bound_accumulator(cost, args)
+            if self._has_weights(*args):
+                cost.update(batched_linear_cost(*args))
+            else:
+                self._bound_accumulator(cost, args)
         cost.update(
             input_shape=_shape(_main_input(packet, args, kwargs)),
             output_shape=_shape(out))
@@ -217,6 +220,12 @@ class OpRecorder(TorchDispatchMode):
         self.trace.get(key, **new).add_call(**cost)
         self._connect(key, sources)
         return key
+
+    def _has_weights(self, left, right) -> bool:
+        """Whether the right operand of a product is held by the model: a
+        linear layer on tokens that are not in one piece of memory."""
+        return not isinstance(right, SpikeTensor) and not (
+            self.provenance.of(right))
 
     def _bound_accumulator(self, cost, operands) -> None:
         """Largest integer that a product of spikes can reach: that of

@@ -42,6 +42,24 @@ def synapse_cost(func, args, out: torch.Tensor) -> Dict:
     return dict(kind=SYNAPSE_KINDS[packet], **cost)
 
 
+def batched_linear_cost(left: SpikeTensor, weight: torch.Tensor) -> Dict:
+    """What a batched product with weights costs beside its SOPs.
+
+    Args:
+        left (SpikeTensor): (B, n, m).
+        weight (Tensor): (B, m, p), the same for all of B.
+    """
+    number = prod(weight.shape[-2:])
+    return dict(
+        kind='linear',
+        static=True,
+        weights=number,
+        weight_bytes=number * weight.element_size(),
+        synapses=left.numel() * weight.shape[-1],
+        accumulators=0,
+        accumulator_max=0)
+
+
 def fan_out(func, args, out: torch.Tensor) -> Union[int, torch.Tensor]:
     """How many output elements each spike reaches.
 
