@@ -42,6 +42,9 @@ class Shapes:
                 last |= {
                     s for s in sources if isinstance(s, int)
                     and self.records[s].output_shape[-1:] == features
+                    # (N, C, H, W) with W = C is channels first.
+                    and (len(self.records[s].output_shape) < 4
+                         or self.records[s].output_shape[1:2] != features)
                 }
         return last
 
