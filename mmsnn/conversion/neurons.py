@@ -62,6 +62,12 @@ class SpikingForm(nn.Module):
             spikes.origin = Origin(number)
         return spikes
 
+    def counts(self, output: torch.Tensor) -> torch.Tensor:
+        """Spike counts of whole time steps, of what :meth:`forward` gave."""
+        if isinstance(output, SpikeTensor):
+            return output.counts()
+        return (output / self.neuron.scale).round()
+
     def _fire(self, membrane: torch.Tensor):
         raise NotImplementedError
 
@@ -159,6 +165,3 @@ class CountNeuron(SpikingForm):
         replay.fired(values, reached, lambda x: self._spikes([x]))
         return values
 
-
-#: Names of the forms in configs.
-FORMS = dict(spikes=TrainNeuron, counts=CountNeuron)
