@@ -4,6 +4,7 @@ import yaml
 from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import load_chip
 from mmsnn.hardware.chip import CHIP_DIR
+from mmsnn.hardware.schema import SCHEMA
 
 
 @pytest.fixture
@@ -61,6 +62,36 @@ def chip_with(tmp_path):
                     'source': 'this test',
                     'status': 'unknown' if value is None else 'read'}
         path = tmp_path / 'changed.yaml'
+        path.write_text(yaml.safe_dump(raw))
+        return load_chip(path)
+
+    return build
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """A shipped spec with other figures: ``spec('loihi', {'limits.neurons':
+    8, 'latency.barrier': 'absent'})``; a dict replaces the whole entry."""
+
+    def build(name, changes):
+        raw = yaml.safe_load((CHIP_DIR / f'{name}.yaml').read_text())
+        for key, value in changes.items():
+            section, figure = key.split('.')
+            if value == 'absent':
+                del raw[section][figure]
+                continue
+            entry = dict(raw[section].get(figure, {}))
+            entry.pop('contained_in', None)
+            if isinstance(value, dict) and 'unit' in value:
+                entry = value
+            else:
+                entry.update(
+                    value=value,
+                    source='this test',
+                    unit=SCHEMA[section][figure],
+                    status='unknown' if value is None else 'read')
+            raw[section][figure] = entry
+        path = tmp_path / f'changed_{name}.yaml'
         path.write_text(yaml.safe_dump(raw))
         return load_chip(path)
 
