@@ -96,3 +96,38 @@ def spec(tmp_path):
         return load_chip(path)
 
     return build
+
+
+@pytest.fixture
+def tiny_chip(tmp_path):
+    """Four cores of four neurons on a 2 x 2 mesh with round figures;
+    ``tiny_chip({'limits.queue': 2})`` changes some."""
+    events = dict(synop=1, access=2, update=3, fire=5, message=7,
+                  message_in=11, hop_ew=13, hop_ns=17, link=19)
+    limits = dict(cores=4, cores_per_tile=1, mesh_width=2, mesh_height=2,
+                  neurons=4, synapse_memory=64, axons_in=16, axons_out=16)
+    values = dict(
+        events=events, power=dict(static=1), limits=limits,
+        latency={**events, 'link': 100, 'barrier': 23},
+        support=dict.fromkeys(SCHEMA['support'], True))
+
+    def build(changes=None):
+        raw = dict(name='tiny', title='Tiny chip', description='For tests.',
+                   includes=['all'], excludes=['nothing'])
+        for section, figures in values.items():
+            raw[section] = {
+                name: dict(value=value, unit=SCHEMA[section][name],
+                           source='this test', status='read')
+                for name, value in figures.items()}
+        for key, value in (changes or {}).items():
+            section, name = key.split('.')
+            raw[section][name] = dict(
+                value=value, unit=SCHEMA[section][name], source='this test',
+                status='unknown' if value is None else 'read')
+            if value == 'absent':
+                del raw[section][name]
+        path = tmp_path / 'tiny.yaml'
+        path.write_text(yaml.safe_dump(raw))
+        return load_chip(path)
+
+    return build
