@@ -20,7 +20,7 @@ class RowCost:
         target (str): Where the projection ends; empty for populations.
         cores (int): Cores of the population (of the target).
         neurons (int): Neurons of the population; 0 for projections.
-        limited_by (str): Limit of a core that decides how many it needs.
+        limited_by (str): The limit that alone asks for the most cores.
         reasons (tuple[str]): Why it does not fit; empty if it does.
         events (dict[str, float]): Events by name, for one image alone.
         energy_mj (dict[str, Range]): mJ by cause, for one image alone.

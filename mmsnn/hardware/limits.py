@@ -30,7 +30,7 @@ class LayerFit:
         cores (int): Cores that it needs; if no core can hold it, those that
             it would need without the limits that it breaks.
         neurons (int): Its neurons.
-        limited_by (str): The limit that its fullest core uses most of; empty
+        limited_by (str): The limit that alone asks for the most cores; empty
             if one core holds the whole layer.
         needs (dict[str, float]): What its fullest core needs of each limit.
         reasons (tuple[str]): Why it does not fit; empty if it does.

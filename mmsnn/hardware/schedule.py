@@ -77,11 +77,10 @@ def lossless_schedule(network: Network) -> Schedule:
         if before == (complete, fires):
             break
     else:
+        products = {p.name for p in network.projections if p.operand}
         raise ValueError(
             'the network has no lossless schedule: the operands of products '
-            'wait for each other ('
-            f'{", ".join(sorted({p.name for p in network.projections if p.operand}))})'
-        )
+            f'wait for each other ({", ".join(sorted(products))})')
     spiking = [p for p in network.populations if p.spikes]
     return Schedule(fires, max(*complete.values(), *fires.values()),
                     max(p.timesteps for p in spiking),

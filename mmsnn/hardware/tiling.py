@@ -100,14 +100,16 @@ def best_tiling(
     needs, axons = _needs(demand, sizes, grid)
     cores = grid([-(-n // np.array(s)) for n, s in zip(shape, sizes)])
     feasible = np.ones(cores.shape, bool)
-    broken = {}
+    broken, at_least = {}, {}
     for name, need in needs.items():
         if name not in limits.values:
             continue
         if need.flat[-1] > limits.most(name):
             broken[name] = float(need.flat[-1])
         else:
-            feasible &= need <= limits.most(name)
+            kept = need <= limits.most(name)
+            feasible &= kept
+            at_least[name] = cores[kept].min()
     score = np.where(feasible, cores, np.inf)
     score = np.where(score == score.min(), axons, np.inf)
     best = np.unravel_index(score.argmin(), score.shape)
@@ -118,7 +120,7 @@ def best_tiling(
         demand.population.name,
         int(cores[best]),
         demand.population.neurons,
-        limited_by=_limited_by(used, limits, broken)
+        limited_by=max(at_least, key=at_least.get, default='')
         if cores[best] > 1 else '',
         needs=used,
         reasons=tuple(_why_not(broken, limits)))
@@ -177,16 +179,6 @@ def _shared(projection: Projection, population: Population, sizes, grid):
     factors = [np.minimum(sizes[0], channels) / channels]
     factors += [np.ones(len(s)) for s in sizes[1:]]
     return grid(factors) * projection.weights
-
-
-def _limited_by(used: dict[str, float], limits: Limits, broken: dict) -> str:
-    """The resource that the fullest core uses most of."""
-    shares = {
-        name: used[name] / limits.most(name)
-        for name in used
-        if name in limits.values and name not in ('fan_in', *broken)
-    }
-    return max(shares, key=shares.get, default='')
 
 
 def _why_not(broken: dict[str, float], limits: Limits) -> list[str]:
