@@ -16,8 +16,8 @@ from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
 from .spike_tensor import Origin, SpikeTensor
-from .synapses import fan_out, synapse_cost
 from .statistics import RunStatistics, amounts
+from .synapses import fan_out, synapse_cost
 from .trace import OpRecord, OpTrace
 
 #: Metainfo that differs between images but not between what is computed.

@@ -76,7 +76,8 @@ def spread(mean: float, std: float | None, runs: int, images: int) -> Spread:
     """
     if std is None or runs < 2:
         return Spread(mean, None, None, None, runs, images)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1) * std / math.sqrt(images)
+    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1)
+    half = quantile * std / math.sqrt(images)
     return Spread(mean, std, float(mean - half), float(mean + half), runs,
                   images)
 

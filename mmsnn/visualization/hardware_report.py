@@ -105,7 +105,7 @@ def _plots(report: HardwareReport) -> dict[str, list[Picture]]:
     if report.spike_maps:
         rates.append(('spike_maps.png', plot_spike_maps(report.spike_maps),
                       ('Share of the channels that fire at each position, by '
-                       'sub-step, of one image (as the paper\'s figure 8).')))
+                       "sub-step, of one image (as the paper's figure 8).")))
     chips: list[Picture] = []
     priced = [e for e in report.chips if e.energy_mj]
     if priced:
