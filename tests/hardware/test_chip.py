@@ -188,7 +188,7 @@ def test_a_contained_figure_needs_its_container(tmp_path):
     raw = spec(events=events(contained_in='events.synop'))
     raw['events']['synop'].update(value=None, status='unknown')
     chip = load_chip(write(tmp_path, raw))
-    with pytest.raises(MissingFigureError, match='events.synop, which is null'):
+    with pytest.raises(MissingFigureError, match='synop, which is null'):
         chip.figure('events.fire', 'this test')
 
 
