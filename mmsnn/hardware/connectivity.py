@@ -221,7 +221,7 @@ def _axes(projection, geometry, source, target):
     channel = ChannelAxis(geometry.in_shape[0], geometry.out_shape[0],
                           geometry.groups, source.shape[0], target.shape[0],
                           projection.source_offset, projection.target_offset)
-    return (channel, *(_position_axis(
+    return (channel, *(position_axis(
         geometry.in_shape[i + 1], geometry.out_shape[i + 1],
         source.shape[i + 1], target.shape[i + 1], geometry.kernel[i],
         geometry.stride[i], geometry.padding[i], geometry.dilation[i],
@@ -229,7 +229,7 @@ def _axes(projection, geometry, source, target):
 
 
 @lru_cache(maxsize=256)
-def _position_axis(in_size, out_size, sources, targets, kernel, stride,
+def position_axis(in_size, out_size, sources, targets, kernel, stride,
                    padding, dilation, transposed) -> Axis:
     return Axis.positions(
         in_size,

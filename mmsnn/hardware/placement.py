@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .chip import Chip
-from .mapping import Link, Mapping
+from .mapping import Link
 
 #: Pairs of cores that are looked at together, for the memory that they take.
 _CHUNK = 1 << 20
@@ -69,6 +69,7 @@ def mesh_of(chip: Chip, cores: int) -> Mesh:
 
     Raises:
         ValueError: If the tiles of the spec do not hold its cores.
+        MissingFigureError: If the spec does not know how many cores it has.
 
     Example:
         >>> from mmsnn.hardware import load_chip
@@ -77,14 +78,14 @@ def mesh_of(chip: Chip, cores: int) -> Mesh:
     """
     number = {
         name: chip.figures.get(f'limits.{name}')
-        for name in ('cores', 'cores_per_tile', 'mesh_width', 'mesh_height')
+        for name in ('cores_per_tile', 'mesh_width', 'mesh_height')
     }
     known = {
         name: int(figure.value)
         for name, figure in number.items()
         if figure is not None and figure.value is not None
     }
-    on_chip = known['cores']
+    on_chip = int(chip.figure('limits.cores', 'the placement').value)
     chips = -(-cores // on_chip)
     if not {'mesh_width', 'mesh_height'} <= set(known):
         return Mesh(on_chip, chips=chips, routed=False)
@@ -188,8 +189,3 @@ def _outer(pairs, strides, source_strides):
         source = np.add.outer(source, s * source_stride).ravel()
         weight = np.multiply.outer(weight, w).ravel()
     return block, source, weight
-
-
-def used_chips(mapping: Mapping) -> int:
-    """Chips that the cores of a mapping fill."""
-    return mesh_of(mapping.chip, mapping.cores).chips

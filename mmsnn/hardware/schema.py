@@ -8,7 +8,7 @@ from .figures import Figure, Range
 
 #: How a figure was seen. ``read``: in a paper, page or program that was
 #: opened; ``quoted``: in a note that quotes the paper; ``derived``: computed
-#: from other figures, as ``source`` says; ``unknown``: no figure or sources
+#: or concluded from other figures, as ``source`` says; ``unknown``: no figure or sources
 #: that disagree, the value is null.
 STATUSES = ('read', 'quoted', 'derived', 'unknown')
 

@@ -59,7 +59,7 @@ def bounds(length: int, size: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=100_000)
-def _inputs(axis, size: int) -> tuple[float, float, float]:
+def axis_inputs(axis, size: int) -> tuple[float, float, float]:
     """Of the blocks of an axis: most distinct sources, their sum, most
     connections."""
     edges = bounds(axis.targets, size)
@@ -132,7 +132,7 @@ def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
     neurons = grid(sizes)
     axons, total, stored, fan_in = 0.0, 0.0, 0.0, 0.0
     for projection, axes in demand.incoming:
-        rows = [[_inputs(axis, size) for size in s] for axis, s in zip(
+        rows = [[axis_inputs(axis, size) for size in s] for axis, s in zip(
             axes, sizes + [[1]] * (len(axes) - len(sizes)))]
         most, sums, links = (
             grid([[row[i] for row in axis]
@@ -141,7 +141,7 @@ def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
         axons, total = axons + most, total + sums
         if projection.op == 'residual':
             continue  # no stored weights
-        fan_in += np.prod([_inputs(axis, 1)[2] for axis in axes])
+        fan_in += np.prod([axis_inputs(axis, 1)[2] for axis in axes])
         stored = stored + (_shared(projection, demand.population, sizes, grid)
                            if demand.shared else links)
     axons_out = 0.0
