@@ -204,14 +204,15 @@ def _free_running(model: nn.Module, batch) -> str:
             'before it fires and has no error.')
 
 
-def estimates(measured: Measured, chips: Sequence[Union[str, Path]],
+def estimates(measured: Measured, chips: Sequence[Union[str, Path, Chip]],
               **options) -> Tuple[List[Estimate], List[ChipEstimate],
                                   Dict[str, str]]:
     """Energy and time on chips.
 
     Args:
         measured (Measured): From :func:`measure`.
-        chips (Sequence[str | Path]): Names or paths of specs.
+        chips (Sequence[str | Path | Chip]): Names or paths of specs, or
+            specs.
         **options: For :func:`mmsnn.hardware.estimate_on_chip`.
 
     Returns:
@@ -220,7 +221,7 @@ def estimates(measured: Measured, chips: Sequence[Union[str, Path]],
     """
     priced, mapped, failed = [], [], {}
     for name in chips:
-        chip = load_chip(name)
+        chip = name if isinstance(name, Chip) else load_chip(name)
         sections = {figure.split('.')[0] for figure in chip.figures}
         try:
             if sections & {'fp32', 'int8'}:
@@ -239,7 +240,7 @@ def _on_chip(measured: Measured, chip: Chip, options: dict) -> ChipEstimate:
 
 
 def make_report(config: Config, checkpoint, measured: Measured,
-                chips: Sequence[Union[str, Path]],
+                chips: Sequence[Union[str, Path, Chip]],
                 power_mj: Optional[float] = None,
                 points: Sequence[Path] = (),
                 **options) -> HardwareReport:
@@ -249,7 +250,8 @@ def make_report(config: Config, checkpoint, measured: Measured,
         config (Config): The config.
         checkpoint (str | Path): For the provenance.
         measured (Measured): From :func:`measure`.
-        chips (Sequence[str | Path]): Names or paths of specs.
+        chips (Sequence[str | Path | Chip]): Names or paths of specs, or
+            specs.
         power_mj (float, optional): A reported power. Defaults to None: that
             of the paper, where it has one for the config's name.
         points (Sequence[Path]): ``hardware.json`` of other runs, for energy

@@ -68,8 +68,8 @@ def main():
     measured = measure(config, args.checkpoint, args.images, args.device,
                        args.metrics, args.free_running)
     report = make_report(config, args.checkpoint, measured,
-                         [chip.path for chip in chips], args.paper_mj,
-                         args.points, weights=args.weights)
+                         chips, args.paper_mj, args.points,
+                         weights=args.weights)
     print('\n'.join(format_report(report)))
     print(f'report: {write_all(args.out, report)}')
 
