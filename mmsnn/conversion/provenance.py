@@ -1,5 +1,6 @@
 """Which ops made a tensor: the edges of the op trace."""
 
+from types import FunctionType
 from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
 import torch
@@ -120,11 +121,18 @@ def _memory(x: torch.Tensor) -> StorageWeakRef:
 def _held(model: nn.Module) -> List[torch.Tensor]:
     """Tensors that a model holds, also in lists and in plain objects that
     are attributes of its modules."""
-    found: List[torch.Tensor] = []
+    found = [*model.parameters(), *model.buffers()]
     for module in model.modules():
-        for attribute in vars(module).values():
+        for name, attribute in vars(module).items():
+            if name in _OWN or isinstance(attribute, _NO_TENSORS):
+                continue
             found += tensors(attribute)
-            if not isinstance(attribute, (nn.Module, type)) and hasattr(
-                    attribute, '__dict__'):
-                found += tensors(vars(attribute))
+            if hasattr(attribute, '__dict__'):
+                found += tensors(list(vars(attribute).values()))
     return [x for x in found if not isinstance(x, SpikeTensor)]
+
+
+#: What every module has, and kinds of attributes that hold no tensor.
+_OWN = set(vars(nn.Module()))
+_NO_TENSORS = (nn.Module, type, bool, int, float, str, type(None),
+               FunctionType)

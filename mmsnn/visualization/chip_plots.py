@@ -130,8 +130,9 @@ def plot_spike_maps(maps: Mapping[str, np.ndarray]) -> Figure:
                 shown = axes.imshow(layer[d], vmin=0, vmax=top, cmap='jet')
                 axes.set_title(f'sub-step {d + 1}: {layer[d].mean():.3f}',
                                fontsize=7)
-        row[0].text(0, -0.12, name, transform=row[0].transAxes, fontsize=7,
-                    va='top')
+        label = row[0].text(0, -0.06, name, fontsize=7, va='top',
+                            transform=row[0].transAxes)
+        label.set_in_layout(False)  # else its length widens the column
     figure.colorbar(shown, ax=rows, shrink=0.7).ax.tick_params(labelsize=7)
     return figure
 
