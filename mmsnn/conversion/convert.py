@@ -13,11 +13,17 @@ from mmsnn.neurons import is_spiking
 
 from .extensions import expose_extensions
 from .fold import fold_norms
-from .neurons import FORMS, SpikingForm
+from .free_running import FreeRunningNeuron, last_substep, repeat
+from .neurons import CountNeuron, SpikingForm, TrainNeuron
 from .plan import CountingPlan, PlanMismatch, Replay, signature
 from .precision import in_its_precision
+from .provenance import Literals, Provenance
 from .recorder import ModulePath, OpRecorder
 from .trace import OpTrace
+
+#: Names of the forms in configs.
+FORMS = dict(
+    spikes=TrainNeuron, counts=CountNeuron, free_running=FreeRunningNeuron)
 
 #: Kinds of calls (shapes, metainfo) that counting is prepared for at a time.
 MOST_PLANS = 8
@@ -38,7 +44,10 @@ def to_spike_train(model: nn.Module,
             whole detectors and segmentors included.
         form (str): ``'spikes'`` runs sub-step by sub-step; ``'counts'`` runs
             spike counts at the cost of plain evaluation and counts the same.
-            Defaults to ``'spikes'``.
+            Both are lossless. ``'free_running'`` fires while input still
+            arrives, which gives other results: compare it with
+            :class:`EqualityCheck`; it records no trace. Defaults to
+            ``'spikes'``.
         dtype (torch.dtype, optional): Convert parameters and inputs to it,
             e.g. ``torch.float64`` for the proof of equality.
 
@@ -101,12 +110,14 @@ class SpikeTrainModel(nn.Module):
             self.module = FORMS[form](self.module, '(model)', self.session)
         else:
             self._replace_neurons(FORMS[form])
-        self._timesteps = max(m.neuron.timesteps
-                              for m in self.module.modules()
-                              if isinstance(m, SpikingForm))
+        neurons = [m.neuron for m in self.module.modules()
+                   if isinstance(m, SpikingForm)]
+        self._timesteps = max(n.timesteps for n in neurons)
+        self.session.substeps = max(n.max_spikes for n in neurons)
         self.path = ModulePath(self.module)
         self._trace = OpTrace()
         self._recording = False
+        self._sampled = False  # the costly part, once per trace
         self._plans: Dict[tuple, CountingPlan] = {}
         self._pending: Optional[CountingPlan] = None  # not in the trace yet
 
@@ -128,9 +139,12 @@ class SpikeTrainModel(nn.Module):
                     setattr(parent, name, made[child])
 
     def __enter__(self) -> 'SpikeTrainModel':
+        if self.form == 'free_running':
+            raise ValueError("form='free_running' records no op trace: record "
+                             "one with form='counts'")
         _ = self.trace  # what belongs to the one before
         self._trace = OpTrace()
-        self._recording = True
+        self._recording, self._sampled = True, False
         return self
 
     def __exit__(self, *exc) -> None:
@@ -175,7 +189,7 @@ class SpikeTrainModel(nn.Module):
             if not torch.isfinite(x).all():
                 raise ValueError('the input of the converted model holds NaN '
                                  'or infinite values')
-        self.session.batch_size = next(
+        self.session.images = self.session.batch_size = next(
             (x.shape[0] for x in images if x.dim()), 1)
         # (N, T, C, H, W) is data with time, anything else is repeated.
         still = all(x.dim() != 5 for x in images)
@@ -184,13 +198,16 @@ class SpikeTrainModel(nn.Module):
         def call():
             return function(*args, **kwargs)
 
+        if self.form == 'free_running':
+            call = self._every_substep(function, args, kwargs)
+
         device = images[0].device.type if images else 'cpu'
         with torch.no_grad(), torch.autocast(
                 device, enabled=False), in_its_precision(self.module):
             if not self._recording:
                 return call()
             key = signature((args, kwargs))
-            plan = self._plans.get(key)
+            plan = self._plans.get(key) if self._sampled else None
             if plan is not self._pending:
                 _ = self.trace  # in the order of the calls
                 self._pending = plan
@@ -204,26 +221,41 @@ class SpikeTrainModel(nn.Module):
                     return self._replay(call, plan)
                 except PlanMismatch:
                     kwargs = again
-            out, plan = self._record(call)
+            out, plan = self._record(call, images)
         if self.form == 'counts' and plan.static and key is not None:
             while len(self._plans) >= MOST_PLANS:
                 del self._plans[next(iter(self._plans))]  # the oldest
             self._plans[key] = plan
         return out
 
-    def _record(self, call):
+    def _every_substep(self, function, args, kwargs):
+        """Runs all sub-steps side by side; gives results after the last."""
+        images, substeps = self.session.images, self.session.substeps
+        args = [repeat(x, images, substeps) for x in args]
+        kwargs = repeat(kwargs, images, substeps)
+        self.session.batch_size = images * substeps
+        return lambda: last_substep(
+            function(*args, **kwargs), images, substeps)
+
+    def _record(self, call, images):
         """Run with every op watched. Nothing reaches the trace before the
         call has ended."""
-        plan = CountingPlan()
+        size = tuple(images[0].shape[1:]) if images else ()
+        plan = CountingPlan(size)
         trace = OpTrace(images=self.session.batch_size)
-        recorder = OpRecorder(self.path, trace, plan, self.session.repeats)
+        provenance = Provenance(self.module, images)
+        recorder = OpRecorder(
+            self.path, trace, plan, self.session.repeats, provenance,
+            sample=not self._sampled)
         self.session.recorder = recorder
         try:
-            with self.path.watched(), recorder:
+            with self.path.watched(), recorder, Literals(provenance):
                 out = call()
         finally:
             self.session.recorder = None
+        trace.end_run(size)
         self._trace.include(trace)
+        self._sampled = True
         return out, plan
 
     def _replay(self, call, plan: CountingPlan):
@@ -250,7 +282,9 @@ class Session:
     def __init__(self) -> None:
         self.recorder: Optional[OpRecorder] = None
         self.replay: Optional[Replay] = None
-        self.batch_size = 1
+        self.images = 1
+        self.batch_size = 1  # rows: images, times sub-steps if free running
+        self.substeps = 1
         self.repeats = 1
 
     def unrecorded(self):

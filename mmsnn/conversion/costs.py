@@ -36,6 +36,12 @@ FREE = set("""
     unsqueeze_ transpose_ t_ swapaxes_ swapdims_ rename_ resize_as_
 """.split())
 
+#: Ops of which no value of a tensor among their arguments reaches the result.
+FACTORIES = set("""
+    empty_like full_like new_empty new_empty_strided new_full new_ones
+    new_zeros ones_like zeros_like
+""".split())
+
 #: One addition per output element.
 ADDS = set('add add_ sub sub_ rsub neg neg_ cumsum cumsum_'.split())
 

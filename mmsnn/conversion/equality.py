@@ -15,7 +15,7 @@ from mmsnn.neurons import is_spiking
 
 from .neurons import SpikingForm
 from .precision import in_its_precision, precision
-from .spike_tensor import SpikeTensor, decode
+from .spike_tensor import decode
 
 
 @dataclass
@@ -169,7 +169,7 @@ class EqualityCheck:
         for name, calls in expected.items():
             for counts in calls:
                 self._add(name, counts, None)
-        self.report.images += self.spiking.session.batch_size
+        self.report.images += self.spiking.session.images
         self.report.never_ran = [
             name for name, _ in _neurons(self.training)
             if name not in self._rows
@@ -264,8 +264,8 @@ def _watched(model: nn.Module, then: Callable):
             if isinstance(module, SpikingForm):
                 neuron, context = module.neuron, module.session.unrecorded()
             with context:
-                counts = output.counts() if isinstance(
-                    output, SpikeTensor) else (output / neuron.scale).round()
+                counts = module.counts(output) if neuron is not module else (
+                    output / neuron.scale).round()
                 then(name, neuron, counts)
 
         return fired

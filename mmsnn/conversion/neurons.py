@@ -49,17 +49,24 @@ class SpikingForm(nn.Module):
         session = self.session
         if session.replay is not None:
             return self._replay(membrane)
+        given = membrane
         with session.unrecorded():
-            membrane = decode(membrane)
+            membrane = decode(given)
             spikes, levels = self._fire(membrane)
         if session.recorder is not None:
             per_image = membrane.numel() // max(
                 session.batch_size * self.neuron.timesteps, 1)
             number = session.recorder.add_neuron(
-                self.path, spikes, levels,
+                self.path, given, spikes, levels,
                 per_image * membrane.element_size())
             spikes.origin = Origin(number)
         return spikes
+
+    def counts(self, output: torch.Tensor) -> torch.Tensor:
+        """Spike counts of whole time steps, of what :meth:`forward` gave."""
+        if isinstance(output, SpikeTensor):
+            return output.counts()
+        return (output / self.neuron.scale).round()
 
     def _fire(self, membrane: torch.Tensor):
         raise NotImplementedError
@@ -158,6 +165,3 @@ class CountNeuron(SpikingForm):
         replay.fired(values, reached, lambda x: self._spikes([x]))
         return values
 
-
-#: Names of the forms in configs.
-FORMS = dict(spikes=TrainNeuron, counts=CountNeuron)

@@ -6,14 +6,17 @@ cost follows from shapes, and what spikes cost follows from what the neurons
 fire. A plan keeps the former and recomputes the latter, exactly.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional
+from functools import cached_property
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
 from .spike_tensor import Origin, SpikeTensor
+from .statistics import RunStatistics, amounts
 from .synapses import fan_out, synapse_cost
 from .trace import OpRecord, OpTrace
 
@@ -65,20 +68,30 @@ class CountingPlan:
     Attributes:
         static (bool): Whether another call of the same signature does the
             same ops: no op's result shape depended on values.
+
+    Args:
+        image_shape (tuple[int]): Shape of an image as the model got it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, image_shape: tuple = ()) -> None:
+        self.image_shape = image_shape
         self.static = True
         self._ops: List[_Op] = []
         self._neurons: List[_Neuron] = []
+        self._sources: List[tuple] = []
         self._calls = 0
         self._images = 0
+        self._statistics = RunStatistics()
 
     def watch(self, func) -> None:
         """Look whether an op makes the plan useless."""
         if (torch.Tag.data_dependent_output in func.tags
                 or torch.Tag.dynamic_output_shape in func.tags):
             self.static = False
+
+    def connect(self, key: tuple, sources: tuple, operands: tuple) -> None:
+        """Note what an op has read, see :meth:`OpTrace.connect`."""
+        self._sources.append((key, sources, operands))
 
     def add_static(self, key, new: Dict, amounts: Dict) -> None:
         """Note an op whose cost does not depend on spikes."""
@@ -125,26 +138,42 @@ class CountingPlan:
         """Keep what a finished call has counted."""
         self._calls += 1
         self._images += replay.images
+        totals = Counter(self._fixed_amounts)
         for neuron, levels, reached in zip(self._neurons, replay.levels,
                                            replay.reached):
             neuron.levels += levels
-            neuron.reached += reached
+            neuron.reached = reached
+            neuron.fired = int(levels.sum())
+            totals['spikes'] += neuron.fired
         for op, cost in replay.costs:
-            op.sops += cost['sops']
-            op.in_spikes += cost['in_spikes']
+            op.found = cost['sops'], cost['in_spikes']
+        for op in self._ops:
+            totals['sops'] += op.end_run(self._neurons, replay.images)
+        self._statistics.add(totals, replay.images)
+
+    @cached_property
+    def _fixed_amounts(self) -> Dict[str, int]:
+        """What is the same in every call."""
+        return amounts(
+            OpRecord(op.new['module'], op.new['kind'], op.new['op'],
+                     **op.amounts) for op in self._ops)
 
     def flush(self, trace: OpTrace) -> None:
         """Move everything counted into a trace."""
         if not self._calls:
             return
         trace.images += self._images
+        trace.statistics.include(self._statistics)
+        trace.image_shapes[self.image_shape] += self._images
         for op in self._ops:
-            amounts = OpRecord.times(self._calls, op.amounts)
             trace.get(op.key, **op.new).add_call(
-                **amounts, **op.counted(self._neurons))
+                **OpRecord.times(self._calls, op.amounts), **op.counted())
+        for edges in self._sources:
+            trace.connect(*edges)
         for op in self._ops:
             op.forget()
         self._calls = self._images = 0
+        self._statistics = RunStatistics()
 
 
 @dataclass(eq=False)
@@ -154,7 +183,11 @@ class _Op:
     new: Dict
     amounts: Dict
 
-    def counted(self, neurons) -> Dict:
+    def end_run(self, neurons: List['_Neuron'], images: int) -> int:
+        """Count a call; returns its SOPs."""
+        return 0
+
+    def counted(self) -> Dict:
         """Amounts that depended on spikes, since the last :meth:`forget`."""
         return {}
 
@@ -171,6 +204,8 @@ class _Neuron(_Op):
     reach: Optional[torch.Tensor] = None
     due: List['_Synapse'] = field(default_factory=list)
     last_use: int = -1
+    fired: int = 0
+    reached: int = 0
 
     def __post_init__(self) -> None:
         self.forget()
@@ -181,36 +216,52 @@ class _Neuron(_Op):
             self.reach = reach
         return torch.equal(self.reach, reach)
 
-    def counted(self, neurons) -> Dict:
-        return dict(spikes=self.levels.tolist())
+    def end_run(self, neurons, images: int) -> int:
+        self.squares += self.fired**2 / images
+        return 0
+
+    def counted(self) -> Dict:
+        return dict(
+            spikes=self.levels.tolist(), squares=dict(emitted=self.squares))
 
     def forget(self) -> None:
         self.levels = torch.zeros(self.substeps, dtype=torch.int64)
-        self.reached = 0
+        self.squares = 0.0
 
 
 @dataclass(eq=False)
 class _Synapse(_Op):
     """``again`` is what to compute its cost from, where that needs more than
-    the number of spikes and ``fan_out``."""
+    the number of spikes and ``fan_out``; ``found`` what came of it."""
     origin: Origin
     fan_out: Any = None
     again: Optional[tuple] = None
+    found: Tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         self.forget()
 
-    def counted(self, neurons) -> Dict:
+    def end_run(self, neurons, images: int) -> int:
         if self.again is not None:
-            return dict(sops=self.sops, in_spikes=self.in_spikes)
-        source = neurons[self.origin.neuron]
-        spikes = int(source.levels.sum())
-        sops = spikes * self.fan_out if isinstance(
-            self.fan_out, int) else source.reached
-        return dict(sops=sops, in_spikes=spikes)
+            sops, spikes = self.found
+        else:
+            source = neurons[self.origin.neuron]
+            spikes = source.fired
+            sops = spikes * self.fan_out if isinstance(
+                self.fan_out, int) else source.reached
+        self.sops += sops
+        self.in_spikes += spikes
+        self.squares['sops'] += sops**2 / images
+        self.squares['in_spikes'] += spikes**2 / images
+        return sops
+
+    def counted(self) -> Dict:
+        return dict(
+            sops=self.sops, in_spikes=self.in_spikes, squares=self.squares)
 
     def forget(self) -> None:
         self.sops = self.in_spikes = 0
+        self.squares = dict(sops=0.0, in_spikes=0.0)
 
 
 def _template(x: Any) -> Any:

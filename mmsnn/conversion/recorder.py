@@ -1,21 +1,24 @@
 """Records every op that a converted model runs."""
 
+from collections import Counter
 from contextlib import contextmanager
 from functools import wraps
 from inspect import ismethod
 from math import ceil
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Tuple
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from .costs import UnclassifiedOpError, real_cost
+from .costs import FACTORIES, UnclassifiedOpError, real_cost
 from .extension_costs import extension_cost
 from .plan import CountingPlan
+from .provenance import Provenance, Sources
+from .samples import substep_sample
 from .spike_tensor import SpikeTensor
-from .synapses import SYNAPSE_KINDS, synapse_cost
+from .synapses import SYNAPSE_KINDS, batched_linear_cost, synapse_cost
 from .trace import OpTrace
 
 #: Methods by which detectors and segmentors use their heads, beside
@@ -34,6 +37,7 @@ class ModulePath:
 
     def __init__(self, model: nn.Module) -> None:
         self._stack: List[list] = []
+        self._calls: Counter = Counter()
         self._watching = False
         for name, module in model.named_modules():
             module.forward = self._watched(name, module.forward, 0)
@@ -51,7 +55,9 @@ class ModulePath:
         def run(*args, **kwargs):
             if not self._watching:
                 return function(*args, **kwargs)
-            self._stack.append([name, number])
+            if number is not None:
+                self._calls[name] += 1
+            self._stack.append([name, number, self._calls[name]])
             try:
                 return function(*args, **kwargs)
             finally:
@@ -63,6 +69,7 @@ class ModulePath:
     def watched(self):
         """Context in which :attr:`name` and :meth:`count` are kept."""
         self._watching = True
+        self._calls.clear()
         try:
             yield
         finally:
@@ -73,13 +80,18 @@ class ModulePath:
         """Path of the innermost running module."""
         return (self._stack[-1][0] if self._stack else '') or '(model)'
 
-    def count(self) -> int:
-        """Number of this op within the module's present call; 0 where the
-        same ops of all calls make one record."""
-        if not self._stack or self._stack[-1][1] is None:
-            return 0
+    @property
+    def postprocess(self) -> bool:
+        """Whether one of :data:`METHODS` is running."""
+        return bool(self._stack) and self._stack[-1][1] is None
+
+    def count(self) -> Tuple[int, int]:
+        """Number of the module's call, and of this op within it: 1 and 0
+        where the same ops of all calls make one record."""
+        if not self._stack or self.postprocess:
+            return 1, 0
         self._stack[-1][1] += 1
-        return self._stack[-1][1]
+        return self._stack[-1][2], self._stack[-1][1]
 
 
 class OpRecorder(TorchDispatchMode):
@@ -90,11 +102,15 @@ class OpRecorder(TorchDispatchMode):
         trace (OpTrace): Where the records go.
         plan (CountingPlan): Takes notes of the call.
         repeats (int): In how many time steps the same images are shown.
+        provenance (Provenance): Knows what made each tensor.
+        sample (bool): Whether to count what is costly, of one image.
     """
 
     def __init__(self, path: ModulePath, trace: OpTrace, plan: CountingPlan,
-                 repeats: int) -> None:
+                 repeats: int, provenance: Provenance, sample: bool) -> None:
         super().__init__()
+        self.provenance = provenance
+        self.sample = sample
         self.repeats = repeats
         self.path = path
         self.trace = trace
@@ -116,6 +132,8 @@ class OpRecorder(TorchDispatchMode):
         if self._paused:
             return func(*args, **kwargs)
         packet = func.overloadpacket
+        sources = () if packet.__name__ in FACTORIES else (
+            self.provenance.of(args, kwargs))
         try:
             out = func(*args, **kwargs)
             if packet in SYNAPSE_KINDS:
@@ -126,22 +144,36 @@ class OpRecorder(TorchDispatchMode):
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
         self.plan.watch(func)
         if cost is None:
+            self._made(func, args, out, sources)
             return out
         if packet is torch.ops.aten.bmm and cost.get('spiking'):
-            self._bound_accumulator(cost, args)
+            if self._has_weights(*args):
+                cost.update(batched_linear_cost(*args))
+            else:
+                self._bound_accumulator(cost, args)
         cost.update(
             input_shape=_shape(_main_input(packet, args, kwargs)),
             output_shape=_shape(out))
         if not cost.get('spiking'):
             if packet in SYNAPSE_KINDS:
                 cost['note'] = 'its input is real values, not spikes'
-            self._add_real(packet.__name__, cost)
+            key = self._add_real(packet.__name__, cost, sources)
+            self._made(func, args, out, (key, ))
             return out
         if self.repeats > 1:  # spikes know their T
             cost['repeats'] = cost['timesteps']
+        operands = ()
+        if not cost.get('static', True):
+            train = next(x for x in args if isinstance(x, SpikeTensor))
+            operands = self.provenance.of([x for x in args if x is not train])
+            sources = train.sources
         key, new = self._describe(packet.__name__, cost)
         self.plan.add_synapse(key, new, dict(cost), func, args, out)
+        if self.sample:
+            cost.update(substep_sample(func, args, out, self.trace.images))
         self.trace.get(key, **new).add_call(**cost)
+        self._connect(key, sources, operands)
+        self._made(func, args, out, (key, ))
         return out
 
     def run_extension(self, name, call, args, kwargs):
@@ -157,12 +189,28 @@ class OpRecorder(TorchDispatchMode):
                     f'{self.path.name}: {error}') from error
         if on_values:
             self.plan.static = False
-        self._add_real(name, cost)
+        sources = self.provenance.of(args, kwargs)
+        key = self._add_real(name, cost, sources)
+        self.provenance.made(out, (key, ))
+        self.provenance.written((args, kwargs), (key, ))
         return out
 
-    def _add_real(self, op: str, cost: Dict) -> None:
+    def _made(self, func, args, out, sources: Sources) -> None:
+        """Note what an op has made, also in its arguments."""
+        self.provenance.made(out, sources)
+        if func._schema.is_mutable:
+            for x, argument in zip(args, func._schema.arguments):
+                if argument.alias_info and argument.alias_info.is_write:
+                    self.provenance.made(x, sources)
+
+    def _connect(self, key: tuple, sources: Sources,
+                 operands: Sources = ()) -> None:
+        self.trace.connect(key, sources, operands)
+        self.plan.connect(key, sources, operands)
+
+    def _add_real(self, op: str, cost: Dict, sources: Sources) -> tuple:
         """Add an op on real values. It is run for each time step where its
-        result has a row for each."""
+        result has a row for each. Returns the key of its record."""
         if self.repeats > 1:
             rows = self.trace.images * self.repeats
             every = cost['output_shape'][:1] == (rows, )
@@ -170,6 +218,14 @@ class OpRecorder(TorchDispatchMode):
         key, new = self._describe(op, cost)
         self.plan.add_static(key, new, cost)
         self.trace.get(key, **new).add_call(**cost)
+        self._connect(key, sources)
+        return key
+
+    def _has_weights(self, left, right) -> bool:
+        """Whether the right operand of a product is held by the model: a
+        linear layer on tokens that are not in one piece of memory."""
+        return not isinstance(right, SpikeTensor) and not (
+            self.provenance.of(right))
 
     def _bound_accumulator(self, cost, operands) -> None:
         """Largest integer that a product of spikes can reach: that of
@@ -183,9 +239,17 @@ class OpRecorder(TorchDispatchMode):
         elif real[0].numel():
             cost['accumulator_max'] *= ceil(real[0].abs().max().item())
 
-    def add_neuron(self, path: str, spikes: SpikeTensor, levels: List[int],
+    def add_neuron(self, path: str, membrane: torch.Tensor,
+                   spikes: SpikeTensor, levels: List[int],
                    state_bytes: int) -> int:
         """Add one firing of a neuron.
+
+        Args:
+            path (str): The neuron's.
+            membrane (Tensor): What it integrated.
+            spikes (SpikeTensor): What it fired.
+            levels (list[int]): Spikes in each sub-step.
+            state_bytes (int): Bytes of the membranes of one image.
 
         Returns:
             int: Its number within the call.
@@ -201,19 +265,26 @@ class OpRecorder(TorchDispatchMode):
             state_bytes=state_bytes)
         key, new = self._describe('neuron', amounts)
         self.trace.get(key, **new).add_call(spikes=levels, **amounts)
+        self._connect(key, self.provenance.of(membrane))
+        self.provenance.made(spikes, (key, ))
         return self.plan.add_neuron(path, key, new, amounts, len(levels))
 
     def _describe(self, op: str, cost: Dict):
         """Key and first fields of a record. Takes out of ``cost`` what is no
         amount."""
-        module, number = self.path.name, self.path.count()
+        module = self.path.name
+        call, number = self.path.count()
         new = dict(
             module=module,
             op=op,
+            call=call,
             kind=cost.pop('kind'),
             spiking=cost.pop('spiking', False),
-            note=cost.pop('note', ''))
-        return (module, number, op, new['spiking']), new
+            note=cost.pop('note', ''),
+            postprocess=self.path.postprocess,
+            geometry=cost.pop('geometry', {}),
+            static=cost.pop('static', True))
+        return (module, call, number, op, new['spiking']), new
 
 
 def _main_input(packet, args, kwargs):

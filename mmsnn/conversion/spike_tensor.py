@@ -86,6 +86,7 @@ class SpikeTensor(torch.Tensor):
             dtype=first.dtype,
             device=first.device)
         self.parts = tuple(parts)
+        self.sources = ()
         self.scale = scale
         self.max_spikes = max_spikes
         self.binary = binary

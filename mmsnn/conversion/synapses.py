@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from math import prod
-from typing import Dict, Tuple, Union
+from typing import Dict, List, Tuple, Union
 
 import torch
 
@@ -40,6 +40,24 @@ def synapse_cost(func, args, out: torch.Tensor) -> Dict:
     else:
         cost = _linear(*args[-2:], bias=packet is aten.addmm)
     return dict(kind=SYNAPSE_KINDS[packet], **cost)
+
+
+def batched_linear_cost(left: SpikeTensor, weight: torch.Tensor) -> Dict:
+    """What a batched product with weights costs beside its SOPs.
+
+    Args:
+        left (SpikeTensor): (B, n, m).
+        weight (Tensor): (B, m, p), the same for all of B.
+    """
+    number = prod(weight.shape[-2:])
+    return dict(
+        kind='linear',
+        static=True,
+        weights=number,
+        weight_bytes=number * weight.element_size(),
+        synapses=left.numel() * weight.shape[-1],
+        accumulators=0,
+        accumulator_max=0)
 
 
 def fan_out(func, args, out: torch.Tensor) -> Union[int, torch.Tensor]:
@@ -83,21 +101,36 @@ def _product_fan_out(left, right) -> int:
 
 
 def _convolution(func, args, out) -> Dict:
-    x, weight, bias, *_, transposed, _, _ = args
+    x, weight, bias, stride, padding, dilation, transposed, _, groups = args
     sites = x if transposed else out
     dense = sites.numel() * prod(weight.shape[2:]) * weight.shape[1]
+    reach = fan_out(func, args, out)
+    axes = weight.dim() - 2
     common = dict(
         dense_ops=dense,
         adds=out.numel() if bias is not None else 0,
-        weight_bytes=_bytes(weight, bias))
+        weights=weight.numel(),
+        weight_bytes=_bytes(weight, bias),
+        synapses=x.numel() * reach if isinstance(reach, int) else
+        x.shape[0] * x.shape[1] * int(reach.sum().item()),
+        geometry=dict(
+            kernel=list(weight.shape[2:]),
+            stride=_per_axis(stride, axes),
+            padding=_per_axis(padding, axes),
+            dilation=_per_axis(dilation, axes),
+            groups=groups,
+            transposed=transposed))
     if not isinstance(x, SpikeTensor):
         return dict(common, macs=dense)
-    reach = fan_out(func, args, out)
     if isinstance(reach, int):
         sops = x.spikes * reach
     else:
         sops = int((x.position_spikes() * reach).sum().item())
     return dict(common, sops=sops, **_spiking(x))
+
+
+def _per_axis(numbers, axes: int) -> List[int]:
+    return [numbers[i % len(numbers)] for i in range(axes)]
 
 
 @lru_cache(maxsize=4096)
@@ -121,6 +154,8 @@ def _linear(x, weight, bias: bool) -> Dict:
     common = dict(
         dense_ops=dense,
         adds=rows * features if bias else 0,
+        weights=weight.numel(),
+        synapses=dense,
         weight_bytes=_bytes(weight) +
         (features * weight.element_size() if bias else 0))
     if not isinstance(x, SpikeTensor):
@@ -132,9 +167,13 @@ def _matmul(left, right) -> Dict:
     """(B, n, m) @ (B, m, p). Each spike of the train selects a row of the
     other operand to add; zeros of a spiking operand are not added."""
     dense = left.numel() * right.shape[-1]
+    common = dict(
+        dense_ops=dense,
+        static=False,
+        accumulators=left.shape[:-1].numel() * right.shape[-1])
     if not isinstance(left, SpikeTensor) and not isinstance(
             right, SpikeTensor):
-        return dict(dense_ops=dense, macs=dense)
+        return dict(common, macs=dense)
     if isinstance(left, SpikeTensor):
         train, other, axis = left, right, -2
     else:
@@ -149,7 +188,7 @@ def _matmul(left, right) -> Dict:
         sops = train.spikes * _product_fan_out(left, right)
         largest = 1  # the recorder knows what the other operand can reach
     return dict(
-        dense_ops=dense,
+        common,
         sops=sops,
         accumulator_max=left.shape[-1] * train.max_spikes * largest,
         **_spiking(train))

@@ -6,153 +6,26 @@ over calls: all counts are totals over ``trace.images`` images.
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
-from itertools import zip_longest
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from mmsnn.files import dump_json
 
-#: Kinds of op in a trace. ``conv``, ``linear`` and ``matmul`` are synapses
-#: when their input is spikes, and cost multiply-accumulates when it is not.
-KINDS = ('conv', 'linear', 'matmul', 'neuron', 'norm', 'interpolate', 'pool',
-         'add', 'real')
+from .record import DESCRIPTION, KINDS, OpRecord
+from .statistics import RunStatistics, amounts
 
-#: Fields that describe an op; its first call sets them.
-_DESCRIPTION = ('module', 'kind', 'op', 'spiking', 'note')
-
-#: Fields of which the largest counts; all other numbers add up over calls.
-_LARGEST = ('weight_bytes', 'state_bytes', 'accumulator_max', 'max_spikes',
-            'timesteps', 'repeats')
+__all__ = ['INPUT', 'KINDS', 'UNKNOWN', 'OpRecord', 'OpTrace', 'Source']
 
 #: Format version of :meth:`OpTrace.save`.
-FORMAT = 1
+FORMAT = 2
 
+#: What a source is called that is no op: what the model is given; and a
+#: tensor that nothing seen has made (a foreign op, NumPy).
+INPUT, UNKNOWN = 'input', 'unknown'
 
-@dataclass
-class OpRecord:
-    """Totals of one op of a model over all recorded images.
-
-    Attributes:
-        module (str): Path of the module that ran the op, as in
-            ``model.named_modules()``.
-        kind (str): One of :data:`KINDS`.
-        op (str): The aten op, e.g. ``'convolution'``; ``'neuron'`` for
-            neurons.
-        spiking (bool): Whether the input (for a matmul: at least one
-            operand) was spikes. A synapse with ``spiking=False`` is charged
-            as multiply-accumulates.
-        input_shape (tuple[int]): Shape of the input in the last call, batch
-            included.
-        output_shape (tuple[int]): Shape of the output in the last call.
-        calls (int): Number of calls.
-        dense_ops (int): Multiply-accumulates that the float twin would do:
-            output elements x fan-in, as FLOPs are usually counted
-            (products with padding included).
-        sops (int): Exact additions caused by spikes at synapses.
-        macs (int): Multiply-accumulates on real-valued input.
-        adds (int): Real-valued additions (residuals, biases of sums).
-        comparisons (int): Real-valued comparisons (max pooling, sorting).
-        other (int): Other real-valued operations (exponentials, divisions).
-        in_spikes (int): Spikes that arrived, summed over sub-steps.
-        in_elements (int): Elements of the input, the denominator of
-            ``in_spikes``.
-        neurons (int): Neurons updated, once per time step (each runs
-            ``max_spikes`` sub-steps).
-        spikes (list[int]): Spikes emitted in sub-step 1..D of the first time
-            step, then of the second, ... (neurons only).
-        max_spikes (int): D of the neuron, or of the neuron that feeds a
-            spiking synapse; 0 elsewhere.
-        timesteps (int): T of that neuron; amounts are summed over them. 1
-            elsewhere.
-        repeats (int): In how many time steps the op ran on the same image: a
-            twin without time runs it once instead.
-        weight_bytes (int): Bytes of the weights, once (not per image).
-        state_bytes (int): Bytes of the membranes that the neurons hold for
-            one image (neurons only).
-        accumulator_max (int): Largest absolute integer that an attention
-            product can reach, for the accumulator's width; 0 elsewhere.
-        note (str): Why the op is charged as it is.
-    """
-
-    module: str
-    kind: str
-    op: str
-    spiking: bool = False
-    input_shape: Tuple[int, ...] = ()
-    output_shape: Tuple[int, ...] = ()
-    calls: int = 0
-    dense_ops: int = 0
-    sops: int = 0
-    macs: int = 0
-    adds: int = 0
-    comparisons: int = 0
-    other: int = 0
-    in_spikes: int = 0
-    in_elements: int = 0
-    neurons: int = 0
-    spikes: List[int] = field(default_factory=list)
-    max_spikes: int = 0
-    timesteps: int = 1
-    repeats: int = 1
-    weight_bytes: int = 0
-    state_bytes: int = 0
-    accumulator_max: int = 0
-    note: str = ''
-
-    def __post_init__(self):
-        if self.kind not in KINDS:
-            raise ValueError(f'kind {self.kind!r} of {self.module!r} is not '
-                             f'one of {", ".join(KINDS)}')
-
-    def include(self, other: 'OpRecord') -> None:
-        """Add the amounts of more calls of the same op."""
-        self.add_call(**{
-            f.name: getattr(other, f.name)
-            for f in fields(OpRecord) if f.name not in _DESCRIPTION
-        })
-
-    def add_call(self, calls: int = 1, **amounts) -> None:
-        """Add the amounts of a call, or of several.
-
-        Args:
-            calls (int): Number of calls. Defaults to 1.
-            **amounts: Fields of the record.
-        """
-        self.calls += calls
-        for name, value in amounts.items():
-            before = getattr(self, name)
-            if name in _LARGEST:
-                value = max(before, value)
-            elif name == 'spikes':
-                value = [
-                    a + b for a, b in zip_longest(before, value, fillvalue=0)
-                ]
-            elif not name.endswith('_shape'):
-                value = before + value
-            setattr(self, name, value)
-
-    @staticmethod
-    def times(calls: int, amounts: Dict) -> Dict:
-        """Amounts of several equal calls, for :meth:`add_call`.
-
-        Example:
-            >>> OpRecord.times(3, dict(macs=2, weight_bytes=8))
-            {'calls': 3, 'macs': 6, 'weight_bytes': 8}
-        """
-        return dict(
-            calls=calls, **{
-                k: v if k in _LARGEST or k.endswith('_shape') else v * calls
-                for k, v in amounts.items()
-            })
-
-    @property
-    def rate(self) -> float:
-        """Mean number of spikes that arrive per input element and image,
-        summed over T x D (``r_n`` of the paper's supplement S1)."""
-        if not self.in_elements:
-            return 0.0
-        return self.in_spikes * self.timesteps / self.in_elements
+#: Number of a record in the trace, or :data:`INPUT`, or :data:`UNKNOWN`.
+Source = Union[int, str]
 
 
 class OpTrace:
@@ -175,10 +48,14 @@ class OpTrace:
                  records: Optional[List[OpRecord]] = None,
                  images: int = 0) -> None:
         self._records: Dict[tuple, OpRecord] = {}
+        # Key of a record or a name -> whether it is a product's operand.
+        self._sources: Dict[tuple, Dict[Union[tuple, str], bool]] = {}
         self.images = images
+        self.statistics = RunStatistics()
+        self.image_shapes: Counter = Counter()
         seen = Counter()
         for record in records or []:
-            what = (record.module, record.op, record.spiking)
+            what = _what(record)
             seen[what] += 1
             self._records[(*what, seen[what])] = record
 
@@ -194,6 +71,63 @@ class OpTrace:
         if record is None:
             record = self._records[key] = OpRecord(**new)
         return record
+
+    def connect(self, key: tuple, sources: Iterable,
+                operands: Iterable = ()) -> None:
+        """Note what an op has read.
+
+        Args:
+            key (tuple): Of its record.
+            sources (Iterable): Keys of the records that made its input;
+                :data:`INPUT` or :data:`UNKNOWN` where none did.
+            operands (Iterable): Those of the operand that a product adds up,
+                which must be complete before spikes select from it.
+        """
+        known = self._sources.setdefault(key, {})
+        for source in sources:
+            if source != key:
+                known.setdefault(source, False)
+        for source in operands:
+            if source != key:
+                known[source] = True
+
+    def sources(self) -> List[Dict[Source, bool]]:
+        """What each record has read, in their order: the network's graph.
+
+        Returns:
+            list[dict]: For each record its sources, and for each of them
+            whether it is the operand that a product adds up. Views,
+            concatenation and other ops that cost nothing are passed through.
+
+        Example:
+            >>> from mmsnn.conversion import to_spike_train
+            >>> from mmsnn.layers import SpikeConv2d
+            >>> conv = SpikeConv2d(
+            ...     1, 2, 3, neuron=dict(type='mmsnn.SFANeuron'))
+            >>> import torch
+            >>> with to_spike_train(conv) as spiking:
+            ...     _ = spiking(torch.ones(1, 1, 3, 3))
+            >>> [r.kind for r in spiking.trace], spiking.trace.sources()
+            (['neuron', 'conv'], [{'input': False}, {0: False}])
+        """
+        numbers = {key: i for i, key in enumerate(self._records)}
+        return [{
+            numbers.get(source, source): operand
+            for source, operand in self._sources.get(key, {}).items()
+        } for key in self._records]
+
+    def end_run(self, image_shape: Tuple[int, ...] = ()) -> None:
+        """Note statistics: everything in here is of one run of the model.
+
+        Args:
+            image_shape (tuple[int]): Shape of an image as the model got it.
+        """
+        if self.images < 1:
+            return
+        self.image_shapes[tuple(image_shape)] += self.images
+        self.statistics.add(amounts(self), self.images)
+        for record in self:
+            record.end_run(self.images)
 
     def total(self, name: str) -> int:
         """Sum of a numeric field over all records."""
@@ -245,16 +179,33 @@ class OpTrace:
         """
         whole = cls()
         for trace in traces:
-            # Equal keys, whether it was recorded here or read from a file.
-            whole.include(cls(list(trace), trace.images))
+            whole.include(trace._renamed())
         return whole
 
     def include(self, other: 'OpTrace') -> None:
         """Add the totals of more images."""
         self.images += other.images
+        self.statistics.include(other.statistics)
+        self.image_shapes += other.image_shapes
         for key, record in other._records.items():
             self.get(key, **{f: getattr(record, f)
-                             for f in _DESCRIPTION}).include(record)
+                             for f in DESCRIPTION}).include(record)
+        for key, sources in other._sources.items():
+            self.connect(key, [s for s, operand in sources.items()
+                               if not operand],
+                         [s for s, operand in sources.items() if operand])
+
+    def _renamed(self) -> 'OpTrace':
+        """The same trace, whose keys are those of a trace read from a file:
+        equal ones, whether it was recorded here or there."""
+        same = OpTrace(list(self), self.images)
+        keys = dict(zip(self._records, same._records))
+        for key, sources in self._sources.items():
+            same._sources[keys[key]] = {
+                keys.get(s, s): operand for s, operand in sources.items()
+            }
+        same.statistics, same.image_shapes = self.statistics, self.image_shapes
+        return same
 
     def save(self, path) -> None:
         """Write the trace as JSON, whole or not at all."""
@@ -263,7 +214,13 @@ class OpTrace:
             dict(
                 format=FORMAT,
                 images=self.images,
-                records=[asdict(r) for r in self]))
+                image_shapes=[[list(shape), number] for shape, number in
+                              self.image_shapes.items()],
+                statistics=asdict(self.statistics),
+                records=[
+                    dict(asdict(record), sources=list(sources.items()))
+                    for record, sources in zip(self, self.sources())
+                ]))
 
     @classmethod
     def load(cls, path) -> 'OpTrace':
@@ -275,18 +232,36 @@ class OpTrace:
         try:
             raw = json.loads(Path(path).read_text())
             if raw['format'] != FORMAT:
-                raise ValueError(f'format {raw["format"]}, expected {FORMAT}')
-            names = {f.name for f in fields(OpRecord)}
-            records = []
-            for item in raw['records']:
-                unknown = set(item) - names
-                if unknown:
-                    raise ValueError(f'unknown fields {sorted(unknown)}')
-                for key in ('input_shape', 'output_shape'):
-                    item[key] = tuple(item[key])
-                records.append(OpRecord(**item))
-            return cls(records, raw['images'])
-        except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f'format {raw["format"]}, expected {FORMAT}: '
+                                 'record the trace again')
+            sources = [item.pop('sources') for item in raw['records']]
+            trace = cls([_record(item) for item in raw['records']],
+                        raw['images'])
+            trace.statistics = RunStatistics(**raw['statistics'])
+            trace.image_shapes = Counter(
+                {tuple(shape): n for shape, n in raw['image_shapes']})
+            keys = list(trace._records)
+            for key, pairs in zip(keys, sources):
+                trace._sources[key] = {
+                    keys[s] if isinstance(s, int) else s: operand
+                    for s, operand in pairs
+                }
+            return trace
+        except (AttributeError, IndexError, KeyError, TypeError,
+                ValueError) as error:
             raise ValueError(
                 f'{path} is not an op trace written by mmsnn: {error}'
             ) from error
+
+
+def _record(item: Dict) -> OpRecord:
+    unknown = set(item) - {f.name for f in fields(OpRecord)}
+    if unknown:
+        raise ValueError(f'unknown fields {sorted(unknown)}')
+    for key in ('input_shape', 'output_shape'):
+        item[key] = tuple(item[key])
+    return OpRecord(**item)
+
+
+def _what(record: OpRecord) -> tuple:
+    return record.module, record.call, record.op, record.spiking

@@ -1,69 +1,14 @@
 """Chip specs: what an operation costs, with unit, source and status."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
+from .figures import Figure, MissingFigureError, Range
+from .schema import check_spec
+
 CHIP_DIR = Path(__file__).parent / 'chips'
-
-#: How a figure was seen. ``read``: in a paper, page or program that was
-#: opened; ``quoted``: in a note that quotes the paper; ``derived``: computed
-#: from other figures of the spec, as ``source`` says; ``unknown``: no figure
-#: or sources that disagree, the value is null.
-STATUSES = ('read', 'quoted', 'derived', 'unknown')
-
-_ARITHMETIC = {
-    name: 'pJ'
-    for name in ('mac', 'ac', 'add', 'mul', 'compare', 'other',
-                 'neuron_update')
-}
-
-#: Section -> figure -> unit. A chip that needs another section (events,
-#: limits, latencies) adds it here.
-SCHEMA: dict[str, dict[str, str]] = {
-    'process': {
-        'node': 'nm'
-    },
-    'fp32': _ARITHMETIC,
-    'fp16': _ARITHMETIC,
-    'int32': _ARITHMETIC,
-    'int8': _ARITHMETIC,
-    'memory': {
-        'sram_8kb': 'pJ/B',
-        'sram_32kb': 'pJ/B',
-        'sram_1mb': 'pJ/B',
-        'flat': 'pJ/B'
-    },
-}
-
-_TEXTS = ('name', 'title', 'description')
-_LISTS = ('includes', 'excludes')
-_FIELDS = ('value', 'unit', 'source', 'status')
-
-
-class MissingFigureError(ValueError):
-    """A result needs a figure that the chip spec does not have."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number of a chip spec.
-
-    Attributes:
-        name (str): ``section.figure``, e.g. ``fp32.mac``.
-        value (float | None): In ``unit``; None if unknown.
-        unit (str): As in :data:`SCHEMA`.
-        source (str): Where the number comes from.
-        status (str): One of :data:`STATUSES`.
-    """
-
-    name: str
-    value: float | None
-    unit: str
-    source: str
-    status: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +34,7 @@ class Chip:
     path: str
 
     def figure(self, name: str, needed_by: str) -> Figure:
-        """A figure whose value is known.
+        """A figure whose value is known, or contained in another.
 
         Args:
             name (str): ``section.figure``.
@@ -108,12 +53,42 @@ class Chip:
                 f'{needed_by} needs the figure {name}, which chip spec '
                 f'{self.path} does not list: add it with its value, unit, '
                 'source and status, or choose another chip')
-        if figure.value is None:
+        if figure.contained_in:
+            self.figure(figure.contained_in, needed_by)
+        elif figure.value is None:
             raise MissingFigureError(
                 f'{needed_by} needs the figure {name}, which is null in chip '
                 f'spec {self.path} ({figure.source}): give a value with its '
                 'source and status, or choose another chip')
         return figure
+
+    def at(self, end: str) -> 'Chip':
+        """The chip with every range replaced by its ``low`` or ``high`` end.
+
+        Costs grow with each figure, so a result lies between those of the
+        two ends.
+
+        Example:
+            >>> chip = load_chip('spinnaker2')
+            >>> chip.figures['events.synop'].value
+            Range(low=10.0, high=450.0)
+            >>> chip.at('low').figures['events.synop'].value
+            10.0
+        """
+        if end not in Range._fields:
+            raise ValueError(f"end must be 'low' or 'high', got {end!r}")
+        return replace(
+            self,
+            figures={
+                name: replace(f, value=getattr(f.value, end)) if isinstance(
+                    f.value, Range) else f
+                for name, f in self.figures.items()
+            })
+
+    @property
+    def has_cores(self) -> bool:
+        """Whether the spec describes a chip with cores to map to."""
+        return 'limits.cores' in self.figures
 
 
 def list_chips() -> list[str]:
@@ -152,92 +127,4 @@ def load_chip(name_or_path: str | Path) -> Chip:
     except yaml.YAMLError as error:
         raise ValueError(f'chip spec {path} is not valid YAML: {error}') \
             from error
-    _require(
-        isinstance(raw, dict), f'chip spec {path} must be a mapping with the '
-        f'keys {", ".join((*_TEXTS, *_LISTS, *SCHEMA))}')
-    return _check(raw, path)
-
-
-def _require(valid: bool, message: str) -> None:
-    if not valid:
-        raise ValueError(message)
-
-
-def _check(raw: dict, path: Path) -> Chip:
-    where = f'chip spec {path}'
-    _check_keys(raw, (*_TEXTS, *_LISTS, *SCHEMA), where, '')
-    for key in _TEXTS:
-        text = raw.get(key)
-        _require(
-            isinstance(text, str) and bool(text.strip()),
-            f'{where}: {key} must be a text, got {text!r}')
-    for key in _LISTS:
-        items = raw.get(key)
-        _require(
-            isinstance(items, list) and bool(items)
-            and all(isinstance(item, str) for item in items),
-            f'{where}: {key} must be a list of texts, got {items!r}')
-    figures = {}
-    for section, names in SCHEMA.items():
-        if section not in raw:
-            continue
-        _require(
-            isinstance(raw[section], dict),
-            f'{where}: {section} must map figure names to figures, got '
-            f'{raw[section]!r}')
-        _check_keys(raw[section], names, where, f'{section}.')
-        for name, entry in raw[section].items():
-            key = f'{section}.{name}'
-            figures[key] = _figure(key, entry, names[name], where)
-    _require(
-        bool(figures), f'{where} has no figure: give at least one of the '
-        f'sections {", ".join(SCHEMA)}')
-    return Chip(
-        **{key: raw[key].strip() for key in _TEXTS},
-        **{key: tuple(raw[key]) for key in _LISTS},
-        figures=figures,
-        path=str(path))
-
-
-def _check_keys(raw: dict, valid, where: str, prefix: str) -> None:
-    for key in raw:
-        _require(
-            key in valid, f'{where}: unknown key {prefix}{key}; valid: '
-            f'{", ".join(valid)}')
-
-
-def _figure(key: str, entry: object, unit: str, where: str) -> Figure:
-    _require(
-        isinstance(entry, dict), f'{where}: {key} must be a mapping of '
-        f'{", ".join(_FIELDS)}, got {entry!r}')
-    _check_keys(entry, _FIELDS, where, f'{key}.')
-    missing = [name for name in _FIELDS if name not in entry]
-    _require(
-        not missing, f'{where}: {key} lacks {", ".join(missing)}: every '
-        f'figure has {", ".join(_FIELDS)}')
-    value, status, source = (
-        entry[name] for name in ('value', 'status', 'source'))
-    where = f'{where}: {key}'
-    _require(entry['unit'] == unit,
-             f'{where}.unit must be {unit!r}, got {entry["unit"]!r}')
-    _require(
-        status in STATUSES, f'{where}.status must be one of '
-        f'{", ".join(STATUSES)}, got {status!r}')
-    _require(
-        isinstance(source, str) and bool(source.strip()),
-        f'{where}.source must say where the value comes from, got '
-        f'{source!r}')
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    _require(
-        value is None or (number and math.isfinite(value) and value > 0),
-        f'{where}.value must be a positive number, or null if it is unknown, '
-        f'got {value!r}')
-    _require((value is None) == (status == 'unknown'),
-             f'{where}: the value is null exactly when the status is '
-             f'unknown, got value {value!r} with status {status!r}')
-    return Figure(
-        name=key,
-        value=None if value is None else float(value),
-        unit=unit,
-        source=source.strip(),
-        status=status)
+    return Chip(**check_spec(raw, path), path=str(path))

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .chip import Chip, MissingFigureError, load_chip
+from .chip import Chip, load_chip
 from .counts import (
     CAUSES,
     SYNAPSE_ACS,
@@ -19,6 +19,7 @@ from .counts import (
     twin_counts,
 )
 from .explain import activation_bits, assumptions, differences, not_charged
+from .figures import MissingFigureError
 from .pricing import Pricing
 from .results import Comparison, EnergyResult, Estimate, LayerEnergy
 

@@ -14,7 +14,7 @@ from .counts import (
     UPDATES,
     Counts,
 )
-from .results import Constant
+from .figures import Constant, UsedFigures
 
 PJ_PER_MJ = 1e9
 
@@ -59,12 +59,12 @@ class Pricing:
 
     def __init__(self, chip: Chip) -> None:
         self.chip = chip
-        self._used: dict[str, Constant] = {}
+        self._used = UsedFigures(chip)
 
     @property
     def constants(self) -> list[Constant]:
         """The figures that were used, in order of :data:`CAUSES`."""
-        return list(self._used.values())
+        return self._used.constants
 
     def has_precision(self, precision: str) -> bool:
         """Whether the spec has any figure of that precision."""
@@ -86,17 +86,11 @@ class Pricing:
 
         Raises:
             MissingFigureError: If the figure is absent or null.
+            ValueError: If the figure is a range.
         """
-        figure = self.chip.figure(
-            self.figure_name(cause, precision), needed_by)
-        constant = self._used.setdefault(
-            figure.name,
-            Constant(figure.name, figure.value, figure.unit, figure.source,
-                     figure.status))
-        charged = f'{cause} ({precision.upper()} weights)'
-        if charged not in constant.charged_for:
-            constant.charged_for.append(charged)
-        return figure.value
+        return self._used.number(
+            self.figure_name(cause, precision), needed_by,
+            f'{cause} ({precision.upper()} weights)')
 
     def energies(self, counts: Counts, images: int, precision: str,
                  needed_by: str) -> dict[str, float]:

@@ -1,7 +1,9 @@
 """What an energy estimate consists of."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from .figures import Constant
 
 
 @dataclass(frozen=True)
@@ -109,27 +111,6 @@ class Difference:
     cause: str
     energy_mj: float
     explanation: str
-
-
-@dataclass
-class Constant:
-    """A figure of the chip spec that an estimate used.
-
-    Attributes:
-        name (str): ``section.figure``.
-        value (float): In ``unit``.
-        unit (str): Unit of ``value``.
-        source (str): Where the value comes from.
-        status (str): How it was seen.
-        charged_for (list[str]): Operations that were charged with it.
-    """
-
-    name: str
-    value: float
-    unit: str
-    source: str
-    status: str
-    charged_for: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

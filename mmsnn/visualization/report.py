@@ -91,7 +91,7 @@ def write_report(path: str | Path, report: ReportData) -> list[Path]:
     path = Path(path)
     if path.suffix != '.html':
         raise ValueError(f'a report is an .html file, got {path}')
-    energy_plots, rate_plots = _own_plots(report)
+    energy_plots, rate_plots = own_plots(report)
     groups = {
         'energy': energy_plots,
         'rates': rate_plots,
@@ -100,14 +100,8 @@ def write_report(path: str | Path, report: ReportData) -> list[Path]:
     _check_names([p[0] for pictures in groups.values() for p in pictures])
     rendered, written = {}, {}
     for group, pictures in groups.items():
-        rendered[group] = []
-        for name, figure, caption in pictures:
-            written[name] = _png(figure)
-            rendered[group].append({
-                'name': name,
-                'caption': caption,
-                'data': base64.b64encode(written[name]).decode()
-            })
+        rendered[group], files = encode(pictures)
+        written.update(files)
     html = render(report, rendered)
     for name, data in written.items():
         write_whole(path.with_name(name), data)
@@ -117,18 +111,7 @@ def write_report(path: str | Path, report: ReportData) -> list[Path]:
 
 def render(report: ReportData, pictures: dict[str, list[dict]]) -> str:
     """The HTML of a report, for pictures that are already encoded."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined)
-    environment.filters.update(
-        count=facts.count,
-        arithmetic=facts.arithmetic,
-        figure=_figure_text,
-        difference=_difference_text)
-    template = environment.get_template('report.html.j2')
+    template = environment().get_template('report.html.j2')
     trace, estimate = report.trace, report.estimate
     return template.render(
         report=report,
@@ -144,7 +127,33 @@ def render(report: ReportData, pictures: dict[str, list[dict]]) -> str:
         provenance=_provenance(report.provenance))
 
 
-def _own_plots(report: ReportData) -> tuple[list[Picture], list[Picture]]:
+def environment() -> Environment:
+    """Where templates are found, and how they write numbers."""
+    found = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined)
+    found.filters.update(
+        count=facts.count,
+        arithmetic=facts.arithmetic,
+        figure=_figure_text,
+        difference=_difference_text)
+    return found
+
+
+def encode(pictures: Sequence[Picture]) -> tuple[list[dict], dict[str, bytes]]:
+    """Pictures for a template, and as PNG by file name."""
+    written = {name: _png(figure) for name, figure, _ in pictures}
+    return [{
+        'name': name,
+        'caption': caption,
+        'data': base64.b64encode(written[name]).decode()
+    } for name, _, caption in pictures], written
+
+
+def own_plots(report: ReportData) -> tuple[list[Picture], list[Picture]]:
     energy, rates = [], []
     if report.estimate is not None:
         energy = [

@@ -174,7 +174,7 @@ def test_changing_spikes_in_place_is_refused(form):
 
 
 @pytest.mark.parametrize('form', FORMS)
-def test_a_shared_layer_adds_up_its_calls(form):
+def test_a_shared_layer_has_a_record_for_each_call(form):
     # The head of a detector: one layer, several feature maps.
     conv = SpikeConv2d(1, 2, 1, neuron=NEURON)
 
@@ -187,12 +187,15 @@ def test_a_shared_layer_adds_up_its_calls(form):
         def forward(self, x):
             return self.conv(x), self.conv(x[..., ::2, ::2])
 
-    trace = record(to_spike_train(Levels(), form), torch.ones(1, 1, 4, 4))
-    neuron, synapse = trace
-    assert (neuron.calls, synapse.calls) == (2, 2)
-    assert neuron.neurons == 16 + 4
-    assert synapse.sops == 2 * 20
-    assert synapse.weight_bytes == 4 * 4  # once
+    images = torch.ones(1, 1, 4, 4)
+    trace = record(to_spike_train(Levels(), form), images, images)
+    assert [(r.module, r.call, r.calls) for r in trace] == [
+        ('conv.neuron', 1, 2), ('conv', 1, 2), ('conv.neuron', 2, 2),
+        ('conv', 2, 2)]
+    neuron, synapse, *level = trace
+    assert (neuron.neurons, level[0].neurons) == (2 * 16, 2 * 4)
+    assert (synapse.sops, level[1].sops) == (4 * 16, 4 * 4)
+    assert synapse.weight_bytes == level[1].weight_bytes == 4 * 4  # once
 
 
 class Net(nn.Module):

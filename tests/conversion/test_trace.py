@@ -1,10 +1,12 @@
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
 from torch import nn
 
 from mmsnn.conversion import OpRecord, OpTrace, to_spike_train
+from mmsnn.conversion.statistics import RunStatistics
 from mmsnn.neurons import SFANeuron
 
 
@@ -116,9 +118,11 @@ def test_audit():
 
 
 def valid():
-    return json.loads(json.dumps(dict(format=1, images=1, records=[
-        dict(module='fc', kind='linear', op='mm', input_shape=[1],
-             output_shape=[1])])))
+    return json.loads(json.dumps(dict(
+        format=2, images=1, image_shapes=[[[3, 5, 6], 1]],
+        statistics=asdict(RunStatistics()), records=[
+            dict(module='fc', kind='linear', op='mm', input_shape=[1],
+                 output_shape=[1], sources=[['input', False]])])))
 
 
 def damage(raw, **changes):
@@ -132,7 +136,10 @@ def test_the_least_file_loads(tmp_path):
 
 @pytest.mark.parametrize('text', [
     '', '{"format": 1, "ima', '[]', '7', 'null', b'\xff\xfe\x00',
-    damage(valid(), format=99), damage(valid(), records=None),
+    damage(valid(), format=1), damage(valid(), statistics=dict(x=1)),
+    damage(valid(), records=[dict(valid()['records'][0], sources=[[7, 0]])]),
+    damage(valid(), image_shapes=5), damage(valid(), format=99),
+    damage(valid(), records=None),
     damage(valid(), records=[3]),
     damage(valid(), records=[dict(valid()['records'][0], tops=1)]),
     damage(valid(), records=[dict(valid()['records'][0], kind='x')]),

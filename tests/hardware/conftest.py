@@ -4,6 +4,7 @@ import yaml
 from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import load_chip
 from mmsnn.hardware.chip import CHIP_DIR
+from mmsnn.hardware.schema import SCHEMA
 
 
 @pytest.fixture
@@ -61,6 +62,71 @@ def chip_with(tmp_path):
                     'source': 'this test',
                     'status': 'unknown' if value is None else 'read'}
         path = tmp_path / 'changed.yaml'
+        path.write_text(yaml.safe_dump(raw))
+        return load_chip(path)
+
+    return build
+
+
+@pytest.fixture
+def spec(tmp_path):
+    """A shipped spec with other figures: ``spec('loihi', {'limits.neurons':
+    8, 'latency.barrier': 'absent'})``; a dict replaces the whole entry."""
+
+    def build(name, changes):
+        raw = yaml.safe_load((CHIP_DIR / f'{name}.yaml').read_text())
+        for key, value in changes.items():
+            section, figure = key.split('.')
+            if value == 'absent':
+                del raw[section][figure]
+                continue
+            entry = dict(raw[section].get(figure, {}))
+            entry.pop('contained_in', None)
+            if isinstance(value, dict) and 'unit' in value:
+                entry = value
+            else:
+                entry.update(
+                    value=value,
+                    source='this test',
+                    unit=SCHEMA[section][figure],
+                    status='unknown' if value is None else 'read')
+            raw[section][figure] = entry
+        path = tmp_path / f'changed_{name}.yaml'
+        path.write_text(yaml.safe_dump(raw))
+        return load_chip(path)
+
+    return build
+
+
+@pytest.fixture
+def tiny_chip(tmp_path):
+    """Four cores of four neurons on a 2 x 2 mesh with round figures;
+    ``tiny_chip({'limits.queue': 2})`` changes some."""
+    events = dict(synop=1, access=2, update=3, fire=5, message=7,
+                  message_in=11, hop_ew=13, hop_ns=17, link=19)
+    limits = dict(cores=4, cores_per_tile=1, mesh_width=2, mesh_height=2,
+                  neurons=4, synapse_memory=64, axons_in=16, axons_out=16)
+    values = dict(
+        events=events, power=dict(static=1), limits=limits,
+        latency={**events, 'link': 100, 'barrier': 23},
+        support=dict.fromkeys(SCHEMA['support'], True))
+
+    def build(changes=None):
+        raw = dict(name='tiny', title='Tiny chip', description='For tests.',
+                   includes=['all'], excludes=['nothing'])
+        for section, figures in values.items():
+            raw[section] = {
+                name: dict(value=value, unit=SCHEMA[section][name],
+                           source='this test', status='read')
+                for name, value in figures.items()}
+        for key, value in (changes or {}).items():
+            section, name = key.split('.')
+            raw[section][name] = dict(
+                value=value, unit=SCHEMA[section][name], source='this test',
+                status='unknown' if value is None else 'read')
+            if value == 'absent':
+                del raw[section][name]
+        path = tmp_path / 'tiny.yaml'
         path.write_text(yaml.safe_dump(raw))
         return load_chip(path)
 

@@ -138,3 +138,65 @@ def test_broken_file_is_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as error:
         load_chip(path)
     assert str(path) in str(error.value)
+
+
+def events(**entry):
+    figure = dict(unit='pJ', source='a paper', status='read')
+    return {'synop': dict(figure, value=1), 'fire': {**figure, **entry}}
+
+
+@pytest.mark.parametrize('entry, message', [
+    (dict(value={'low': 2, 'high': 1}), '0 <= low <= high'),
+    (dict(value={'low': -1, 'high': 1}), '0 <= low <= high'),
+    (dict(value=[1, 2]), 'must be a positive number, a range'),
+    (dict(value={1: 2}), 'must be a positive number, a range'),
+    (dict(contained_in='events.mac'), 'must name a figure'),
+    (dict(contained_in='events.synop', value=1), 'value; valid: contained_in'),
+])
+def test_wrong_ranges_and_containers_are_named(tmp_path, entry, message):
+    path = write(tmp_path, spec(events=events(**entry)))
+    with pytest.raises(ValueError, match=f'events.fire.*{message}'):
+        load_chip(path)
+
+
+def test_ranges_tables_and_lists_are_read(tmp_path):
+    def figure(value, unit):
+        return dict(value=value, unit=unit, source='x', status='read')
+    chip = load_chip(write(tmp_path, spec(
+        events=events(value={'low': 0, 'high': 2}),
+        latency={'barrier': figure({4: 20, 1: 10}, 'ns')},
+        limits={'neurons': figure([8, 16], 'neurons')},
+        support={'synchronous': figure(False, 'yes/no')})))
+    figures = {name: f.value for name, f in chip.figures.items()}
+    assert figures['events.fire'] == (0, 2)
+    assert list(figures['latency.barrier'].items()) == [(1, 10), (4, 20)]
+    assert figures['limits.neurons'] == (8, 16)
+    assert figures['support.synchronous'] is False
+    assert chip.at('high').figures['events.fire'].value == 2
+    with pytest.raises(ValueError, match="'low' or 'high', got 'mean'"):
+        chip.at('mean')
+
+
+def test_a_truth_must_be_one(tmp_path):
+    wrong = dict(value=1, unit='yes/no', source='x', status='read')
+    path = write(tmp_path, spec(support={'synchronous': wrong}))
+    with pytest.raises(ValueError, match='support.synchronous.*true or false'):
+        load_chip(path)
+
+
+def test_a_contained_figure_needs_its_container(tmp_path):
+    raw = spec(events=events(contained_in='events.synop'))
+    raw['events']['synop'].update(value=None, status='unknown')
+    chip = load_chip(write(tmp_path, raw))
+    with pytest.raises(MissingFigureError, match='synop, which is null'):
+        chip.figure('events.fire', 'this test')
+
+
+def test_memory_at_45_nm_prices_arithmetic_as_cmos45_does(example):
+    from mmsnn.hardware import estimate
+    chip = load_chip('cmos45_memory')
+    assert estimate(example, chip)['spiking_fp32'].energy_mj == \
+        estimate(example, 'cmos45')['spiking_fp32'].energy_mj
+    for bits, end in ((64, 'low'), (32, 'high')):
+        figure = chip.at(end).figures['memory.sram_8kb']
+        assert figure.value == pytest.approx(10 / (bits / 8))

@@ -1,0 +1,138 @@
+"""Which ops made a tensor: the edges of the op trace."""
+
+from types import FunctionType
+from typing import Any, Dict, Iterable, Iterator, List, Tuple
+
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
+
+from .spike_tensor import SpikeTensor
+from .trace import INPUT, UNKNOWN
+
+#: Keys of records that cost something, or INPUT, or UNKNOWN.
+Sources = Tuple[Any, ...]
+
+
+class Provenance:
+    """Follows tensors through a call of a model, op by op.
+
+    All that shares memory counts as one tensor. Spikes, which have no memory
+    of their own, carry their sources with them. A tensor that the model holds
+    (a parameter, a buffer, an attribute such as the anchors of a head) has no
+    source; one that nothing seen has made has the source
+    :data:`~mmsnn.conversion.trace.UNKNOWN`: it came from NumPy, or from a
+    compiled op that PyTorch does not know.
+
+    Args:
+        model (nn.Module): The model.
+        inputs (Iterable[Tensor]): What it is given.
+
+    Example:
+        >>> x, weight = torch.ones(2), nn.Parameter(torch.ones(2))
+        >>> provenance = Provenance(nn.ParameterList([weight]), [x])
+        >>> provenance.of([x[:1], weight]), provenance.of([torch.ones(1)])
+        (('input',), ('unknown',))
+        >>> y = x * 2
+        >>> provenance.made(y, ('a',))
+        >>> provenance.of([y.view(1, 2), x])
+        ('a', 'input')
+    """
+
+    def __init__(self, model: nn.Module,
+                 inputs: Iterable[torch.Tensor]) -> None:
+        # A weak reference keeps an address from being used again.
+        self._sources: Dict[StorageWeakRef, Sources] = {}
+        self._held = {_memory(x) for x in _held(model)}
+        for x in inputs:
+            self._sources[_memory(x)] = (INPUT, )
+
+    def of(self, *trees: Any) -> Sources:
+        """Sources of all tensors in arguments, each once."""
+        found: Dict[Any, None] = {}
+        for x in tensors(trees):
+            if isinstance(x, SpikeTensor):
+                found.update(dict.fromkeys(x.sources))
+            elif x.device.type != 'meta':
+                memory = _memory(x)
+                nothing = () if memory in self._held else (UNKNOWN, )
+                found.update(
+                    dict.fromkeys(self._sources.get(memory, nothing)))
+        return tuple(found)
+
+    def made(self, results: Any, sources: Sources) -> None:
+        """Note where results come from."""
+        for x in tensors(results):
+            if isinstance(x, SpikeTensor):
+                x.sources = sources
+            else:
+                self._sources[_memory(x)] = sources
+
+    def written(self, arguments: Any, sources: Sources) -> None:
+        """Note that a compiled op may have written into what was fresh: a
+        tensor without sources."""
+        for x in tensors(arguments):
+            if not isinstance(x, SpikeTensor) and self._sources.get(
+                    _memory(x)) == ():
+                self._sources[_memory(x)] = sources
+
+
+class Literals(TorchFunctionMode):
+    """Sees tensors made from Python numbers, which dispatch modes do not.
+
+    Args:
+        provenance (Provenance): Told that they have no source.
+    """
+
+    _MAKERS = (torch.Tensor.new_tensor, torch.tensor, torch.as_tensor)
+
+    def __init__(self, provenance: Provenance) -> None:
+        super().__init__()
+        self.provenance = provenance
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if func in self._MAKERS:
+            data = args[1:] if func is torch.Tensor.new_tensor else args
+            numbers = data[:1] or [(kwargs or {}).get('data')]
+            if isinstance(numbers[0], (bool, int, float, list, tuple)) and (
+                    not any(True for _ in tensors(numbers[0]))):
+                self.provenance.made(out, ())
+        return out
+
+
+def tensors(tree: Any) -> Iterator[torch.Tensor]:
+    """All tensors in nested lists, tuples and dicts."""
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, (list, tuple)):
+        for x in tree:
+            yield from tensors(x)
+    elif isinstance(tree, dict):
+        for x in tree.values():
+            yield from tensors(x)
+
+
+def _memory(x: torch.Tensor) -> StorageWeakRef:
+    return StorageWeakRef(x.untyped_storage())
+
+
+def _held(model: nn.Module) -> List[torch.Tensor]:
+    """Tensors that a model holds, also in lists and in plain objects that
+    are attributes of its modules."""
+    found = [*model.parameters(), *model.buffers()]
+    for module in model.modules():
+        for name, attribute in vars(module).items():
+            if name in _OWN or isinstance(attribute, _NO_TENSORS):
+                continue
+            found += tensors(attribute)
+            if hasattr(attribute, '__dict__'):
+                found += tensors(list(vars(attribute).values()))
+    return [x for x in found if not isinstance(x, SpikeTensor)]
+
+
+#: What every module has, and kinds of attributes that hold no tensor.
+_OWN = set(vars(nn.Module()))
+_NO_TENSORS = (nn.Module, type, bool, int, float, str, type(None),
+               FunctionType)

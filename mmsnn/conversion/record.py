@@ -1,0 +1,236 @@
+"""One op of a trace: what it is, and what it did."""
+
+from dataclasses import dataclass, field, fields
+from itertools import zip_longest
+from typing import Dict, List, Tuple
+
+#: Kinds of op in a trace. ``conv``, ``linear`` and ``matmul`` are synapses
+#: when their input is spikes, and cost multiply-accumulates when it is not.
+KINDS = ('conv', 'linear', 'matmul', 'neuron', 'norm', 'interpolate', 'pool',
+         'add', 'real')
+
+#: Fields that describe an op; its first call sets them.
+DESCRIPTION = ('module', 'kind', 'op', 'spiking', 'note', 'call',
+               'postprocess', 'geometry', 'static')
+
+#: Fields of which the largest counts; all other numbers add up over calls.
+_LARGEST = ('weights', 'weight_bytes', 'state_bytes', 'accumulator_max',
+            'max_spikes', 'timesteps', 'repeats')
+
+#: Lists of one number per sub-step of all time steps; they add up.
+_LISTS = ('spikes', 'touched', 'substep_sops')
+
+#: Of what varies between images, squares are kept too: see
+#: :meth:`OpRecord.std`.
+_VARYING = ('sops', 'in_spikes', 'emitted')
+
+
+@dataclass
+class OpRecord:
+    """Totals of one op of a model over all recorded images.
+
+    Attributes:
+        module (str): Path of the module that ran the op, as in
+            ``model.named_modules()``.
+        kind (str): One of :data:`KINDS`.
+        op (str): The aten op, e.g. ``'convolution'``; ``'neuron'`` for
+            neurons.
+        spiking (bool): Whether the input (for a matmul: at least one
+            operand) was spikes. A synapse with ``spiking=False`` is charged
+            as multiply-accumulates.
+        input_shape (tuple[int]): Shape of the input in the last call, batch
+            included.
+        output_shape (tuple[int]): Shape of the output in the last call.
+        calls (int): Number of calls.
+        dense_ops (int): Multiply-accumulates that the float twin would do:
+            output elements x fan-in, as FLOPs are usually counted
+            (products with padding included).
+        sops (int): Exact additions caused by spikes at synapses.
+        macs (int): Multiply-accumulates on real-valued input.
+        adds (int): Real-valued additions (residuals, biases of sums).
+        comparisons (int): Real-valued comparisons (max pooling, sorting).
+        other (int): Other real-valued operations (exponentials, divisions).
+        in_spikes (int): Spikes that arrived, summed over sub-steps.
+        in_elements (int): Elements of the input, the denominator of
+            ``in_spikes``.
+        neurons (int): Neurons updated, once per time step (each runs
+            ``max_spikes`` sub-steps).
+        spikes (list[int]): Spikes emitted in sub-step 1..D of the first time
+            step, then of the second, ... (neurons only).
+        max_spikes (int): D of the neuron, or of the neuron that feeds a
+            spiking synapse; 0 elsewhere.
+        timesteps (int): T of that neuron; amounts are summed over them. 1
+            elsewhere.
+        repeats (int): In how many time steps the op ran on the same image: a
+            twin without time runs it once instead.
+        weights (int): Number of weights that outputs share, without biases,
+            once (not per image).
+        weight_bytes (int): Bytes of weights and biases, once.
+        synapses (int): Connections of single inputs to single outputs, those
+            into the padding left out (weights that nothing shares); a total
+            over calls.
+        state_bytes (int): Bytes of the membranes that the neurons hold for
+            one image (neurons only).
+        accumulator_max (int): Largest absolute integer that an attention
+            product can reach, for the accumulator's width; 0 elsewhere.
+        accumulators (int): Integers that an attention product builds up and
+            must hold (``K^T V``, or the result of ``Q (K^T V)``); 0
+            elsewhere.
+        note (str): Why the op is charged as it is.
+        call (int): Number of the module's call within a run of the model: a
+            head that feature levels share has one record for each.
+        postprocess (bool): Whether the op belongs to what a method such as
+            ``predict_by_feat`` does with results (boxes, scores).
+        geometry (dict): Of a convolution: ``kernel``, ``stride``,
+            ``padding``, ``dilation`` (a list with a number per axis),
+            ``groups`` and ``transposed``.
+        static (bool): False for a product of two activations, which has no
+            weights that are known before the run.
+        sampled (int): Calls in which the next two were counted, for the first
+            image of a batch. They are costly, so the first run is taken.
+        substep_sops (list[int]): ``sops`` in each sub-step of the neuron that
+            feeds the op, as ``spikes`` lists them.
+        touched (list[int]): Outputs that at least one spike reaches, in each
+            of those sub-steps; for convolutions and linear layers.
+        squares (dict): For ``sops``, ``in_spikes`` and ``emitted`` the sum
+            over runs of the total squared over the run's number of images.
+    """
+
+    module: str
+    kind: str
+    op: str
+    spiking: bool = False
+    input_shape: Tuple[int, ...] = ()
+    output_shape: Tuple[int, ...] = ()
+    calls: int = 0
+    dense_ops: int = 0
+    sops: int = 0
+    macs: int = 0
+    adds: int = 0
+    comparisons: int = 0
+    other: int = 0
+    in_spikes: int = 0
+    in_elements: int = 0
+    neurons: int = 0
+    spikes: List[int] = field(default_factory=list)
+    max_spikes: int = 0
+    timesteps: int = 1
+    repeats: int = 1
+    weights: int = 0
+    weight_bytes: int = 0
+    synapses: int = 0
+    state_bytes: int = 0
+    accumulator_max: int = 0
+    accumulators: int = 0
+    note: str = ''
+    call: int = 1
+    postprocess: bool = False
+    geometry: Dict = field(default_factory=dict)
+    static: bool = True
+    # Samples and statistics: what they hold depends on how images were cut
+    # into runs.
+    sampled: int = field(default=0, compare=False)
+    substep_sops: List[int] = field(default_factory=list, compare=False)
+    touched: List[int] = field(default_factory=list, compare=False)
+    squares: Dict[str, float] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f'kind {self.kind!r} of {self.module!r} is not '
+                             f'one of {", ".join(KINDS)}')
+
+    def include(self, other: 'OpRecord') -> None:
+        """Add the amounts of more calls of the same op."""
+        self.add_call(**{
+            f.name: getattr(other, f.name)
+            for f in fields(OpRecord) if f.name not in DESCRIPTION
+        })
+
+    def add_call(self, calls: int = 1, **amounts) -> None:
+        """Add the amounts of a call, or of several.
+
+        Args:
+            calls (int): Number of calls. Defaults to 1.
+            **amounts: Fields of the record.
+        """
+        self.calls += calls
+        for name, value in amounts.items():
+            before = getattr(self, name)
+            if name in _LARGEST:
+                value = max(before, value)
+            elif name in _LISTS:
+                value = [
+                    a + b for a, b in zip_longest(before, value, fillvalue=0)
+                ]
+            elif name == 'squares':
+                value = {
+                    k: before.get(k, 0) + value.get(k, 0)
+                    for k in {**before, **value}
+                }
+            elif not name.endswith('_shape'):
+                value = before + value
+            setattr(self, name, value)
+
+    @staticmethod
+    def times(calls: int, amounts: Dict) -> Dict:
+        """Amounts of several equal calls, for :meth:`add_call`.
+
+        Example:
+            >>> OpRecord.times(3, dict(macs=2, weight_bytes=8))
+            {'calls': 3, 'macs': 6, 'weight_bytes': 8}
+        """
+        return dict(
+            calls=calls, **{
+                k: v if k in _LARGEST or k.endswith('_shape') else v * calls
+                for k, v in amounts.items()
+            })
+
+    @property
+    def emitted(self) -> int:
+        """Spikes that a neuron has emitted, over all sub-steps."""
+        return sum(self.spikes)
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Bits with sign of an accumulator of a product; 0 elsewhere."""
+        return self.accumulator_max.bit_length() + 1 if self.accumulators \
+            else 0
+
+    def end_run(self, images: int) -> None:
+        """Note squares: all calls of one run of the model are in here."""
+        self.squares = {
+            name: getattr(self, name)**2 / images
+            for name in _VARYING if getattr(self, name)
+        }
+
+    def std(self, name: str, runs: int, images: int) -> float:
+        """Standard deviation of an amount between images.
+
+        Where a run holds several images, that of the runs' means is scaled:
+        images are taken to be independent of each other.
+
+        Args:
+            name (str): ``sops``, ``in_spikes`` or ``emitted``.
+            runs (int): Runs of the model, at least two.
+            images (int): Images in all of them.
+
+        Example:
+            >>> record = OpRecord('fc', 'linear', 'mm', sops=2)
+            >>> record.end_run(1)
+            >>> other = OpRecord('fc', 'linear', 'mm', sops=4)
+            >>> other.end_run(1)
+            >>> record.include(other)
+            >>> round(record.std('sops', 2, 2), 4)  # of 2 and 4
+            1.4142
+        """
+        squares = self.squares.get(name, 0.0)
+        return max(0.0, (squares - getattr(self, name)**2 / images) /
+                   (runs - 1))**0.5
+
+    @property
+    def rate(self) -> float:
+        """Mean number of spikes that arrive per input element and image,
+        summed over T x D (``r_n`` of the paper's supplement S1)."""
+        if not self.in_elements:
+            return 0.0
+        return self.in_spikes * self.timesteps / self.in_elements

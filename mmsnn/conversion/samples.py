@@ -1,0 +1,100 @@
+"""What each sub-step does, of one image: the costly part of a trace."""
+
+from typing import Dict, List
+
+import torch
+
+from .spike_tensor import SpikeTensor, aten
+from .synapses import fan_out
+
+
+def substep_sample(func, args, out: torch.Tensor, images: int) -> Dict:
+    """SOPs and touched outputs in each sub-step, of the first image.
+
+    Args:
+        func (OpOverload): A convolution, linear or matrix product.
+        args (tuple): Its arguments, at least one of them spikes.
+        out (Tensor): Its result.
+        images (int): Images in the batch.
+
+    Returns:
+        dict: ``sampled``, ``substep_sops`` and, where weights are static,
+        ``touched`` of an :class:`OpRecord`. Empty if rows can't be told
+        apart by image.
+    """
+    train = next(x for x in args if isinstance(x, SpikeTensor))
+    rows = train.shape[0] // max(images, 1)
+    if not rows or train.shape[0] % images or rows % train.timesteps:
+        return {}
+    if func.overloadpacket is aten.bmm:
+        return dict(sampled=1, substep_sops=_product(*args, rows))
+    if func.overloadpacket is not aten.convolution:
+        return _linear(train, args[-1], rows)
+    return _convolution(func, args, out, rows)
+
+
+def _substeps(train: SpikeTensor, counts: torch.Tensor) -> List[torch.Tensor]:
+    """0/1 spikes in each sub-step of each time step, from the counts of one
+    image: SFA trains are consecutive."""
+    steps = counts.unflatten(0, (train.timesteps, -1))
+    return [(step >= d + 1).to(counts.dtype) for step in steps
+            for d in range(train.max_spikes)]
+
+
+def _counts(x: SpikeTensor, rows: int) -> torch.Tensor:
+    """Spike counts of the first image."""
+    if x.binary:
+        return sum(part[:rows] for part in x.parts)
+    return (x.parts[0][:rows] / x.scale).round()
+
+
+def _linear(train: SpikeTensor, weight, rows: int) -> Dict:
+    if isinstance(weight, SpikeTensor):
+        return {}
+    features = weight.shape[1]
+    steps = _substeps(train, _counts(train, rows))
+    return dict(
+        sampled=1,
+        substep_sops=[round(s.sum().item()) * features for s in steps],
+        touched=[
+            int(s.any(-1).sum()) * features for s in steps
+        ])
+
+
+def _convolution(func, args, out, rows: int) -> Dict:
+    x, weight, _, *where, transposed, more, groups = args
+    reach = fan_out(func, args, out)
+    outputs = out.shape[1] // groups
+    ones = weight.new_ones((groups, 1, *weight.shape[2:]))
+    sops, touched = [], []
+    for s in _substeps(x, _counts(x, rows)):
+        spikes = s.double().sum((0, 1))
+        sops.append(round((spikes * reach).sum().item()))
+        inputs = s.unflatten(1, (groups, -1)).amax(2)
+        hit = func(inputs, ones, None, *where, transposed, more, groups)
+        touched.append(int((hit > 0.5).sum()) * outputs)
+    return dict(sampled=1, substep_sops=sops, touched=touched)
+
+
+def _product(left, right, rows: int) -> List[int]:
+    """As in :func:`mmsnn.conversion.synapses.synapse_cost`: each spike of the
+    train selects a row of the other operand."""
+    if isinstance(left, SpikeTensor):
+        train, other, axis = left, right, -2
+    else:
+        train, other, axis = right, left, -1
+    if isinstance(other, SpikeTensor):
+        selected = (_counts(other, rows) != 0).double().sum(
+            -1 if axis == -2 else -2)
+    else:
+        width = right.shape[-1] if axis == -2 else left.shape[-2]
+        size = train.shape[-1] if axis == -2 else train.shape[-2]
+        selected = torch.full((rows, size), float(width), dtype=torch.float64)
+    steps = _substeps(train, _counts(train, rows))
+    selected = selected.unflatten(0, (train.timesteps, -1))
+    sops = []
+    for i, s in enumerate(steps):
+        per_row = s.double().sum(axis)
+        chosen = selected[i // train.max_spikes].to(per_row.device)
+        sops.append(round((per_row * chosen).sum().item()))
+    return sops

@@ -1,0 +1,90 @@
+"""Memory traffic of an op trace: what a memory-aware energy model prices."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .counts import SYNAPSES, is_spiking_synapse
+
+if TYPE_CHECKING:
+    from mmsnn.conversion.trace import OpRecord, OpTrace
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Accesses of one op, mean per image, without any cache or reuse.
+
+    Attributes:
+        module (str): Module path.
+        kind (str): Kind of op.
+        messages (float): Spikes that arrive at a synapse: one message for
+            each, to each synapse that a neuron feeds.
+        weight_reads (float): Weights fetched: one per addition that a spike
+            causes, one per multiply-accumulate.
+        state_reads (float): Membranes or accumulators read: one per addition
+            of a synapse, and one per neuron and sub-step.
+        state_writes (float): The same, written back.
+        touched (float): Outputs that at least one spike reaches, summed over
+            sub-steps; of the sampled image. 0 if not sampled.
+        weight_bytes (int): Bytes of the weights, held once.
+        state_bytes (int): Bytes of membranes, or of the accumulators of an
+            attention product, held for one image.
+        accumulator_bits (int): Width of those accumulators; 0 elsewhere.
+    """
+
+    module: str
+    kind: str
+    messages: float
+    weight_reads: float
+    state_reads: float
+    state_writes: float
+    touched: float
+    weight_bytes: int
+    state_bytes: int
+    accumulator_bits: int
+
+
+def memory_traffic(trace: 'OpTrace') -> list[Traffic]:
+    """Traffic of every neuron layer and synapse, in order.
+
+    Args:
+        trace (OpTrace): Of at least one image.
+
+    Example:
+        >>> from mmsnn.conversion.trace import OpRecord, OpTrace
+        >>> n = OpRecord('n', 'neuron', 'neuron', neurons=8, max_spikes=4,
+        ...              state_bytes=32)
+        >>> fc = OpRecord('fc', 'linear', 'mm', spiking=True, sops=30,
+        ...               in_spikes=3, weight_bytes=320)
+        >>> a, b = memory_traffic(OpTrace([n, fc], 1))
+        >>> a.state_reads, b.weight_reads, b.state_writes, b.messages
+        (32.0, 30.0, 30.0, 3.0)
+    """
+    if trace.images < 1:
+        raise ValueError('the op trace holds no image: run the model on at '
+                         'least one image before asking for its traffic')
+    return [
+        _traffic(r, trace.images) for r in trace
+        if r.kind == 'neuron' or r.kind in SYNAPSES
+    ]
+
+
+def _traffic(record: 'OpRecord', images: int) -> Traffic:
+    updates = record.neurons * record.max_spikes / images
+    adds = (record.sops + record.macs) / images
+    held = record.state_bytes
+    if record.accumulators:
+        rows = record.accumulators / images / record.timesteps
+        held = round(rows * record.accumulator_bits / 8)
+    return Traffic(
+        module=record.module,
+        kind=record.kind,
+        messages=record.in_spikes / images if is_spiking_synapse(record) else
+        0.0,
+        # The rows that spikes of attention select are activations.
+        weight_reads=adds if record.static else 0.0,
+        state_reads=updates + adds + (0.0 if record.static else adds),
+        state_writes=updates + adds,
+        touched=sum(record.touched) / max(1, record.sampled),
+        weight_bytes=record.weight_bytes,
+        state_bytes=held,
+        accumulator_bits=record.accumulator_bits)

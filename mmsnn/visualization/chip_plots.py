@@ -1,0 +1,172 @@
+"""Plots of estimates on chips, of spike maps, and of energy over accuracy.
+
+As in :mod:`.plots`, every function returns a figure of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmsnn.hardware import ChipEstimate
+
+from .plots import MOST_GROUPS, group_modules
+
+_COLORS = ('#1b6d8f', '#d1782f', '#8c5a2b', '#6aa56a', '#b48ead', '#7a7a7a',
+           '#c9b44c', '#b03a2e', '#5b8db8', '#3f3f3f')
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout='constrained')
+
+
+def _stack(axes, labels: Sequence[str],
+           parts: Sequence[Mapping[str, float]]) -> None:
+    """Bars from the left, one part on the other."""
+    causes = list(dict.fromkeys(cause for part in parts for cause in part))
+    lefts = [0.0] * len(labels)
+    for number, cause in enumerate(causes):
+        widths = [part.get(cause, 0.0) for part in parts]
+        axes.barh(range(len(labels)), widths, left=lefts, height=0.7,
+                  color=_COLORS[number % len(_COLORS)], label=cause)
+        lefts = [a + b for a, b in zip(lefts, widths)]
+    axes.set_yticks(range(len(labels)), labels, fontsize=9)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlabel('mJ per image')
+    axes.spines[['top', 'right']].set_visible(False)
+    if causes:
+        axes.legend(frameon=False, fontsize=8)
+
+
+def plot_chip_layers(estimate: ChipEstimate) -> Figure:
+    """Energy of one image alone by layer and cause, upper end of ranges.
+
+    Args:
+        estimate (ChipEstimate): From
+            :func:`mmsnn.hardware.estimate_on_chip`.
+    """
+    owners = [row.target or row.name for row in estimate.rows]
+    groups = group_modules(owners)
+    sums: dict[str, dict[str, float]] = {}
+    for group, row in zip(groups, estimate.rows):
+        total = sums.setdefault(group, {})
+        for cause, energy in row.energy_mj.items():
+            total[cause] = total.get(cause, 0.0) + energy.high
+    labels = list(sums)
+    if len(labels) > MOST_GROUPS:
+        labels = sorted(labels, key=lambda x: -sum(sums[x].values())
+                        )[:MOST_GROUPS]
+    figure = _figure(10, 1.4 + 0.3 * len(labels))
+    axes = figure.subplots()
+    _stack(axes, labels, [sums[x] for x in labels])
+    axes.set_title(estimate.title, fontsize=10)
+    return figure
+
+
+def plot_chip_causes(estimates: Sequence[ChipEstimate]) -> Figure:
+    """Energy of one image alone by chip and cause, upper end of ranges.
+
+    Args:
+        estimates (Sequence[ChipEstimate]): One per chip; an axis each, since
+            figures of chips are not of the same scope.
+    """
+    figure = _figure(10, 0.6 + 1.2 * len(estimates))
+    panels = figure.subplots(len(estimates), 1, squeeze=False)[:, 0]
+    for axes, estimate in zip(panels, estimates):
+        _stack(axes, [estimate.chip],
+               [{k: v.high for k, v in estimate.energy_mj.items()}])
+    return figure
+
+
+def plot_utilisation(estimate: ChipEstimate) -> Figure:
+    """Busy time of each core over the interval between images.
+
+    Args:
+        estimate (ChipEstimate): With ``utilisation``.
+
+    Raises:
+        ValueError: If a fixed time step hides the utilisation.
+    """
+    if not estimate.utilisation.size:
+        raise ValueError(f'{estimate.chip} hides the utilisation of its cores')
+    figure = _figure(8, 3)
+    axes = figure.subplots()
+    axes.fill_between(
+        np.arange(estimate.utilisation.size), estimate.utilisation,
+        step='mid', color='#1b6d8f', alpha=0.8, lw=0)
+    axes.set_xlabel('core, in the order of layers')
+    axes.set_ylabel('busy share')
+    axes.set_ylim(0, 1.05)
+    axes.set_title(estimate.title, fontsize=10)
+    axes.spines[['top', 'right']].set_visible(False)
+    return figure
+
+
+def plot_spike_maps(maps: Mapping[str, np.ndarray]) -> Figure:
+    """Where neurons fire in each sub-step (paper, figure 8).
+
+    Args:
+        maps (Mapping[str, ndarray]): By layer, (sub-steps, H, W): share of
+            the channels that fire at a position.
+
+    Raises:
+        ValueError: If there is no map.
+
+    Example:
+        >>> figure = plot_spike_maps({'stem': np.zeros((4, 8, 8))})
+        >>> len(figure.axes)  # and a colour bar
+        5
+    """
+    if not maps:
+        raise ValueError('no spike maps to plot: no layer has positions')
+    most = max(len(m) for m in maps.values())
+    figure = _figure(1.2 + 1.7 * most, 0.4 + 1.8 * len(maps))
+    rows = figure.subplots(len(maps), most, squeeze=False)
+    top = max(float(m.max()) for m in maps.values()) or 1.0
+    for row, (name, layer) in zip(rows, maps.items()):
+        for d, axes in enumerate(row):
+            axes.set_axis_off()
+            if d < len(layer):
+                shown = axes.imshow(layer[d], vmin=0, vmax=top, cmap='jet')
+                axes.set_title(f'sub-step {d + 1}: {layer[d].mean():.3f}',
+                               fontsize=7)
+        label = row[0].text(0, -0.06, name, fontsize=7, va='top',
+                            transform=row[0].transAxes)
+        label.set_in_layout(False)  # else its length widens the column
+    figure.colorbar(shown, ax=rows, shrink=0.7).ax.tick_params(labelsize=7)
+    return figure
+
+
+def plot_energy_accuracy(points: Sequence[Mapping]) -> Figure:
+    """Energy over a metric, one point per run, e.g. over D.
+
+    Args:
+        points (Sequence[Mapping]): Each with ``label``, ``energy_mj``,
+            ``metric`` (name) and ``value``.
+
+    Raises:
+        ValueError: If there is no point, or they have several metrics.
+
+    Example:
+        >>> figure = plot_energy_accuracy([dict(
+        ...     label='D=4', energy_mj=3., metric='top1', value=78.5)])
+        >>> figure.axes[0].get_ylabel()
+        'top1'
+    """
+    metrics = {p['metric'] for p in points}
+    if len(metrics) != 1:
+        raise ValueError('points of energy and accuracy need one metric in '
+                         f'common, got {sorted(metrics) or "no point"}')
+    figure = _figure(5.5, 3.4)
+    axes = figure.subplots()
+    points = sorted(points, key=lambda p: p['energy_mj'])
+    axes.plot([p['energy_mj'] for p in points], [p['value'] for p in points],
+              marker='o', color='#1b6d8f')
+    for p in points:
+        axes.annotate(p['label'], (p['energy_mj'], p['value']), (5, 5),
+                      textcoords='offset points', fontsize=9)
+    axes.set_xlabel('mJ per image')
+    axes.set_ylabel(metrics.pop())
+    axes.margins(0.15)
+    axes.spines[['top', 'right']].set_visible(False)
+    return figure
