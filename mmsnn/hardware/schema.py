@@ -8,8 +8,8 @@ from .figures import Figure, Range
 
 #: How a figure was seen. ``read``: in a paper, page or program that was
 #: opened; ``quoted``: in a note that quotes the paper; ``derived``: computed
-#: or concluded from other figures, as ``source`` says; ``unknown``: no figure or sources
-#: that disagree, the value is null.
+#: or concluded from other figures, as ``source`` says; ``unknown``: no figure
+#: or sources that disagree, the value is null.
 STATUSES = ('read', 'quoted', 'derived', 'unknown')
 
 _ARITHMETIC = {
