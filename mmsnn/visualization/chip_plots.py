@@ -120,7 +120,7 @@ def plot_spike_maps(maps: Mapping[str, np.ndarray]) -> Figure:
     if not maps:
         raise ValueError('no spike maps to plot: no layer has positions')
     most = max(len(m) for m in maps.values())
-    figure = _figure(1.2 + 1.7 * most, 0.4 + 1.8 * len(maps))
+    figure = _figure(1.2 + 1.7 * most, 0.4 + 1.95 * len(maps))
     rows = figure.subplots(len(maps), most, squeeze=False)
     top = max(float(m.max()) for m in maps.values()) or 1.0
     for row, (name, layer) in zip(rows, maps.items()):
@@ -128,10 +128,12 @@ def plot_spike_maps(maps: Mapping[str, np.ndarray]) -> Figure:
             axes.set_axis_off()
             if d < len(layer):
                 shown = axes.imshow(layer[d], vmin=0, vmax=top, cmap='jet')
-                axes.set_title(f'sub-step {d + 1}: {layer[d].mean():.3f}',
+                # The first line has room for the layer's name.
+                axes.set_title(f'\nsub-step {d + 1}: {layer[d].mean():.3f}',
                                fontsize=7)
-        label = row[0].text(0, -0.06, name, fontsize=7, va='top',
-                            transform=row[0].transAxes)
+        label = row[0].annotate(
+            name, (0, 1), (0, 14), xycoords='axes fraction',
+            textcoords='offset points', fontsize=7)
         label.set_in_layout(False)  # else its length widens the column
     figure.colorbar(shown, ax=rows, shrink=0.7).ax.tick_params(labelsize=7)
     return figure
