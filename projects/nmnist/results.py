@@ -109,12 +109,14 @@ def plot(summary: List[dict]) -> Figure:
         accuracy, energy = entry['accuracy'], entry['energy_uj']
         axes.errorbar(
             energy['mean'], accuracy['mean'], yerr=accuracy['std'],
-            xerr=energy['std'], fmt=marker, capsize=3, color='#1b6d8f',
-            label=f'T x D = {entry["choice"].replace("x", " x ")}')
+            xerr=energy['std'], fmt=marker, capsize=3, color='#1b6d8f')
+        axes.annotate(
+            f'T x D = {entry["choice"].replace("x", " x ")}',
+            (energy['mean'], accuracy['mean']), (7, 7),
+            textcoords='offset points', fontsize=8)
     axes.axhline(TARGET, color='#8a8680', linewidth=0.8, linestyle='--')
     axes.set(xlabel='energy (µJ / recording, 45 nm arithmetic)',
              ylabel='test accuracy (%)')
-    axes.legend(fontsize=8, frameon=False)
     axes.margins(x=0.15, y=0.15)
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(color='#dddddd', linewidth=0.6)
