@@ -26,6 +26,9 @@ EVENTS: dict[str, tuple[str, str]] = {
 
 STATIC = 'static power'
 
+#: What energy on a chip is split by.
+ENERGY_CAUSES = (*dict.fromkeys(cause for _, cause in EVENTS.values()), STATIC)
+
 
 @dataclass(frozen=True)
 class EventRow:

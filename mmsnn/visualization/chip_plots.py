@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmsnn.hardware import ChipEstimate
+from mmsnn.hardware.events import ENERGY_CAUSES
 
 from .plots import MOST_GROUPS, group_modules
 
@@ -23,19 +24,22 @@ def _figure(width: float, height: float) -> Figure:
 def _stack(axes, labels: Sequence[str],
            parts: Sequence[Mapping[str, float]]) -> None:
     """Bars from the left, one part on the other."""
-    causes = list(dict.fromkeys(cause for part in parts for cause in part))
+    # A cause has the same colour in every plot.
+    causes = [(cause, colour) for cause, colour in zip(ENERGY_CAUSES, _COLORS)
+              if any(cause in part for part in parts)]
     lefts = [0.0] * len(labels)
-    for number, cause in enumerate(causes):
+    for cause, colour in causes:
         widths = [part.get(cause, 0.0) for part in parts]
         axes.barh(range(len(labels)), widths, left=lefts, height=0.7,
-                  color=_COLORS[number % len(_COLORS)], label=cause)
+                  color=colour, label=cause)
         lefts = [a + b for a, b in zip(lefts, widths)]
     axes.set_yticks(range(len(labels)), labels, fontsize=9)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel('mJ per image')
     axes.spines[['top', 'right']].set_visible(False)
     if causes:
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc='upper left',
+                    bbox_to_anchor=(1, 1), labelspacing=0.2)
 
 
 def plot_chip_layers(estimate: ChipEstimate) -> Figure:
@@ -70,7 +74,7 @@ def plot_chip_causes(estimates: Sequence[ChipEstimate]) -> Figure:
         estimates (Sequence[ChipEstimate]): One per chip; an axis each, since
             figures of chips are not of the same scope.
     """
-    figure = _figure(10, 0.6 + 1.2 * len(estimates))
+    figure = _figure(10, 0.6 + 1.6 * len(estimates))
     panels = figure.subplots(len(estimates), 1, squeeze=False)[:, 0]
     for axes, estimate in zip(panels, estimates):
         _stack(axes, [estimate.chip],
