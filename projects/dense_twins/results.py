@@ -47,7 +47,7 @@ TASKS = {
         'camvid-256x256.py', 'mIoU', 'mIoU', seeds=2, unit=100.),
     'coco_200': Task(
         'Mask R-CNN on its 100 training images of COCO',
-        'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_gn_sfa4_1xb2-12000i_'
+        'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_gn_sfa4_1xb2-10000i_'
         'coco-200-overfit.py', 'coco/bbox_mAP_50', 'box AP50', seeds=1),
 }
 MODELS = {'sfa': 'SFA, D = 4', 'relu': 'ReLU twin'}

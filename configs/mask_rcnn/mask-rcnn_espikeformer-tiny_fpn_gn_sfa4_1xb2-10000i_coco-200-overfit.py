@@ -72,7 +72,7 @@ model = dict(
         rpn_proposal=dict(nms_pre=400, max_per_img=200),
         rcnn=dict(mask_size=14, sampler=dict(num=32, pos_fraction=0.5))),
     test_cfg=dict(rpn=dict(nms_pre=400, max_per_img=200)))
-train_cfg = dict(max_iters=12000, val_interval=12000)
+train_cfg = dict(max_iters=10000, val_interval=10000)
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),
     paramwise_cfg=dict(
