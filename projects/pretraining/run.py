@@ -189,9 +189,9 @@ def main(words=None) -> None:
                for seed in range(args.seeds) for neuron in neurons]
     trials = [Trial(variant, seed, args)
               for seed in range(args.seeds) for variant in args.variants]
-    found = study.finish_all(trials + scratch, args.jobs)
-    print(write_results(args.work_dir, found[:len(trials)],
-                        found[len(trials):]))
+    found = study.finish_all(scratch + trials, args.jobs)
+    print(write_results(args.work_dir, found[len(scratch):],
+                        found[:len(scratch)]))
 
 
 if __name__ == '__main__':
