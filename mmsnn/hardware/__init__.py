@@ -7,7 +7,7 @@ from .figures import Constant, Figure, MissingFigureError, Range
 from .from_trace import network_from_trace
 from .mapping import map_network
 from .network import Geometry, Network, Population, Projection
-from .on_chip import estimate_on_chip
+from .on_chip import estimate_on_chip, estimates_on_chip
 from .results import (
     Comparison,
     Difference,
@@ -21,7 +21,7 @@ __all__ = [
     'Chip', 'ChipEstimate', 'Comparison', 'Constant', 'Difference',
     'EnergyResult', 'Estimate', 'Figure', 'Geometry', 'LayerEnergy',
     'MissingFigureError', 'Network', 'Population', 'Projection', 'Range',
-    'RowCost', 'estimate', 'estimate_on_chip', 'format_table', 'list_chips',
-    'load_chip', 'map_network', 'network_from_trace', 'write_csv',
-    'write_json'
+    'RowCost', 'estimate', 'estimate_on_chip', 'estimates_on_chip',
+    'format_table', 'list_chips', 'load_chip', 'map_network',
+    'network_from_trace', 'write_csv', 'write_json'
 ]

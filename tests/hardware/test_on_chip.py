@@ -16,6 +16,7 @@ from mmsnn.hardware import (
     Projection,
     Range,
     estimate_on_chip,
+    estimates_on_chip,
     load_chip,
 )
 
@@ -236,6 +237,45 @@ def test_a_network_without_spikes_is_refused(tiny_chip):
 def test_a_spec_without_cores_says_what_to_use():
     with pytest.raises(MissingFigureError, match='cmos45.*describes no cores'):
         estimate_on_chip(one_core(), load_chip('cmos45'))
+
+
+@pytest.mark.parametrize('synchronous, asynchronous, timings', [
+    (True, True, ['synchronous', 'asynchronous']),
+    (True, False, ['synchronous']),
+    (False, True, ['asynchronous']),
+    (None, True, ['asynchronous']),
+    (None, None, ['synchronous']),
+    (False, 'absent', ['asynchronous']),
+])
+def test_an_estimate_for_each_timing(tiny_chip, synchronous, asynchronous,
+                                     timings):
+    chip = tiny_chip({'support.synchronous': synchronous,
+                      'support.asynchronous': asynchronous})
+    found = estimates_on_chip(two_cores(), chip, 'unrolled', weight_bits=4)
+    assert [e.timing for e in found] == timings
+    assert found == [
+        estimate_on_chip(two_cores(), chip, 'unrolled', timing, weight_bits=4)
+        for timing in timings
+    ]
+    assert estimate_on_chip(two_cores(), chip).timing == timings[0]
+
+
+def test_free_running_has_one_timing(tiny_chip):
+    free, = estimates_on_chip(two_cores(), tiny_chip(), mode='free_running')
+    assert (free.timing, free.mode) == ('asynchronous', 'free_running')
+    chip = tiny_chip({'support.asynchronous': False})
+    with pytest.raises(ValueError, match='which tiny does not support'):
+        estimates_on_chip(two_cores(), chip, mode='free_running')
+
+
+def test_all_timings_share_one_mapping(tiny_chip, monkeypatch):
+    from mmsnn.hardware import on_chip
+    calls = []
+    mapped = on_chip.map_network
+    monkeypatch.setattr(on_chip, 'map_network', lambda *arguments: (
+        calls.append(arguments), mapped(*arguments))[1])
+    assert len(estimates_on_chip(two_cores(), tiny_chip())) == 2
+    assert len(calls) == 1
 
 
 def test_the_result_is_ready_for_json(tiny_chip):
