@@ -65,7 +65,8 @@ def assumptions(loads: Loads, schedule: Schedule, timing: str,
                 mode: str) -> list[str]:
     """Everything that was assumed, in the order of the computation."""
     mapping, chip = loads.mapping, loads.mapping.chip
-    texts = list(_MAPPING)
+    texts = list(mapping.network.notes)
+    texts += _MAPPING
     stored = {
         'shared': 'Weights are shared: a core stores each weight once that '
         'its channels need.',
@@ -94,6 +95,10 @@ def assumptions(loads: Loads, schedule: Schedule, timing: str,
                      'work fits into it is not checked.')
     texts.append(_MODES[mode])
     texts += _support(loads, chip, timing)
+    if schedule.runs > 1:
+        texts.append(
+            f'The {schedule.runs} runs for an image follow each other as '
+            'images do in a pipeline. Each has the mean counts of all.')
     texts.append(
         f'The longest chain takes {schedule.depth} windows of '
         f'{schedule.max_spikes} sub-steps. Real-valued ops and the host take '

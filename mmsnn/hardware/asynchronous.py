@@ -83,8 +83,9 @@ def asynchronous_time(loads: Loads, schedule: Schedule, delays: Delays,
             f'mode must be one of {", ".join(MODES)}, got {mode!r}')
     run = _Run(loads, schedule, delays, mode)
     clocks = {}
-    for t in range(schedule.timesteps):
-        clocks = run.timestep(t, clocks)
+    for _ in range(schedule.runs):
+        for t in range(schedule.timesteps):
+            clocks = run.timestep(t, clocks)
     latency = max(
         max(c.end.max(), c.ready.max()) for c in clocks.values())
     return AsynchronousTime(

@@ -64,7 +64,9 @@ class ChipEstimate:
         chips (int): Chips that they fill.
         depth (int): Windows of D sub-steps from input to output.
         substeps (int): Sub-steps of an image alone.
-        interval_substeps (int): Sub-steps between images (T x D).
+        interval_substeps (int): Sub-steps between images (T x D, times
+            runs).
+        runs (int): Runs of the network for an image.
         latency_ms (Range | None): Of one image alone.
         interval_ms (Range | None): Between images that follow each other.
         throughput (Range | None): Images per second in a pipeline.
@@ -100,6 +102,7 @@ class ChipEstimate:
     depth: int
     substeps: int
     interval_substeps: int
+    runs: int = 1
     latency_ms: Range | None = None
     interval_ms: Range | None = None
     throughput: Range | None = None

@@ -60,7 +60,7 @@ def event_rows(loads: Loads, schedule: Schedule,
                         []).append(received)
     for name, fired in loads.fired.items():
         for received in into.get(name, ()):
-            events = _arriving(received)
+            events = _arriving(received, schedule.runs)
             link = received.link
             yield EventRow(
                 link.projection.name, link.projection.op, name, events,
@@ -71,11 +71,11 @@ def event_rows(loads: Loads, schedule: Schedule,
                        *_population(fired, schedule, timing))
 
 
-def _arriving(received) -> dict[str, float]:
-    messages = float(received.messages.sum())
+def _arriving(received, runs: int) -> dict[str, float]:
+    messages = runs * float(received.messages.sum())
     way = received.travel
     return {
-        'synaptic additions': float(received.additions.sum()),
+        'synaptic additions': runs * float(received.additions.sum()),
         'messages received': messages,
         'hops along x': messages * way.hops_ew,
         'hops along y': messages * way.hops_ns,
@@ -85,21 +85,23 @@ def _arriving(received) -> dict[str, float]:
 
 def _population(fired, schedule: Schedule, timing: str):
     """Events of the neurons, for an image alone and in a pipeline."""
-    population = fired.slices.population
-    spikes = float(fired.spikes.sum())
+    population, runs = fired.slices.population, schedule.runs
+    spikes = runs * float(fired.spikes.sum())
     sent = {
         'spikes': spikes,
-        'messages sent': float(fired.messages.sum()),
+        'messages sent': runs * float(fired.messages.sum()),
     }
     neurons = population.neurons
     if timing == 'asynchronous':
-        looks = neurons * population.timesteps + spikes if (
+        looks = runs * neurons * population.timesteps + spikes if (
             population.spikes) else 0.0
         visits = {'neurons looked at': looks, 'neurons updated': looks}
         return {**visits, **sent}, {**visits, **sent}
     train = population.timesteps * population.max_spikes
-    # It integrates in one window and fires in the next, if it fires.
+    # It integrates in one window and fires in the next, if it fires; all the
+    # time from run to run.
     active = train + population.max_spikes * bool(population.spikes)
+    active += schedule.interval - schedule.period
     alone = {
         'neurons looked at': float(neurons * schedule.steps),
         'neurons updated': float(neurons * min(active, schedule.steps)),

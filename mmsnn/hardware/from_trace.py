@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .counts import is_spiking_synapse
 from .graph import TraceGraph, role
 from .network import Network, Population, Projection
+from .runs import run_notes
 from .shapes import Shapes
 
 if TYPE_CHECKING:
@@ -20,14 +21,17 @@ NOT_STATIC = ('it multiplies two activations: what a spike selects is only '
 
 
 def network_from_trace(trace: 'OpTrace') -> Network:
-    """Populations and projections of a traced model, means per image.
+    """Populations and projections of a traced model, means per run.
 
     A synapse ends in the population that holds its result: the first neurons
     that fire from it, through residual sums; or accumulators of its own
     (``real``) where something else reads it, and at the model's outputs.
     What is done with the outputs (boxes, scores) is left out. A tensor that
     nothing seen has made gives a population ``unknown (MODULE)``, named
-    after the module that reads it.
+    after the module that reads it. Calls that repeat one network on parts of
+    an image (windows) give that network once, with ``runs``; see
+    :func:`mmsnn.hardware.runs.find_runs`. Other calls of one module are
+    populations side by side.
 
     Args:
         trace (OpTrace): Of images of one size.
@@ -73,8 +77,8 @@ class _Builder:
 
     def __init__(self, trace: 'OpTrace') -> None:
         self.trace = trace
-        self.images = trace.images
         self.graph = TraceGraph(trace)
+        self.images = trace.images * self.graph.runs
         self.records = self.graph.records
         self.shapes = Shapes(self.graph, trace)
         self.names: dict['Source', str] = {}
@@ -97,7 +101,8 @@ class _Builder:
             self._project(i)
         return Network(
             tuple(inputs + self.populations), tuple(self.projections),
-            self.images)
+            self.trace.images, self.graph.runs,
+            run_notes(self.graph, self.trace.images))
 
     def _name(self, i: int) -> str:
         """Module path, numbered where it has several populations."""

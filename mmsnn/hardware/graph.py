@@ -5,9 +5,11 @@ by a population: by the neurons that fire from it, or by accumulators of their
 own where the result is handed on as numbers.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .counts import SYNAPSES
+from .runs import Runs, find_runs
 
 if TYPE_CHECKING:
     from mmsnn.conversion.trace import OpRecord, OpTrace, Source
@@ -34,11 +36,16 @@ class TraceGraph:
     result is one number. What depends on those depends on what they have
     read.
 
+    Of a network that runs several times on an image (:func:`find_runs`) the
+    graph is that of one run, and its records hold the sums of all.
+
     Args:
         trace (OpTrace): The trace.
 
     Attributes:
         records (list[OpRecord]): All records.
+        runs (int): Runs of the network for an image.
+        outside (list[OpRecord]): Ops that join the results of runs.
         sources (dict[int, dict[Source, bool]]): For each op that runs on a
             chip: what it has read, and whether that is an operand.
         home (dict[int, int]): Number of the op whose population holds its
@@ -72,7 +79,22 @@ class TraceGraph:
         for i, record in enumerate(self.records):
             if i not in self._left_out:
                 self.sources[i] = self._read(i, record)
+        self.runs, self.outside = self._fold()
         self.home = self._homes()
+
+    def _fold(self) -> tuple[int, list['OpRecord']]:
+        """Keep one of several runs, with the amounts of all."""
+        runs = Runs()
+        if not self.through and not self.feedback:
+            runs = find_runs(self.records, self.sources)
+        if runs.number == 1:
+            return 1, []
+        for first, same in runs.records.items():
+            record = self.records[first] = replace(self.records[first])
+            for i in same[1:]:
+                record.include(self.records[i])
+        self.sources = {i: self.sources[i] for i in runs.records}
+        return runs.number, [self.records[i] for i in runs.outside]
 
     def _is_left_out(self, i: int, record: 'OpRecord') -> bool:
         if record.postprocess:

@@ -1,4 +1,4 @@
-"""Events of each core in each sub-step, mean per image."""
+"""Events of each core in each sub-step, mean per run."""
 
 from dataclasses import dataclass
 

@@ -216,20 +216,21 @@ def _links(network: Network, slices: dict[str, Slices]):
 
 def _conditions(network: Network) -> list[str]:
     """What the cores do not do themselves."""
-    texts = []
+    texts, runs = [], network.runs
     for p in network.projections:
         if network.carries(p) == 'real' and p.op != 'real':
             texts.append(
                 f'{p.name}: its input is real-valued, so it runs outside the '
-                f'cores ({p.macs:,.0f} multiply-accumulates per image), and '
-                f'its result is set in {p.target} before its window')
+                f'cores ({runs * p.macs:,.0f} multiply-accumulates per image)'
+                f', and its result is set in {p.target} before its window')
         elif network.carries(p) == 'real':
             texts.append(
                 f'{p.name}: an op on real values between {p.source} and '
-                f'{p.target} runs outside the cores ({p.macs:,.0f} multiply-'
-                f'accumulates and {p.adds:,.0f} additions per image)')
+                f'{p.target} runs outside the cores ({runs * p.macs:,.0f} '
+                f'multiply-accumulates and {runs * p.adds:,.0f} additions per '
+                'image)')
     for p in network.populations:
         if p.kind == 'input' and p.spikes:
-            texts.append(f'{p.name}: {p.total_spikes:,.0f} spikes per image '
-                         'enter from outside the chip')
+            texts.append(f'{p.name}: {runs * p.total_spikes:,.0f} spikes per '
+                         'image enter from outside the chip')
     return texts

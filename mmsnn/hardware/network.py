@@ -1,8 +1,8 @@
 """The network as a chip sees it: populations of neurons and projections.
 
-Mapping, placement and timing read only this; it holds means per image. All
-shapes are of one image, channels first: ``(C, H, W)``, ``(C, tokens)`` or
-``(C,)``.
+Mapping, placement and timing read only this; it holds means per run, which is
+one image, or one window where an image is cut into several. All shapes are of
+one run, channels first: ``(C, H, W)``, ``(C, tokens)`` or ``(C,)``.
 """
 
 import math
@@ -96,14 +96,14 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Population:
-    """A layer of neurons (or of accumulators, or the input) of one image.
+    """A layer of neurons (or of accumulators, or the input) of one run.
 
     Attributes:
         name (str): Module path of the neuron layer.
         shape (tuple[int]): Of one image, channels first.
         timesteps (int): T.
         max_spikes (int): D, the sub-steps of a time step.
-        spikes (tuple[float]): Mean spikes per image in each of the T x D
+        spikes (tuple[float]): Mean spikes per run in each of the T x D
             sub-steps, all neurons together. Empty where no spikes leave.
         state_bits (int): Bits of state of one neuron; 0 if it keeps none.
         kind (str): One of :data:`POPULATION_KINDS`.
@@ -169,7 +169,7 @@ class Population:
 
     @property
     def total_spikes(self) -> float:
-        """Mean spikes per image, over all sub-steps."""
+        """Mean spikes per run, over all sub-steps."""
         return math.fsum(self.spikes)
 
 
@@ -189,11 +189,11 @@ class Projection:
         weights (int): Weights that are stored if outputs share them.
         synapses (int): Connections of single neurons (weights unrolled),
             those into the padding left out.
-        sops (tuple[float]): Mean additions caused by spikes per image: one
+        sops (tuple[float]): Mean additions caused by spikes per run: one
             number per sub-step of the source, or one for all (then they are
             taken to fall as the source's spikes do).
-        macs (float): Mean multiply-accumulates on real values per image.
-        adds (float): Mean additions of real values per image (residuals).
+        macs (float): Mean multiply-accumulates on real values per run.
+        adds (float): Mean additions of real values per run (residuals).
         geometry (Geometry | None): None for all-to-all.
         static (bool): Whether the weights are known before the run.
         reason (str): Why not, where ``static`` is false.
@@ -236,7 +236,7 @@ class Projection:
 
     @property
     def total_sops(self) -> float:
-        """Mean additions caused by spikes per image."""
+        """Mean additions caused by spikes per run."""
         return math.fsum(self.sops)
 
 
@@ -248,6 +248,10 @@ class Network:
         populations (tuple[Population]): Each after those that feed it.
         projections (tuple[Projection]): In any order.
         images (int): Images that the means are over.
+        runs (int): How often the network is run for an image, one run after
+            the other (sliding windows). All amounts of populations and
+            projections are means per run.
+        notes (tuple[str]): What was assumed when the network was made.
 
     Raises:
         ValueError: If names repeat or are unknown, the order is not
@@ -270,10 +274,14 @@ class Network:
     populations: tuple[Population, ...]
     projections: tuple[Projection, ...]
     images: int = 1
+    runs: int = 1
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self):
         order = {p.name: i for i, p in enumerate(self.populations)}
         _require(self.images > 0, 'a network must stand for at least 1 image')
+        _require(self.runs > 0,
+                 f'runs of a network must be at least 1, got {self.runs}')
         _require(len(order) == len(self.populations),
                  'populations of a network must have different names')
         _require(
@@ -336,7 +344,7 @@ class Network:
         return sum(p.neurons for p in self.populations if p.kind != 'input')
 
     def sops_per_substep(self, projection: Projection) -> tuple[float, ...]:
-        """Additions in each sub-step of the source, mean per image."""
+        """Additions in each sub-step of the source, mean per run."""
         spikes = self[projection.source].spikes
         if len(projection.sops) == len(spikes):
             return projection.sops

@@ -10,7 +10,8 @@ class Schedule:
     """Windows of D sub-steps; a population fires in one for each time step.
 
     A population integrates all of its input, then fires for D sub-steps. With
-    T time steps the one after the other enters, a window later each.
+    T time steps the one after the other enters, a window later each. Runs of
+    the network on an image follow each other in the same way.
 
     Attributes:
         fires (dict[str, int]): First window in which a population fires,
@@ -18,17 +19,19 @@ class Schedule:
         depth (int): Windows that one time step takes.
         timesteps (int): T.
         max_spikes (int): D, sub-steps of a window.
+        runs (int): Runs of the network for an image.
     """
 
     fires: dict[str, int]
     depth: int
     timesteps: int
     max_spikes: int
+    runs: int = 1
 
     @property
     def windows(self) -> int:
         """Windows that an image takes."""
-        return self.depth + self.timesteps - 1
+        return self.depth + self.runs * self.timesteps - 1
 
     @property
     def steps(self) -> int:
@@ -36,9 +39,14 @@ class Schedule:
         return self.windows * self.max_spikes
 
     @property
-    def interval(self) -> int:
-        """Sub-steps between images that follow each other: T x D."""
+    def period(self) -> int:
+        """Sub-steps between runs that follow each other: T x D."""
         return self.timesteps * self.max_spikes
+
+    @property
+    def interval(self) -> int:
+        """Sub-steps between images that follow each other."""
+        return self.runs * self.period
 
 
 def lossless_schedule(network: Network) -> Schedule:
@@ -84,7 +92,7 @@ def lossless_schedule(network: Network) -> Schedule:
     spiking = [p for p in network.populations if p.spikes]
     return Schedule(fires, max(*complete.values(), *fires.values()),
                     max(p.timesteps for p in spiking),
-                    max(p.max_spikes for p in spiking))
+                    max(p.max_spikes for p in spiking), network.runs)
 
 
 def _relax(network: Network, complete: dict, fires: dict) -> None:

@@ -26,12 +26,19 @@ class Shapes:
 
     def __init__(self, graph: TraceGraph, trace: 'OpTrace') -> None:
         self.graph, self.records = graph, graph.records
-        self.images = trace.images
+        self.images = trace.images * graph.runs
         self.timesteps = max(r.timesteps for r in trace)
-        image = next(iter(trace.image_shapes), ()) or (1, )
+        image = self._window() or next(iter(trace.image_shapes), ()) or (1, )
         # (T, C, H, W): time is no axis of a population.
         self.image: Shape = image[1:] if len(image) == 4 else image
         self._last = self._channels_last()
+
+    def _window(self) -> Shape:
+        """What the first op of a run reads; empty if there is one run."""
+        first = next(iter(self.graph.sources), None)
+        if self.graph.runs == 1 or first is None:
+            return ()
+        return self.records[first].input_shape[1:]
 
     def _channels_last(self) -> set[int]:
         """Neurons that a linear layer reads along their last axis."""

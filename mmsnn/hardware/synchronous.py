@@ -22,8 +22,8 @@ class SynchronousTime:
         latency (float): Of one image alone: all its sub-steps.
         interval (float): Between images that follow each other.
         steps (ndarray): Length of each sub-step of an image alone.
-        pipeline_steps (ndarray): Length of the T x D sub-steps of an
-            interval, in which all layers work on different images.
+        pipeline_steps (ndarray): Length of the T x D sub-steps between
+            runs, in which all layers work on different ones.
         busy (ndarray): For each core, the time it works in an interval.
     """
 
@@ -56,16 +56,16 @@ def synchronous_time(loads: Loads, schedule: Schedule,
     pipeline, busy = _pipeline(loads, schedule, send, receive)
     pipeline = pipeline + barrier
     return SynchronousTime(
-        float(steps.sum()), float(pipeline.sum()), steps.ravel(), pipeline,
-        busy)
+        float(steps.sum()), schedule.runs * float(pipeline.sum()),
+        steps.ravel(), pipeline, schedule.runs * busy)
 
 
 def _ticks(loads: Loads, schedule: Schedule, tick: float) -> SynchronousTime:
     steps = np.full(schedule.steps, tick)
-    pipeline = np.full(schedule.interval, tick)
+    pipeline = np.full(schedule.period, tick)
     return SynchronousTime(
-        float(steps.sum()), float(pipeline.sum()), steps, pipeline,
-        np.full(loads.mapping.cores, np.nan))
+        float(steps.sum()), schedule.runs * float(pipeline.sum()), steps,
+        pipeline, np.full(loads.mapping.cores, np.nan))
 
 
 def _visit(delays: Delays) -> float:
@@ -116,20 +116,22 @@ def _alone(loads, schedule, send, receive, delays) -> np.ndarray:
 
 
 def _slots(schedule: Schedule, name: str, network):
-    """Window, sub-step and row of the loads in which a population fires."""
+    """Window, sub-step and row of the loads in which a population fires, in
+    all runs."""
     if name not in schedule.fires:
         return
     population = network[name]
-    for t in range(population.timesteps):
-        for d in range(population.max_spikes):
-            yield (schedule.fires[name] + t - 1, d,
-                   t * population.max_spikes + d)
+    for run in range(schedule.runs):
+        first = schedule.fires[name] + run * schedule.timesteps - 1
+        for t in range(population.timesteps):
+            for d in range(population.max_spikes):
+                yield first + t, d, t * population.max_spikes + d
 
 
 def _pipeline(loads, schedule, send, receive):
-    """Length of each sub-step while all populations work, and the time that
-    each core is busy in them."""
-    length = np.zeros(schedule.interval)
+    """Length of each sub-step between runs while all populations work, and
+    the time that each core is busy in them."""
+    length = np.zeros(schedule.period)
     busy = np.zeros(loads.mapping.cores)
     incoming = {}
     for row, time in zip(loads.received, receive):
@@ -147,11 +149,11 @@ def _pipeline(loads, schedule, send, receive):
 
 
 def _aligned(rows: np.ndarray, population, schedule: Schedule) -> np.ndarray:
-    """Rows of a population's sub-steps at their place in an interval."""
-    if len(rows) == schedule.interval:
+    """Rows of a population's sub-steps at their place in a period."""
+    if len(rows) == schedule.period:
         return rows
     whole = np.zeros(
         (schedule.timesteps, schedule.max_spikes, rows.shape[1]))
     shape = (population.timesteps, population.max_spikes, rows.shape[1])
     whole[:shape[0], :shape[1]] = rows.reshape(shape)
-    return whole.reshape(schedule.interval, -1)
+    return whole.reshape(schedule.period, -1)

@@ -1,6 +1,10 @@
 """The networks that a mapper gets from whole models."""
 
+import copy
+
 import pytest
+import torch
+from mmengine.config import ConfigDict
 
 from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import network_from_trace
@@ -51,3 +55,36 @@ def test_a_detector(detectors, make_detection_data):
     assert any(p.source == 'rpn_head.rpn_cls' and
                p.name.startswith('roi_head.bbox_roi_extractor')
                for p in net.projections)
+
+
+def test_windows_of_a_segmentor(segmentor):
+    from mmseg.structures import SegDataSample
+    model = copy.deepcopy(segmentor)
+    sample = SegDataSample(metainfo=dict(
+        ori_shape=(32, 64), img_shape=(32, 64), pad_shape=(32, 64),
+        padding_size=[0, 0, 0, 0]))
+    image = torch.randint(0, 256, (3, 32, 64), dtype=torch.uint8)
+
+    def run(mode, images):
+        model.test_cfg = mode
+        with to_spike_train(model, 'counts') as spiking:
+            for x in images:
+                spiking.test_step(
+                    dict(inputs=[x], data_samples=[copy.deepcopy(sample)]))
+        return network_from_trace(spiking.trace), spiking.trace
+
+    net, trace = run(
+        ConfigDict(mode='slide', crop_size=(32, 32), stride=(16, 16)), [image])
+    sample.set_metainfo(dict(
+        ori_shape=(32, 32), img_shape=(32, 32), pad_shape=(32, 32)))
+    one, _ = run(ConfigDict(mode='whole'),
+                 [image[..., x:x + 32] for x in (0, 16, 32)])
+    assert (net.runs, one.runs) == (3, 1)
+    assert [(p.name, p.kind, p.shape) for p in net.populations] == [
+        (p.name, p.kind, p.shape) for p in one.populations]
+    for ours, other in zip(net.projections, one.projections):
+        assert (ours.name, ours.geometry, ours.synapses) == (
+            other.name, other.geometry, other.synapses)
+        assert ours.total_sops == pytest.approx(other.total_sops)
+    assert 3 * sum(p.total_sops for p in net.projections) == pytest.approx(
+        trace.per_image('sops'))

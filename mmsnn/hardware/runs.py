@@ -1,0 +1,184 @@
+"""Several runs of one network in the op trace of an image.
+
+A model that cuts an image into windows calls its network once for each. On a
+chip that is one network, mapped once and run several times.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .counts import SYNAPSES
+
+if TYPE_CHECKING:
+    from mmsnn.conversion.trace import OpRecord, Source
+
+    from .graph import TraceGraph
+
+    Edges = dict[int, dict[Source, bool]]
+
+#: In what records of two runs of the same op are equal.
+_SAME = ('module', 'kind', 'op', 'spiking', 'static', 'geometry',
+         'input_shape', 'output_shape', 'max_spikes', 'timesteps', 'repeats',
+         'calls', 'neurons', 'synapses', 'weights', 'weight_bytes',
+         'state_bytes')
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How the ops of a trace repeat.
+
+    Attributes:
+        number (int): Runs of the network for an image; 1 if it does not
+            repeat.
+        records (dict[int, list[int]]): For each op of the first run its
+            number in all runs. Empty if it does not repeat.
+        outside (list[int]): Ops that join the results of runs.
+    """
+
+    number: int = 1
+    records: dict[int, list[int]] = field(default_factory=dict)
+    outside: list[int] = field(default_factory=list)
+
+
+def find_runs(records: 'list[OpRecord]', sources: 'Edges') -> Runs:
+    """Whether all that fires, and all that leads to it, is one network that
+    runs several times.
+
+    That is so if those ops, in the order in which they ran, can be cut into
+    parts of equal length, such that the n-th ops of all parts are the same op
+    of the same module on the same shapes, and read the n-th ops of their own
+    part, or the model's input. So no run depends on another. What comes after
+    the last synapses belongs to the runs as far as it repeats in the same way;
+    from where it joins runs (the mean of overlapping windows) it is outside.
+
+    Args:
+        records (list[OpRecord]): All of a trace.
+        sources (dict[int, dict[Source, bool]]): What each op on the chip has
+            read, as in :attr:`TraceGraph.sources`.
+
+    Example:
+        >>> from mmsnn.conversion.trace import OpRecord
+        >>> def window(call):
+        ...     return [OpRecord('a', 'neuron', 'neuron', call=call),
+        ...             OpRecord('fc', 'linear', 'mm', call=call)]
+        >>> add = OpRecord('(model)', 'add', 'add')
+        >>> edges = {0: {'input': False}, 1: {0: False},
+        ...          2: {'input': False}, 3: {2: False},
+        ...          4: {1: False, 3: False}}
+        >>> find_runs([*window(1), *window(2), add], edges)
+        Runs(number=2, records={0: [0, 2], 1: [1, 3]}, outside=[4])
+    """
+    body = _body(records, sources)
+    for number in range(len(body), 1, -1):
+        if len(body) % number == 0 and _repeats(body, number, records,
+                                                sources):
+            break
+    else:
+        return Runs()
+    length = len(body) // number
+    parts = [body[k * length:(k + 1) * length] for k in range(number)]
+    outside = _continue(parts, records, sources)
+    return Runs(number, {same[0]: list(same) for same in zip(*parts)}, outside)
+
+
+def _body(records, sources: 'Edges') -> list[int]:
+    """Neurons and synapses, and all that they depend on."""
+    needed: set = set()
+    for i in reversed(sources):
+        if records[i].kind == 'neuron' or records[i].kind in SYNAPSES:
+            needed.add(i)
+        if i in needed:
+            needed.update(sources[i])
+    return [i for i in sources if i in needed]
+
+
+def _repeats(body: list[int], number: int, records,
+             sources: 'Edges') -> bool:
+    length = len(body) // number
+    place = {i: divmod(k, length) for k, i in enumerate(body)}
+    return all(
+        _alike(body[k], i, place, records, sources)
+        for k in range(length) for i in body[k::length])
+
+
+def _alike(first: int, other: int, place: dict, records,
+           sources: 'Edges') -> bool:
+    """Whether two ops are the same one in two runs."""
+    a, b = records[first], records[other]
+    if any(getattr(a, name) != getattr(b, name) for name in _SAME):
+        return False
+    read = [_read(i, place, sources) for i in (first, other)]
+    return read[0] is not None and read[0] == read[1]
+
+
+def _read(i: int, place: dict, sources: 'Edges') -> dict | None:
+    """What an op reads, as places in its run; None if it reads another run,
+    or what nothing seen has made."""
+    found: dict = {}
+    for source, operand in sources[i].items():
+        if isinstance(source, int):
+            if source not in place or place[source][0] != place[i][0]:
+                return None
+            source = place[source][1]
+        elif source != 'input':
+            return None
+        found[source] = operand
+    return found
+
+
+def _continue(parts: list[list[int]], records,
+              sources: 'Edges') -> list[int]:
+    """Add what repeats behind the last synapses to the runs; returns the
+    rest."""
+    run_of = {i: k for k, part in enumerate(parts) for i in part}
+    own: list[list[int]] = [[] for _ in parts]
+    rest = [i for i in sources if i not in run_of]
+    for i in rest:
+        runs = {run_of.get(s) for s in sources[i] if s != 'input'}
+        if len(runs) == 1 and None not in runs:
+            run_of[i] = runs.pop()
+            own[run_of[i]].append(i)
+    place = {i: (k, n) for k, part in enumerate(parts)
+             for n, i in enumerate(part)}
+    for same in zip(*own):
+        place.update({i: (k, len(parts[0])) for k, i in enumerate(same)})
+        if not all(_alike(same[0], i, place, records, sources)
+                   for i in same):
+            break
+        for part, i in zip(parts, same):
+            part.append(i)
+    inside = {i for part in parts for i in part}
+    return [i for i in rest if i not in inside]
+
+
+def run_notes(graph: 'TraceGraph', images: int) -> tuple[str, ...]:
+    """What is to be known about modules that run several times on an image,
+    in words.
+
+    Args:
+        graph (TraceGraph): Of a trace.
+        images (int): Images of the trace.
+    """
+    records = graph.records
+    if graph.runs > 1:
+        text = (f'The network runs {graph.runs} times for an image and is '
+                'mapped once.')
+        if graph.outside:
+            ops = sum(r.adds + r.comparisons + r.other for r in graph.outside)
+            macs = sum(r.macs for r in graph.outside)
+            text += (f' {len(graph.outside)} ops that join the results '
+                     f'({ops / images:,.0f} operations and '
+                     f'{macs / images:,.0f} multiply-accumulates per image) '
+                     'run outside the cores.')
+        return (text, )
+    again = {
+        records[i].module: None
+        for i in graph.sources if records[i].call > 1 and
+        (records[i].kind == 'neuron' or records[i].kind in SYNAPSES)
+    }
+    if not again:
+        return ()
+    return (f'{len(again)} modules run several times for an image '
+            f'({next(iter(again))}, ...), but no whole network that reads '
+            'only the image repeats: each of their calls is mapped for '
+            'itself.', )
