@@ -17,8 +17,9 @@ DESCRIPTION = ('module', 'kind', 'op', 'spiking', 'note', 'call',
 _LARGEST = ('weights', 'weight_bytes', 'state_bytes', 'accumulator_max',
             'max_spikes', 'timesteps', 'repeats')
 
-#: Lists of one number per sub-step of all time steps; they add up.
-_LISTS = ('spikes', 'touched', 'substep_sops')
+#: Lists of one number (or of lists) per sub-step of all time steps; they add
+#: up.
+_LISTS = ('spikes', 'touched', 'substep_sops', 'axis_spikes')
 
 #: Of what varies between images, squares are kept too: see
 #: :meth:`OpRecord.std`.
@@ -92,6 +93,10 @@ class OpRecord:
             feeds the op, as ``spikes`` lists them.
         touched (list[int]): Outputs that at least one spike reaches, in each
             of those sub-steps; for convolutions and linear layers.
+        axis_spikes (list): Where the spikes of the first image of the first
+            run fall: for each sub-step, and each axis of ``output_shape``
+            (of which the first has the rows of that image), the spikes at
+            each index. Neurons only.
         squares (dict): For ``sops``, ``in_spikes`` and ``emitted`` the sum
             over runs of the total squared over the run's number of images.
     """
@@ -132,6 +137,8 @@ class OpRecord:
     sampled: int = field(default=0, compare=False)
     substep_sops: List[int] = field(default_factory=list, compare=False)
     touched: List[int] = field(default_factory=list, compare=False)
+    axis_spikes: List[List[List[int]]] = field(
+        default_factory=list, compare=False)
     squares: Dict[str, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self):
@@ -159,9 +166,7 @@ class OpRecord:
             if name in _LARGEST:
                 value = max(before, value)
             elif name in _LISTS:
-                value = [
-                    a + b for a, b in zip_longest(before, value, fillvalue=0)
-                ]
+                value = _added(before, value)
             elif name == 'squares':
                 value = {
                     k: before.get(k, 0) + value.get(k, 0)
@@ -234,3 +239,11 @@ class OpRecord:
         if not self.in_elements:
             return 0.0
         return self.in_spikes * self.timesteps / self.in_elements
+
+
+def _added(a, b):
+    """Sums of the numbers of nested lists; what is missing is 0."""
+    if isinstance(a, list) or isinstance(b, list):
+        return [_added(x, y) for x, y in zip_longest(a or [], b or [],
+                                                     fillvalue=0)]
+    return a + b

@@ -16,7 +16,7 @@ from .costs import FACTORIES, UnclassifiedOpError, real_cost
 from .extension_costs import extension_cost
 from .plan import CountingPlan
 from .provenance import Provenance, Sources
-from .samples import substep_sample
+from .samples import axis_sample, substep_sample
 from .spike_tensor import SpikeTensor
 from .synapses import SYNAPSE_KINDS, batched_linear_cost, synapse_cost
 from .trace import OpTrace
@@ -265,6 +265,10 @@ class OpRecorder(TorchDispatchMode):
             state_bytes=state_bytes)
         key, new = self._describe('neuron', amounts)
         self.trace.get(key, **new).add_call(spikes=levels, **amounts)
+        if self.sample:
+            with self.paused():
+                sample = axis_sample(spikes, self.trace.images)
+            self.trace.get(key).add_call(0, axis_spikes=sample)
         self._connect(key, self.provenance.of(membrane))
         self.provenance.made(spikes, (key, ))
         return self.plan.add_neuron(path, key, new, amounts, len(levels))

@@ -23,14 +23,53 @@ def substep_sample(func, args, out: torch.Tensor, images: int) -> Dict:
         apart by image.
     """
     train = next(x for x in args if isinstance(x, SpikeTensor))
-    rows = train.shape[0] // max(images, 1)
-    if not rows or train.shape[0] % images or rows % train.timesteps:
+    rows = _rows(train, images)
+    if not rows:
         return {}
     if func.overloadpacket is aten.bmm:
         return dict(sampled=1, substep_sops=_product(*args, rows))
     if func.overloadpacket is not aten.convolution:
         return _linear(train, args[-1], rows)
     return _convolution(func, args, out, rows)
+
+
+def axis_sample(spikes: SpikeTensor, images: int) -> List[List[List[int]]]:
+    """Where the spikes of the first image fall, along each axis.
+
+    Args:
+        spikes (SpikeTensor): What a neuron has fired.
+        images (int): Images in the batch.
+
+    Returns:
+        list: For each sub-step of all time steps, and for each axis, the
+        spikes at each index. Axes are those of the shape, of which the first
+        has the rows of one image in a time step. Empty if rows can't be told
+        apart by image.
+    """
+    rows = _rows(spikes, images)
+    if not rows:
+        return []
+    steps = _counts(spikes, rows).unflatten(0, (-1, spikes.timesteps))
+    return [
+        _marginals(step >= d + 1) for step in steps.unbind(1)
+        for d in range(spikes.max_spikes)
+    ]
+
+
+def _marginals(fired: torch.Tensor) -> List[List[int]]:
+    """Sums over all axes but one, for each of them."""
+    found = []
+    while fired.dim() > 1:
+        found.append(fired.flatten(0, -2).sum(0).tolist())
+        fired = fired.sum(-1)
+    found.append(fired.long().tolist())
+    return found[::-1]
+
+
+def _rows(x: SpikeTensor, images: int) -> int:
+    """Rows of a batch that an image has; 0 if they can't be told apart."""
+    rows = x.shape[0] // max(images, 1)
+    return 0 if x.shape[0] % images or rows % x.timesteps else rows
 
 
 def _substeps(train: SpikeTensor, counts: torch.Tensor) -> List[torch.Tensor]:

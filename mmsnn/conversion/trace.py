@@ -18,7 +18,7 @@ from .statistics import RunStatistics, amounts
 __all__ = ['INPUT', 'KINDS', 'UNKNOWN', 'OpRecord', 'OpTrace', 'Source']
 
 #: Format version of :meth:`OpTrace.save`.
-FORMAT = 2
+FORMAT = 3
 
 #: What a source is called that is no op: what the model is given; and a
 #: tensor that nothing seen has made (a foreign op, NumPy).

@@ -81,6 +81,13 @@ def assumptions(loads: Loads, schedule: Schedule, timing: str,
     if even:
         texts.append(f'In {even} layers all neurons are taken to fire '
                      'equally often, for want of a profile.')
+    uneven = sum(bool(s.population.profile)
+                 for s in mapping.slices.values())
+    if uneven:
+        texts.append(f'In {uneven} layers spikes fall by a profile: a share '
+                     'for each index of each axis, which are multiplied. What '
+                     'fires together across axes (a spot that only some '
+                     'channels see) is spread over more cores.')
     vague = [
         link.projection.name for link in mapping.links
         if not link.connectivity.exact

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .counts import is_spiking_synapse
 from .graph import TraceGraph, role
 from .network import Network, Population, Projection
+from .profiles import sampled_profile
 from .runs import run_notes
 from .shapes import Shapes
 
@@ -102,7 +103,13 @@ class _Builder:
         return Network(
             tuple(inputs + self.populations), tuple(self.projections),
             self.trace.images, self.graph.runs,
-            run_notes(self.graph, self.trace.images))
+            run_notes(self.graph, self.trace.images) + self._profile_notes())
+
+    def _profile_notes(self) -> tuple[str, ...]:
+        if not any(p.profile for p in self.populations):
+            return ()
+        return ('How often neurons fire is the mean over all images; which '
+                'ones, within a layer, is that of the first image.', )
 
     def _name(self, i: int) -> str:
         """Module path, numbered where it has several populations."""
@@ -122,14 +129,16 @@ class _Builder:
             return Population(name, shape, state_bits=bits, kind='real')
         substeps = record.timesteps * record.max_spikes
         spikes = record.spikes + [0] * (substeps - len(record.spikes))
-        neurons = math.prod(shape)
+        means = tuple(s / self.images for s in spikes)
         return Population(
             name,
             shape,
             record.timesteps,
             record.max_spikes,
-            tuple(s / self.images for s in spikes),
-            state_bits=math.ceil(8 * record.state_bytes / neurons))
+            means,
+            state_bits=math.ceil(8 * record.state_bytes / math.prod(shape)),
+            profile=sampled_profile(record.axis_spikes, self.shapes.axes(i),
+                                    shape, means))
 
     def _outside(self, source: str, i: int, inputs: list[Population]) -> None:
         """A population for what no op has made, once for the input."""

@@ -154,6 +154,11 @@ def _receive(link: Link, mapping: Mapping,
         additions = np.array(
             mapping.network.sops_per_substep(link.projection))
         profiles = _profiles(population, len(axes))
+        if population.profile:
+            profiles = [
+                _reaching(link, shares, population) if added else shares
+                for shares, added in zip(profiles, additions)
+            ]
     arriving, adding, leaving = zip(*(_spread(link, p) for p in profiles))
     adding = np.array(adding)
     total = adding.sum(1, keepdims=True)
@@ -169,6 +174,17 @@ def _receive(link: Link, mapping: Mapping,
                     additions[:, None] * adding,
                     _mean_travel(travels, column * np.array(arriving))), \
         column * np.array(leaving)
+
+
+def _reaching(link: Link, shares, population) -> list[np.ndarray]:
+    """Shares of a sub-step with additions; equal ones where spikes that fall
+    so reach no target: a profile may be of one image, additions are means
+    over all."""
+    axes = link.connectivity.axes
+    reached = all(
+        axis.connections(np.array([0, axis.targets]), share).any()
+        for axis, share in zip(axes, shares))
+    return shares if reached else _even(population, len(axes))
 
 
 def _spread(link: Link, shares) -> tuple[np.ndarray, ...]:

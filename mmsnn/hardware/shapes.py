@@ -71,6 +71,16 @@ class Shapes:
             rows = self._rows(record)
         return _with_rows(tuple(max(1, n) for n in inner), max(1, rows))
 
+    def axes(self, i: int) -> tuple[int | None, ...]:
+        """Which axis of a record's output each axis of the population is;
+        None for one that it lacks. Axis 0 has the rows of an image."""
+        inner = list(range(1, len(self.records[i].output_shape))) or [None]
+        if i in self._last:
+            inner = inner[-1:] + inner[:-1]
+        if len(self.population(i)) > len(inner):
+            inner.insert(1, 0)
+        return tuple(inner)
+
     def _rows(self, record: 'OpRecord') -> int:
         """Rows of a batch that an image has in one time step."""
         if not record.output_shape:

@@ -119,7 +119,7 @@ def test_audit():
 
 def valid():
     return json.loads(json.dumps(dict(
-        format=2, images=1, image_shapes=[[[3, 5, 6], 1]],
+        format=3, images=1, image_shapes=[[[3, 5, 6], 1]],
         statistics=asdict(RunStatistics()), records=[
             dict(module='fc', kind='linear', op='mm', input_shape=[1],
                  output_shape=[1], sources=[['input', False]])])))
@@ -136,7 +136,7 @@ def test_the_least_file_loads(tmp_path):
 
 @pytest.mark.parametrize('text', [
     '', '{"format": 1, "ima', '[]', '7', 'null', b'\xff\xfe\x00',
-    damage(valid(), format=1), damage(valid(), statistics=dict(x=1)),
+    damage(valid(), format=2), damage(valid(), statistics=dict(x=1)),
     damage(valid(), records=[dict(valid()['records'][0], sources=[[7, 0]])]),
     damage(valid(), image_shapes=5), damage(valid(), format=99),
     damage(valid(), records=None),

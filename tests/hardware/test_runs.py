@@ -166,7 +166,7 @@ def test_windows_are_mapped_once():
     one, all_of = (estimate_on_chip(n, 'loihi') for n in (alone, network))
     assert all_of.cores == one.cores
     # Three times 72 additions and 24 of numbers, 144 divisions.
-    note, = network.notes
+    note = network.notes[0]
     assert 'runs 3 times for an image and is mapped once' in note
     assert f'({3 * (72 + 24) + 144:,} operations and 0 multiply' in note
     assert note in all_of.assumptions
@@ -233,7 +233,7 @@ def test_what_is_no_repetition_stays_side_by_side(kind):
         p.name for p in network.populations}
     assert sum(p.total_sops for p in network.projections) == pytest.approx(
         trace.per_image('sops'))
-    note, = network.notes
+    note = network.notes[0]
     assert 'each of their calls is mapped for itself' in note
     assert note in estimate_on_chip(network, 'loihi').assumptions
 

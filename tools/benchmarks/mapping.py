@@ -23,6 +23,7 @@ from mmsnn.hardware import (
     load_chip,
     tiling,
 )
+from mmsnn.hardware.profiles import sampled_profile
 
 WIDTHS = {
     '2.7m': (24, 48, 96, 128),
@@ -170,6 +171,23 @@ def e_spikeformer(arch: str, size: int) -> Network:
     return net.network()
 
 
+def with_profiles(network: Network) -> Network:
+    """The same network, whose spikes fall unevenly: twice as often at every
+    second index of each axis, and alike in no two sub-steps."""
+
+    def uneven(population: Population) -> Population:
+        counts = [[[1 + (i + d) % 2 for i in range(n)]
+                   for n in population.shape]
+                  for d in range(len(population.spikes))]
+        return replace(
+            population,
+            profile=sampled_profile(counts, range(len(population.shape)),
+                                    population.shape, population.spikes))
+
+    return replace(network,
+                   populations=tuple(map(uneven, network.populations)))
+
+
 def linked(name: str) -> Chip:
     """A chip with a made-up time from chip to chip, which no spec knows:
     without it, asynchronous execution would not be timed at all."""
@@ -217,8 +235,12 @@ def main() -> None:
         rounds=1,
         arch=dict(choices=list(WIDTHS), default='19m'),
         size=dict(type=int, default=512),
-        chips=dict(nargs='+', default=['loihi']))
+        chips=dict(nargs='+', default=['loihi']),
+        profiles=dict(action='store_true',
+                      help='spikes fall unevenly, as in a trace'))
     network = e_spikeformer(arguments.arch, arguments.size)
+    if arguments.profiles:
+        network = with_profiles(network)
     print(f'E-SpikeFormer {arguments.arch} at {arguments.size} x '
           f'{arguments.size}: {network.neurons:,} neurons in '
           f'{len(network.populations)} populations, '
