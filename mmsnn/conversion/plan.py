@@ -15,6 +15,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
+from .record import MOST_IMAGES
 from .spike_tensor import Origin, SpikeTensor
 from .statistics import RunStatistics, amounts
 from .synapses import fan_out, synapse_cost
@@ -143,7 +144,8 @@ class CountingPlan:
                                            replay.reached):
             neuron.levels += levels
             neuron.reached = reached
-            neuron.fired = int(levels.sum())
+            neuron.fired_now = levels.tolist()
+            neuron.fired = sum(neuron.fired_now)
             totals['spikes'] += neuron.fired
         for op, cost in replay.costs:
             op.found = cost['sops'], cost['in_spikes']
@@ -193,6 +195,12 @@ class _Op:
 
     def forget(self) -> None:
         """Start to count anew."""
+        self.by_image: List[List[int]] = []
+
+    def keep(self, counts: List[int], images: int) -> None:
+        """Keep the counts of a call that was of one image."""
+        if images == 1 and len(self.by_image) < MOST_IMAGES:
+            self.by_image.append(counts)
 
 
 @dataclass(eq=False)
@@ -204,6 +212,7 @@ class _Neuron(_Op):
     reach: Optional[torch.Tensor] = None
     due: List['_Synapse'] = field(default_factory=list)
     last_use: int = -1
+    fired_now: List[int] = field(default_factory=list)
     fired: int = 0
     reached: int = 0
 
@@ -218,13 +227,16 @@ class _Neuron(_Op):
 
     def end_run(self, neurons, images: int) -> int:
         self.squares += self.fired**2 / images
+        self.keep(self.fired_now, images)
         return 0
 
     def counted(self) -> Dict:
         return dict(
-            spikes=self.levels.tolist(), squares=dict(emitted=self.squares))
+            spikes=self.levels.tolist(), by_image=self.by_image,
+            squares=dict(emitted=self.squares))
 
     def forget(self) -> None:
+        super().forget()
         self.levels = torch.zeros(self.substeps, dtype=torch.int64)
         self.squares = 0.0
 
@@ -253,13 +265,16 @@ class _Synapse(_Op):
         self.in_spikes += spikes
         self.squares['sops'] += sops**2 / images
         self.squares['in_spikes'] += spikes**2 / images
+        self.keep([sops], images)
         return sops
 
     def counted(self) -> Dict:
         return dict(
-            sops=self.sops, in_spikes=self.in_spikes, squares=self.squares)
+            sops=self.sops, in_spikes=self.in_spikes, by_image=self.by_image,
+            squares=self.squares)
 
     def forget(self) -> None:
+        super().forget()
         self.sops = self.in_spikes = 0
         self.squares = dict(sops=0.0, in_spikes=0.0)
 

@@ -21,6 +21,9 @@ _LARGEST = ('weights', 'weight_bytes', 'state_bytes', 'accumulator_max',
 #: up.
 _LISTS = ('spikes', 'touched', 'substep_sops', 'axis_spikes')
 
+#: Of so many images, recorded one by one, each one's counts are kept.
+MOST_IMAGES = 100
+
 #: Of what varies between images, squares are kept too: see
 #: :meth:`OpRecord.std`.
 _VARYING = ('sops', 'in_spikes', 'emitted')
@@ -97,6 +100,9 @@ class OpRecord:
             run fall: for each sub-step, and each axis of ``output_shape``
             (of which the first has the rows of that image), the spikes at
             each index. Neurons only.
+        by_image (list): Where images are run one by one, for each of the
+            first :data:`MOST_IMAGES`: the spikes of a neuron in each
+            sub-step, or the SOPs of a synapse, a list of one number.
         squares (dict): For ``sops``, ``in_spikes`` and ``emitted`` the sum
             over runs of the total squared over the run's number of images.
     """
@@ -139,6 +145,7 @@ class OpRecord:
     touched: List[int] = field(default_factory=list, compare=False)
     axis_spikes: List[List[List[int]]] = field(
         default_factory=list, compare=False)
+    by_image: List[List[int]] = field(default_factory=list, compare=False)
     squares: Dict[str, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self):
@@ -167,6 +174,8 @@ class OpRecord:
                 value = max(before, value)
             elif name in _LISTS:
                 value = _added(before, value)
+            elif name == 'by_image':
+                value = (before + value)[:MOST_IMAGES]
             elif name == 'squares':
                 value = {
                     k: before.get(k, 0) + value.get(k, 0)
@@ -202,7 +211,10 @@ class OpRecord:
             else 0
 
     def end_run(self, images: int) -> None:
-        """Note squares: all calls of one run of the model are in here."""
+        """Note statistics: all calls of one run of the model are in here."""
+        if images == 1 and self.spiking:
+            neuron = self.kind == 'neuron'
+            self.by_image = [list(self.spikes) if neuron else [self.sops]]
         self.squares = {
             name: getattr(self, name)**2 / images
             for name in _VARYING if getattr(self, name)

@@ -1,6 +1,7 @@
 """From the op trace to the network of populations that is mapped."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -71,10 +72,20 @@ def network_from_trace(trace: 'OpTrace') -> Network:
             ' x '.join(map(str, s)) for s in sorted(trace.image_shapes))
         raise ValueError(f'the op trace is of images of {sizes}: a network is '
                          'mapped for one size, record images of equal size')
-    return _Builder(trace).network()
+    return NetworkBuilder(trace).network()
 
 
-class _Builder:
+class NetworkBuilder:
+    """Makes the network of a trace, see :func:`network_from_trace`.
+
+    Args:
+        trace (OpTrace): Of images of one size.
+
+    Attributes:
+        graph (TraceGraph): Which ops there are and where results are held.
+        names (dict): Name of the population of each op that has one.
+        made_by (list[int]): Number of the op of each projection.
+    """
 
     def __init__(self, trace: 'OpTrace') -> None:
         self.trace = trace
@@ -85,8 +96,10 @@ class _Builder:
         self.names: dict['Source', str] = {}
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
+        self.made_by: list[int] = []
 
     def network(self) -> Network:
+        """The network; may be called once."""
         for i in self.graph.sources:
             if self.graph.home[i] == i:
                 self._name(i)
@@ -100,6 +113,7 @@ class _Builder:
                 if not isinstance(source, int):
                     self._outside(source, i, inputs)
             self._project(i)
+            self.made_by += [i] * (len(self.projections) - len(self.made_by))
         return Network(
             tuple(inputs + self.populations), tuple(self.projections),
             self.trace.images, self.graph.runs,
@@ -127,18 +141,36 @@ class _Builder:
         if record.kind != 'neuron':
             bits = record.accumulator_bits or 32
             return Population(name, shape, state_bits=bits, kind='real')
-        substeps = record.timesteps * record.max_spikes
-        spikes = record.spikes + [0] * (substeps - len(record.spikes))
-        means = tuple(s / self.images for s in spikes)
-        return Population(
-            name,
-            shape,
-            record.timesteps,
-            record.max_spikes,
-            means,
-            state_bits=math.ceil(8 * record.state_bytes / math.prod(shape)),
-            profile=sampled_profile(record.axis_spikes, self.shapes.axes(i),
-                                    shape, means))
+        return self.firing(
+            i,
+            Population(
+                name,
+                shape,
+                record.timesteps,
+                record.max_spikes,
+                (0.0, ) * record.timesteps * record.max_spikes,
+                state_bits=math.ceil(8 * record.state_bytes /
+                                     math.prod(shape))), record.spikes,
+            self.images)
+
+    def firing(self, i: int, population: Population, spikes: list[int],
+               number: int) -> Population:
+        """The same population with other spikes.
+
+        Args:
+            i (int): Number of the neuron's op.
+            population (Population): Its population.
+            spikes (list[int]): Totals in each sub-step.
+            number (int): What they are of: images times runs.
+        """
+        substeps = population.timesteps * population.max_spikes
+        means = [s / number for s in spikes] + [0.0] * (substeps - len(spikes))
+        return replace(
+            population,
+            spikes=tuple(means),
+            profile=sampled_profile(self.records[i].axis_spikes,
+                                    self.shapes.axes(i), population.shape,
+                                    means))
 
     def _outside(self, source: str, i: int, inputs: list[Population]) -> None:
         """A population for what no op has made, once for the input."""

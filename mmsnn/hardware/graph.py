@@ -90,9 +90,13 @@ class TraceGraph:
         if runs.number == 1:
             return 1, []
         for first, same in runs.records.items():
-            record = self.records[first] = replace(self.records[first])
+            record = replace(self.records[first])
+            images = zip(*(self.records[i].by_image for i in same))
             for i in same[1:]:
                 record.include(self.records[i])
+            record.by_image = [[sum(n) for n in zip(*image)]
+                               for image in images]
+            self.records[first] = record
         self.sources = {i: self.sources[i] for i in runs.records}
         return runs.number, [self.records[i] for i in runs.outside]
 

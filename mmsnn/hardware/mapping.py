@@ -1,7 +1,7 @@
 """Layers split over the cores of a chip, under its limits."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -111,6 +111,24 @@ class Mapping:
     def cores(self) -> int:
         """Cores that are used."""
         return sum(s.cores for s in self.slices.values())
+
+    def with_counts(self, network: Network) -> 'Mapping':
+        """The same mapping of the same network with other counts: of the
+        same populations and projections, in the same order."""
+        slices = {
+            name: replace(s, population=network[name])
+            for name, s in self.slices.items()
+        }
+        new = {id(old): p for old, p in zip(self.network.projections,
+                                            network.projections)}
+        links = tuple(
+            replace(
+                link,
+                projection=new[id(link.projection)],
+                source=slices.get(link.projection.source),
+                target=slices[link.projection.target])
+            for link in self.links)
+        return replace(self, network=network, slices=slices, links=links)
 
 
 def map_network(network: Network,

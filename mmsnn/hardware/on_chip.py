@@ -1,5 +1,6 @@
 """Energy, time and fit of a network on a chip with cores."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .assumptions import assumptions
@@ -107,20 +108,21 @@ def estimates_on_chip(network: Network,
     """
     if not isinstance(chip, Chip):
         chip = load_chip(chip)
-    timings = supported_timings(chip)
-    if mode == 'free_running':
-        timings = tuple(t for t in timings if t == 'asynchronous')
-        if not timings:
-            raise ValueError(
-                f"mode='free_running' is asynchronous, which {chip.name} does "
-                "not support: use mode='lossless'")
-    return _estimates(network, chip, timings, weights, mode, weight_bits,
-                      missing)
+    return _estimates(network, chip, supported_timings(chip, mode), weights,
+                      mode, weight_bits, missing)
 
 
-def supported_timings(chip: Chip) -> tuple[str, ...]:
+def supported_timings(chip: Chip,
+                      mode: str = 'lossless') -> tuple[str, ...]:
     """Ways of execution that a chip supports, synchronous first. Where the
     spec knows of none, the first that it does not rule out.
+
+    Args:
+        chip (Chip): The chip.
+        mode (str): ``free_running`` leaves out the synchronous one.
+
+    Raises:
+        ValueError: If none is left.
 
     Example:
         >>> [supported_timings(load_chip(name)) for name in ('loihi', 'speck')]
@@ -130,16 +132,44 @@ def supported_timings(chip: Chip) -> tuple[str, ...]:
     values = {t: None if f is None else f.value for t, f in figures.items()}
     known = tuple(t for t in TIMINGS if values[t])
     possible = tuple(t for t in TIMINGS if values[t] is None)
-    return known or possible[:1] or TIMINGS[-1:]
+    timings = known or possible[:1] or TIMINGS[-1:]
+    if mode == 'free_running':
+        timings = tuple(t for t in timings if t == 'asynchronous')
+        if not timings:
+            raise ValueError(
+                f"mode='free_running' is asynchronous, which {chip.name} does "
+                "not support: use mode='lossless'")
+    return timings
 
 
 def _estimates(network: Network, chip: Chip, timings: tuple[str, ...],
                weights: str, mode: str, weight_bits: int,
                missing: str) -> list[ChipEstimate]:
     """One estimate per timing, of the same mapping."""
-    for timing in timings:
-        _check(network, timing, mode, missing)
+    _check(timings, mode, missing)
+    require_spikes(network)
     mapping = map_network(network, chip, weights, weight_bits)
+    return estimates_of_mapping(mapping, timings, mode, missing)
+
+
+def estimates_of_mapping(mapping: Mapping,
+                         timings: Sequence[str],
+                         mode: str = 'lossless',
+                         missing: str = 'raise') -> list[ChipEstimate]:
+    """:func:`estimate_on_chip` of a network that is mapped already.
+
+    Args:
+        mapping (Mapping): From :func:`mmsnn.hardware.map_network`.
+        timings (Sequence[str]): An estimate for each.
+        mode (str): ``lossless`` or ``free_running``.
+        missing (str): ``raise`` or ``report``.
+
+    Raises:
+        ValueError: If an argument is not valid.
+        MissingFigureError: As :func:`estimate_on_chip`.
+    """
+    _check(timings, mode, missing)
+    network, chip = mapping.network, mapping.chip
     schedule = lossless_schedule(network)
     reasons = {la.name: la.reasons for la in mapping.layers if la.reasons}
     reasons.update(_too_many(mapping))
@@ -149,8 +179,8 @@ def _estimates(network: Network, chip: Chip, timings: tuple[str, ...],
             chip=chip.name,
             title=chip.title,
             images=network.images,
-            weights=weights,
-            weight_bits=weight_bits,
+            weights=mapping.weights,
+            weight_bits=mapping.weight_bits,
             timing=timing,
             mode=mode,
             fits=not reasons,
@@ -170,16 +200,20 @@ def _estimates(network: Network, chip: Chip, timings: tuple[str, ...],
     ]
 
 
-def _check(network: Network, timing: str, mode: str, missing: str) -> None:
+def _check(timings: Sequence[str], mode: str, missing: str) -> None:
     """Raises if an argument is not valid."""
-    for name, value, valid in (('timing', timing, TIMINGS),
+    for name, value, valid in (*(('timing', t, TIMINGS) for t in timings),
                                ('mode', mode, MODES),
                                ('missing', missing, ('raise', 'report'))):
         if value not in valid:
             raise ValueError(
                 f'{name} must be one of {", ".join(valid)}, got {value!r}')
-    if mode == 'free_running' and timing == 'synchronous':
+    if mode == 'free_running' and 'synchronous' in timings:
         raise ValueError("mode='free_running' needs timing='asynchronous'")
+
+
+def require_spikes(network: Network) -> None:
+    """Raise if no synapse of a network is driven by spikes."""
     if not any(network.carries(p) == 'spikes' and p.total_sops
                for p in network.projections):
         raise ValueError(
