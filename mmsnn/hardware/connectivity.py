@@ -190,7 +190,8 @@ def connectivity(projection: Projection, source: Population,
     """Connections of a projection.
 
     A projection without geometry connects all to all (``residual`` one to
-    one). So does one whose geometry has another number of axes than the
+    one; at other positions, as nearest-neighbour interpolation does). So does
+    one whose geometry has another number of axes than the
     populations, unless it is a linear layer on a flattened source.
 
     Example:
@@ -204,10 +205,12 @@ def connectivity(projection: Projection, source: Population,
         [2.0, 4.0]
     """
     geometry = projection.geometry
-    if projection.op == 'residual' and source.shape == target.shape:
+    if (projection.op == 'residual' and source.shape[0] == target.shape[0]
+            and len(source.shape) == len(target.shape)):
         ones = (1, ) * (len(source.shape) - 1)
-        geometry = Geometry(source.shape, target.shape, ones, ones,
-                            (0, ) * len(ones), ones, groups=source.shape[0])
+        shape = tuple(map(max, source.shape, target.shape))
+        geometry = Geometry(shape, shape, ones, ones, (0, ) * len(ones), ones,
+                            groups=shape[0])
     ranks = {len(source.shape), len(target.shape)}
     if geometry is not None and ranks == {len(geometry.in_shape)}:
         return Connectivity(_axes(projection, geometry, source, target), True)

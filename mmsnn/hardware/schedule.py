@@ -1,6 +1,6 @@
 """When each population fires in lossless execution."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .network import Network
 
@@ -20,6 +20,10 @@ class Schedule:
         timesteps (int): T.
         max_spikes (int): D, sub-steps of a window.
         runs (int): Runs of the network for an image.
+        sends (dict[str, int]): First window in which a population sends:
+            ``fires``; of one that does not fire, the window that completes
+            the membranes that it hands on (the first, for those of the
+            input).
     """
 
     fires: dict[str, int]
@@ -27,6 +31,7 @@ class Schedule:
     timesteps: int
     max_spikes: int
     runs: int = 1
+    sends: dict[str, int] = field(default_factory=dict)
 
     @property
     def windows(self) -> int:
@@ -92,7 +97,10 @@ def lossless_schedule(network: Network) -> Schedule:
     spiking = [p for p in network.populations if p.spikes]
     return Schedule(fires, max(*complete.values(), *fires.values()),
                     max(p.timesteps for p in spiking),
-                    max(p.max_spikes for p in spiking), network.runs)
+                    max(p.max_spikes for p in spiking), network.runs, {
+                        name: fires.get(name, max(1, window))
+                        for name, window in complete.items()
+                    })
 
 
 def _relax(network: Network, complete: dict, fires: dict) -> None:

@@ -116,13 +116,11 @@ def _alone(loads, schedule, send, receive, delays) -> np.ndarray:
 
 
 def _slots(schedule: Schedule, name: str, network):
-    """Window, sub-step and row of the loads in which a population fires, in
+    """Window, sub-step and row of the loads in which a population sends, in
     all runs."""
-    if name not in schedule.fires:
-        return
     population = network[name]
     for run in range(schedule.runs):
-        first = schedule.fires[name] + run * schedule.timesteps - 1
+        first = schedule.sends[name] + run * schedule.timesteps - 1
         for t in range(population.timesteps):
             for d in range(population.max_spikes):
                 yield first + t, d, t * population.max_spikes + d

@@ -145,3 +145,21 @@ def test_shapes_that_do_not_fit_connect_all_to_all_and_say_so():
     assert np.prod([
         axis.distinct(np.array([0, axis.targets])) for axis in found.axes
     ]) == 8
+
+
+@pytest.mark.parametrize('sources, targets, into, out', [
+    (2, 4, [1, 1], [1, 1]),  # nearest-neighbour interpolation
+    (4, 2, [2, 2], [1, 1, 1, 1]),
+    (1, 4, [1, 1], [2]),
+])
+def test_a_residual_at_other_positions(sources, targets, into, out):
+    found = connectivity(
+        Projection('up', 'a', 'b', 'residual'),
+        Population('a', (3, sources), spikes=(0., )),
+        Population('b', (3, targets), spikes=(0., )))
+    assert found.exact
+    channels, positions = found.axes
+    assert channels.distinct(np.array([0, 1, 3])).tolist() == [1, 2]
+    halves = np.array([0, targets // 2, targets])
+    assert positions.distinct(halves).tolist() == into
+    assert positions.fan_out(halves).tolist() == out

@@ -122,6 +122,23 @@ def test_two_cores_asynchronous(tiny_chip):
     assert any('in truth they change' in text for text in free.assumptions)
 
 
+def test_membranes_of_accumulators_take_time(tiny_chip):
+    network = Network(
+        (Population('in', (3, ), max_spikes=2, spikes=(1., 1.), kind='input'),
+         Population('sum', (2, ), kind='real'),
+         Population('b', (2, ), max_spikes=2, spikes=(1., 0.))),
+        (Projection('fc', 'in', 'sum', 'linear', weights=6, synapses=6,
+                    sops=(2., 2.)),
+         Projection('add', 'sum', 'b', 'residual', adds=2.)))
+    result = estimate_on_chip(network, tiny_chip())
+    # In the first window the sums take 13 and 13 ns for what arrives, and hand
+    # 2 membranes on: 2 * 5 + 2 * 7 for them, 2 * 11 + 2 for b. b fires in the
+    # second: 2 * 5 + 5 and 2 * 5.
+    alone = (24 + 13) + (15 + 10) + 4 * 23
+    assert result.latency_ms.low * 1e6 == pytest.approx(alone)
+    assert result.interval_ms.low * 1e6 == pytest.approx(24 + 13 + 2 * 23)
+
+
 def test_a_burst_fills_the_queue(tiny_chip):
     chip = tiny_chip({'latency.synop': 20, 'limits.queue': 2})
     result = estimate_on_chip(two_cores(), chip, timing='asynchronous')
