@@ -1,0 +1,58 @@
+"""The report as HTML, JSON and CSV."""
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List
+
+from mmsnn.files import dump_json, write_whole
+from mmsnn.visualization import HardwareReport, write_hardware_report
+
+
+def write_all(folder: Path, report: HardwareReport) -> Path:
+    """Write ``report.html`` with its pictures, ``hardware.json``,
+    ``layers.csv``, ``chips.csv`` and ``trace.json``.
+
+    Returns:
+        Path: The HTML file.
+    """
+    report.trace.save(folder / 'trace.json')
+    dump_json(
+        folder / 'hardware.json',
+        dict(
+            title=report.title,
+            images=report.images,
+            estimates=[e.to_dict() for e in report.estimates],
+            chips=[e.to_dict() for e in report.chips],
+            failed=dict(report.failed),
+            spreads={
+                chip: {k: asdict(s) for k, s in found.items()}
+                for chip, found in report.spreads.items()
+            },
+            rates={k: asdict(s) for k, s in report.rates.items()},
+            traffic=[asdict(t) for t in report.traffic],
+            hidden=[asdict(h) for h in report.hidden],
+            implied=asdict(report.implied) if report.implied else None,
+            free_running=report.free_running,
+            metrics=report.metrics,
+            points=list(report.points),
+            provenance=dict(report.provenance)))
+    _write_csv(folder / 'layers.csv', [asdict(t) for t in report.traffic])
+    _write_csv(folder / 'chips.csv', [
+        dict(chip=e.chip, name=row.name, kind=row.kind, target=row.target,
+             cores=row.cores, neurons=row.neurons, limited_by=row.limited_by,
+             fits=int(not row.reasons), cause=cause, low_mj=energy.low,
+             high_mj=energy.high) for e in report.chips for row in e.rows
+        for cause, energy in row.energy_mj.items()
+    ])
+    return write_hardware_report(folder / 'report.html', report)[0]
+
+
+def _write_csv(path: Path, rows: List[Dict[str, Any]]) -> None:
+    table = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(table, list(rows[0]), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+    write_whole(path, table.getvalue())

@@ -1,0 +1,113 @@
+"""Test images of a config through a model in spike-train form."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Union
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.engine.cli import framework, set_loader_defaults
+from mmsnn.engine.image_inference import load_model
+
+from .free_running import free_running_error
+from .spike_maps import spike_maps
+
+
+@dataclass
+class Measured:
+    """What images through a model gave.
+
+    Attributes:
+        trace (OpTrace): Of all images.
+        one_size (OpTrace): Of those of the commonest size.
+        maps (dict[str, ndarray]): Spike maps of the first image.
+        metrics (dict[str, float]): In spike-train form; empty if not asked
+            for.
+        free_running (str | None): How wrong that form was.
+    """
+
+    trace: OpTrace
+    one_size: OpTrace
+    maps: Dict[str, np.ndarray] = field(default_factory=dict)
+    metrics: Dict[str, float] = field(default_factory=dict)
+    free_running: Optional[str] = None
+
+
+def measure(config: Config,
+            checkpoint: Union[str, Path],
+            images: int = 16,
+            device: str = 'cpu',
+            metrics: bool = False,
+            free_running: bool = False) -> Measured:
+    """Run test images of a config, one by one, in spike-train form.
+
+    Args:
+        config (Config): Of a classifier, detector or segmentor.
+        checkpoint (str | Path): Its weights.
+        images (int): Number of images; 0 for the whole test set. Defaults to
+            16.
+        device (str): Device to run on. Defaults to 'cpu'.
+        metrics (bool): Also evaluate the config's metrics on them.
+        free_running (bool): Also measure how wrong that form is.
+
+    Raises:
+        ValueError: If ``images`` is negative.
+    """
+    if images < 0:
+        raise ValueError(f'images must be 0 (all) or more, but is {images}')
+    scope = framework(config)
+    if scope == 'mmpretrain':
+        set_loader_defaults(config)
+    with DefaultScope.overwrite_default_scope(scope):
+        model = load_model(config, checkpoint, device)
+        loader = Runner.build_dataloader(
+            dict(config.test_dataloader, batch_size=1, num_workers=0,
+                 persistent_workers=False))
+        spiking = to_spike_train(model, 'counts')
+        evaluator = _evaluator(config, loader) if metrics else None
+        sizes = _run(spiking, loader, images, evaluator)
+        trace = spiking.trace
+        most = max(set(sizes), key=sizes.count)
+        one_size = trace
+        if len(set(sizes)) > 1:
+            chosen = [i for i, s in enumerate(sizes) if s == most]
+            _run(spiking, loader, images, None, set(chosen))
+            one_size = spiking.trace
+        first = next(iter(loader))
+        return Measured(
+            trace, one_size, spike_maps(spiking, first),
+            {k: float(v) for k, v in evaluator.evaluate(len(sizes)).items()}
+            if evaluator else {},
+            free_running_error(model, first) if free_running else None)
+
+
+def _evaluator(config: Config, loader) -> Evaluator:
+    evaluator = Evaluator(config.test_evaluator)
+    evaluator.dataset_meta = loader.dataset.metainfo
+    return evaluator
+
+
+def _run(spiking, loader, images: int, evaluator: Optional[Evaluator],
+         only: Optional[set] = None) -> List[tuple]:
+    """Record a trace; returns the size of each image."""
+    sizes, before = [], {}
+    with spiking:
+        for i, batch in enumerate(loader):
+            if images and i >= images:
+                break
+            if only is not None and i not in only:
+                continue
+            outputs = spiking.test_step(batch)
+            if evaluator is not None:
+                evaluator.process(data_samples=outputs, data_batch=batch)
+            now = dict(spiking.trace.image_shapes)
+            sizes += [s for s in now if now[s] != before.get(s, 0)]
+            before = now
+    if not sizes:
+        raise ValueError('the test dataset of the config holds no image')
+    return sizes

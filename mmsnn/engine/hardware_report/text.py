@@ -1,0 +1,46 @@
+"""The report for a terminal."""
+
+from typing import List
+
+from mmsnn.visualization import HardwareReport
+
+
+def format_report(report: HardwareReport) -> List[str]:
+    """Lines for a terminal."""
+    lines = [report.title, report.description, '']
+    for e in report.chips:
+        lines.append(
+            f'{e.title}: {"fits" if e.fits else "does NOT fit"}, '
+            f'{e.cores:,} cores on {e.chips:,} chips, {e.timing} {e.mode}: '
+            f'{_or_missing(e.total_mj)} mJ alone, '
+            f'{_or_missing(e.pipeline_total_mj)} mJ in a pipeline, '
+            f'{_or_missing(e.latency_ms)} ms, '
+            f'{_or_missing(e.throughput)} images/s')
+        reasons = [f'{k}: {"; ".join(v)}' for k, v in e.reasons.items()]
+        lines += [f'  {text}' for text in reasons[:3]]
+        if len(reasons) > 3:
+            lines.append(f'  ... and {len(reasons) - 3} more layers')
+        lines += [f'  not measured: {k}: {v}' for k, v in e.missing.items()]
+    for e in report.estimates:
+        lines.append(f'{e.title}:')
+        for result in e.results:
+            spread = report.spreads[e.chip].get(result.key)
+            lines.append(f'  {result.title}: '
+                         f'{spread or format(result.energy_mj, ".4g")} mJ')
+        lines += [f'  {text}' for text in e.verdicts]
+    lines += [f'{k}: not measured: {v}' for k, v in report.failed.items()]
+    lines.append(f'spikes per neuron and image: {report.rates["network"]}'
+                 if report.rates else 'rates: not measured')
+    lines.append(str(report.implied) if report.implied else
+                 'implied spike count: not measured: no reported power')
+    for h in report.hidden:
+        lines.append(f'multiplications without spikes, {h.kind}: '
+                     f'{h.macs:,.0f} MACs, {h.energy_mj:.3g} mJ')
+    if report.free_running:
+        lines.append(f'free running: {report.free_running}')
+    lines += [f'{k}: {v:.4g}' for k, v in report.metrics.items()]
+    return lines
+
+
+def _or_missing(value) -> str:
+    return 'not measured' if value is None else str(value)
