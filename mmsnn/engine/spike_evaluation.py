@@ -17,6 +17,7 @@ from mmsnn.conversion import (
 )
 from mmsnn.conversion.precision import in_its_precision, precision
 from mmsnn.hardware import Estimate, estimate
+from mmsnn.hardware.figures import Amount, bounds
 
 
 class SpikeEvaluation:
@@ -125,14 +126,15 @@ class SpikeEvaluation:
             energy (Estimate): From :meth:`finish`.
 
         Returns:
-            dict[str, float]: Energy in mJ, SOPs and MACs in G, all per image;
+            dict[str, float]: Energy in mJ (of a range both ends), SOPs and
+            MACs in G, all per image;
             mean spikes per neuron and image; spike counts that differ and
             that were compared in the proof.
         """
         spikes = sum(sum(r.spikes) for r in self.trace)
         found = {
-            'energy_mj': energy['spiking_fp32'].energy_mj,
-            'float_twin_mj': energy['float_twin_fp32'].energy_mj,
+            **_numbers('energy', energy['spiking_fp32'].energy_mj),
+            **_numbers('float_twin', energy['float_twin_fp32'].energy_mj),
             'gsops': self.trace.per_image('sops') / 1e9,
             'gmacs': self.trace.per_image('macs') / 1e9,
             'spikes_per_neuron': spikes / self.trace.neurons,
@@ -144,6 +146,14 @@ class SpikeEvaluation:
                 found[f'compared_{report.dtype}'] = float(
                     report.total_neurons)
         return found
+
+
+def _numbers(name: str, energy: Amount) -> Dict[str, float]:
+    """An energy as one number, or as two if it is a range."""
+    low, high = bounds(energy)
+    if low == high:
+        return {f'{name}_mj': low}
+    return {f'{name}_low_mj': low, f'{name}_high_mj': high}
 
 
 def _type(name: str, key: str) -> torch.dtype:

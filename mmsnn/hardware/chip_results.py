@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .asynchronous import Burst
-from .figures import Constant, Range
+from .figures import Constant, Range, plain
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class ChipEstimate:
         """Plain dicts, lists, texts and numbers, ready for JSON; of the
         utilisation least, mean and most."""
         raw = {
-            name: _plain(getattr(self, name))
+            name: plain(getattr(self, name))
             for name in self.__dataclass_fields__ if name != 'utilisation'
         }
         if self.utilisation.size:
@@ -148,21 +148,6 @@ class ChipEstimate:
                 least=float(self.utilisation.min()),
                 mean=float(self.utilisation.mean()),
                 most=float(self.utilisation.max()))
-        raw['total_mj'] = _plain(self.total_mj)
-        raw['pipeline_total_mj'] = _plain(self.pipeline_total_mj)
+        raw['total_mj'] = plain(self.total_mj)
+        raw['pipeline_total_mj'] = plain(self.pipeline_total_mj)
         return raw
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Range):
-        return value._asdict()
-    if hasattr(value, '__dataclass_fields__'):
-        return {
-            name: _plain(getattr(value, name))
-            for name in value.__dataclass_fields__
-        }
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value

@@ -19,13 +19,24 @@ ADDS = 'additions'
 COMPARISONS = 'comparisons'
 OTHER = 'other operations'
 UPDATES = 'neuron updates'
+WEIGHT_READS = 'weights fetched'
+STATE_READS = 'states read'
+STATE_WRITES = 'states written'
+ACTIVATION_READS = 'activations read'
+ACTIVATION_WRITES = 'activations written'
+
+#: Accesses to memory, without any cache or reuse. States are membranes, and
+#: the accumulators of attention products.
+MEMORY_CAUSES = (WEIGHT_READS, STATE_READS, STATE_WRITES, ACTIVATION_READS,
+                 ACTIVATION_WRITES)
 
 #: Everything that can cost energy: additions caused by spikes at synapses;
 #: multiply-accumulates of synapses on real input; multiply-accumulates of
 #: other ops (interpolation, norm); real additions, comparisons and other
-#: operations; updates of neurons, one per neuron and sub-step.
+#: operations; updates of neurons, one per neuron and sub-step; accesses to
+#: memory.
 CAUSES = (SYNAPSE_ACS, SYNAPSE_MACS, REAL_MACS, ADDS, COMPARISONS, OTHER,
-          UPDATES)
+          UPDATES, *MEMORY_CAUSES)
 
 Counts = dict[str, int | Fraction]
 
@@ -36,16 +47,27 @@ def is_spiking_synapse(record: 'OpRecord') -> bool:
 
 
 def spiking_counts(record: 'OpRecord') -> Counts:
-    """Operations in spike-train form, as the trace recorded them.
+    """Operations in spike-train form, as the trace recorded them, and the
+    accesses to memory that they make.
+
+    An addition that a spike causes fetches a weight (in a product of
+    activations: an element of the operand), and reads and writes a state. A
+    neuron reads and writes its state in every sub-step. A multiply-accumulate
+    on real input fetches a weight and reads an activation; its sum is kept in
+    a register.
 
     Example:
         >>> from mmsnn.conversion.trace import OpRecord
         >>> counts = spiking_counts(OpRecord('fc', 'linear', 'linear',
         ...                                  spiking=True, sops=6, adds=2))
         >>> {cause: count for cause, count in counts.items() if count}
-        {'synapse ACs': 6, 'additions': 2}
+        {'synapse ACs': 6, 'additions': 2, 'weights fetched': 6,
+         'states read': 6, 'states written': 6}
     """
     synapse = record.kind in SYNAPSES
+    updates = record.neurons * record.max_spikes
+    states = updates + (record.sops if synapse else 0)
+    fetched = record.sops + record.macs if synapse else 0
     return {
         SYNAPSE_ACS: record.sops,
         SYNAPSE_MACS: record.macs if synapse else 0,
@@ -53,26 +75,42 @@ def spiking_counts(record: 'OpRecord') -> Counts:
         ADDS: record.adds,
         COMPARISONS: record.comparisons,
         OTHER: record.other,
-        UPDATES: record.neurons * record.max_spikes,
+        UPDATES: updates,
+        WEIGHT_READS: fetched if record.static else 0,
+        STATE_READS: states,
+        STATE_WRITES: states,
+        ACTIVATION_READS: (record.macs if synapse else 0) +
+        (0 if record.static else fetched),
+        ACTIVATION_WRITES: 0,
     }
 
 
 def twin_counts(record: 'OpRecord') -> Counts:
     """Operations in a twin: every synapse is dense multiply-accumulates,
-    every other op is as in spike-train form, and activations are free. Where
-    one image is repeated over time steps, the twin sees it once.
+    every other op is as in spike-train form, and activation functions are
+    free. Where one image is repeated over time steps, the twin sees it once.
+
+    A multiply-accumulate fetches a weight and reads an activation (in a
+    product of activations: two), its sum is kept in a register, and where the
+    spiking form has a neuron, one activation is written.
 
     Example:
         >>> from mmsnn.conversion.trace import OpRecord
         >>> counts = twin_counts(OpRecord('fc', 'linear', 'linear',
         ...                               dense_ops=8, sops=6, adds=2))
         >>> {cause: str(count) for cause, count in counts.items() if count}
-        {'synapse MACs': '8', 'additions': '2'}
+        {'synapse MACs': '8', 'additions': '2', 'weights fetched': '8',
+         'activations read': '8'}
     """
     counts = spiking_counts(record)
-    counts[SYNAPSE_ACS] = counts[UPDATES] = 0
+    for cause in (SYNAPSE_ACS, UPDATES, *MEMORY_CAUSES):
+        counts[cause] = 0
+    counts[ACTIVATION_WRITES] = record.neurons
     if record.kind in SYNAPSES:
         counts[SYNAPSE_MACS] = record.dense_ops
+        counts[WEIGHT_READS if record.static else ACTIVATION_READS] += (
+            record.dense_ops)
+        counts[ACTIVATION_READS] += record.dense_ops
     return {k: Fraction(v, record.repeats) for k, v in counts.items()}
 
 

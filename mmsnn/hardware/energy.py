@@ -1,17 +1,16 @@
 """Energy of a network and of its twins, from its op trace."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .chip import Chip, load_chip
+from .comparison import compare
 from .counts import (
     CAUSES,
-    SYNAPSE_ACS,
-    SYNAPSE_MACS,
+    MEMORY_CAUSES,
     Counts,
     formula_counts,
     is_spiking_synapse,
@@ -19,9 +18,14 @@ from .counts import (
     twin_counts,
 )
 from .explain import activation_bits, assumptions, differences, not_charged
-from .figures import MissingFigureError
+from .figures import (
+    MissingFigureError,
+    added,
+    bounds,
+)
+from .memory import charged_memory
 from .pricing import Pricing
-from .results import Comparison, EnergyResult, Estimate, LayerEnergy
+from .results import EnergyResult, Estimate, LayerEnergy
 
 if TYPE_CHECKING:
     from mmsnn.conversion.trace import OpRecord, OpTrace
@@ -67,7 +71,8 @@ PAIRS = (('spiking_fp32', 'float_twin_fp32'), ('spiking_int8',
 
 
 def estimate(trace: 'OpTrace',
-             chip: str | Path | Chip = 'cmos45') -> Estimate:
+             chip: str | Path | Chip = 'cmos45',
+             memory: str | None = None) -> Estimate:
     """Energy per image in spike-train form, by the formula, and of the twins.
 
     With FP32 weights: the exact count (``spiking_fp32``), the formula
@@ -76,13 +81,21 @@ def estimate(trace: 'OpTrace',
     weights, where the spec has figures for them: ``spiking_int8`` and
     ``quantised_twin_int8``. Ratios are taken at equal precision only.
 
+    Where the spec knows what an access to memory costs (``cmos45_memory``),
+    accesses are causes beside arithmetic; the formula has no term for them.
+
     Args:
         trace (OpTrace): Ops of the model, totals over ``trace.images``.
         chip (str | Path | Chip): Name or path of a chip spec, or the spec.
+        memory (str, optional): The memory that all accesses are charged as
+            to: ``sram_8kb``, ``sram_32kb``, ``sram_1mb`` or ``flat``.
+            Defaults to None, see
+            :func:`mmsnn.hardware.memory.charged_memory`.
 
     Raises:
         ValueError: If the trace has no image, no spiking synapse, or a
-            spiking synapse without input or dense operations.
+            spiking synapse without input or dense operations; if ``memory``
+            is unknown.
         MissingFigureError: If a figure that is needed is absent or null.
 
     Example:
@@ -97,11 +110,19 @@ def estimate(trace: 'OpTrace',
         4.6
         >>> [c.verdict for c in result.comparisons]
         ['wins', 'wins']
+        >>> result = estimate(OpTrace([fc], images=1), 'cmos45_memory')
+        >>> print(result['spiking_fp32'].energy_mj, 'mJ')
+        3.18 to 6.18 mJ
     """
     records, synapses = _checked(trace)
     if not isinstance(chip, Chip):
         chip = load_chip(chip)
-    pricing = Pricing(chip)
+    pricing = Pricing(
+        chip, {
+            p: held
+            for p in ('fp32', 'int8')
+            if (held := charged_memory(chip, records, p, memory))
+        })
     max_spikes = max(record.max_spikes for record in synapses)
     missing = _missing(pricing, max_spikes)
     keys = [key for key in FORMS if key not in missing]
@@ -119,9 +140,10 @@ def estimate(trace: 'OpTrace',
         activation_bits=activation_bits(max_spikes),
         max_spikes=max_spikes,
         results=tuple(results.values()),
-        layers=tuple(x for x in layers if any(x.energy_mj.values())),
+        layers=tuple(x for x in layers
+                     if any(bounds(e).high for e in x.energy_mj.values())),
         comparisons=tuple(
-            _compare(results[a], results[b], synapses, pricing)
+            compare(results[a], results[b], synapses, pricing)
             for a, b in PAIRS if a in results and b in results),
         differences=tuple(differences(records, trace.images, pricing))
         if 'formula_fp32' in results else (),
@@ -155,7 +177,12 @@ def _checked(
                     f'{record.op} of {record.module!r} is a spiking synapse '
                     f'with {name}={getattr(record, name)} in the op trace; '
                     'it must be at least 1')
-    return records, synapses
+    # Neurons do not know whether all their time steps see one image.
+    repeats = max(r.repeats for r in synapses)
+    return [
+        replace(r, repeats=min(repeats, r.timesteps))
+        if r.kind == 'neuron' else r for r in records
+    ], synapses
 
 
 def _missing(pricing: Pricing, max_spikes: int) -> dict[str, str]:
@@ -184,11 +211,12 @@ def _result(key: str, records: list['OpRecord'], images: int,
         key=key,
         title=form.title,
         precision=form.precision,
-        energy_mj=math.fsum(energies.values()),
+        energy_mj=added(energies.values()),
         causes=energies,
         counts={
             cause: float(Fraction(count, images))
-            for cause, count in totals.items() if count
+            for cause, count in totals.items()
+            if count and (cause not in MEMORY_CAUSES or cause in energies)
         },
         source=f'{form.source}; costs: {chip.title} ({chip.name})',
         fidelity=form.fidelity,
@@ -201,7 +229,7 @@ def _layer(record: 'OpRecord', keys: list[str], images: int,
     energies = {}
     for key in keys:
         form = FORMS[key]
-        energies[key] = math.fsum(
+        energies[key] = added(
             pricing.energies(
                 form.count(record), images, form.precision,
                 f'the {form.title} of {record.module}').values())
@@ -216,35 +244,3 @@ def _layer(record: 'OpRecord', keys: list[str], images: int,
         note=record.note,
         **{name: getattr(record, name) / images
            for name in names})
-
-
-def _compare(spiking: EnergyResult, twin: EnergyResult,
-             synapses: list['OpRecord'], pricing: Pricing) -> Comparison:
-    ratio = spiking.energy_mj / twin.energy_mj
-    verdict = 'wins' if ratio < 1 else 'loses' if ratio > 1 else 'equal'
-    needed_by = 'the break-even rate'
-    mac, ac = (
-        pricing.price(cause, spiking.precision, needed_by)
-        for cause in (SYNAPSE_MACS, SYNAPSE_ACS))
-    mean = float(
-        sum(r.sops for r in synapses) /
-        sum(Fraction(r.dense_ops, r.repeats) for r in synapses))
-    # An operation of a twin stands for all time steps of a repeated image.
-    most = max(r.max_spikes * r.repeats for r in synapses)
-    name = twin.title.split(',')[0]
-    sentence = (
-        f'With {spiking.precision.upper()} weights the spiking form costs '
-        f'{ratio:.3g} x the {name} ({spiking.energy_mj:.4g} against '
-        f'{twin.energy_mj:.4g} mJ per image): it '
-        f'{"equals it" if verdict == "equal" else verdict}. A synapse '
-        f'breaks even at {mac / ac:.2f} spikes per input; here spikes cause '
-        f'{mean:.3g} additions per dense operation.')
-    caveat = ''
-    if mac / ac > most:
-        caveat = (
-            f'An input brings at most {most} spikes per operation of the '
-            'twin, fewer than break even: in this cost model no spiking '
-            'synapse can lose, whatever the network does, so the ratio '
-            'measures sparsity and not a chip.')
-    return Comparison(spiking.key, twin.key, spiking.precision, ratio,
-                      verdict, mac / ac, mean, sentence, caveat)

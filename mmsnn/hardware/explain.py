@@ -1,13 +1,13 @@
 """What an estimate says about itself: causes of differences, assumptions
 and what is not charged."""
 
-import math
 from typing import TYPE_CHECKING
 
 from .counts import (
     ADDS,
     CAUSES,
     COMPARISONS,
+    MEMORY_CAUSES,
     OTHER,
     SYNAPSE_ACS,
     SYNAPSE_MACS,
@@ -17,6 +17,8 @@ from .counts import (
     is_spiking_synapse,
     spiking_counts,
 )
+from .figures import added
+from .memory import memory_assumptions
 from .pricing import PJ_PER_MJ, Pricing
 from .results import Difference, EnergyResult
 
@@ -61,6 +63,10 @@ _CAUSES_OF_DIFFERENCE = {
         ('additions of residuals and biases, comparisons, interpolation, '
          'norms and other real operations have no term in the formula'),
     ),
+    'memory': (
+        'accesses to memory',
+        'the formula has no term for them',
+    ),
 }
 
 
@@ -75,7 +81,9 @@ def differences(records: list['OpRecord'], images: int,
             'real' if record.kind in SYNAPSES else 'left out')
         main = SYNAPSE_ACS if is_spiking_synapse(record) else SYNAPSE_MACS
         for cause in CAUSES:
-            name = synapse if cause == main else 'left out'
+            name = (
+                synapse if cause == main else
+                'memory' if cause in MEMORY_CAUSES else 'left out')
             counts = surplus[name]
             counts[cause] = (
                 counts.get(cause, 0) + formula[cause] - exact[cause])
@@ -85,7 +93,7 @@ def differences(records: list['OpRecord'], images: int,
                                     'the difference to the formula')
         if energies:
             found.append(
-                Difference(cause, math.fsum(energies.values()), explanation))
+                Difference(cause, added(energies.values()), explanation))
     return found
 
 
@@ -121,7 +129,7 @@ def assumptions(results: dict[str, EnergyResult], max_spikes: int,
             'figure its multiply-accumulates are charged as INT8 x INT8, an '
             'upper bound: the true twin costs less, so the ratio flatters '
             'the spiking form.')
-    return texts
+    return texts + memory_assumptions(pricing.memories)
 
 
 def not_charged(records: list['OpRecord'], images: int,
@@ -132,7 +140,7 @@ def not_charged(records: list['OpRecord'], images: int,
     without, would_add = [], []
     for precision in ('fp32', 'int8'):
         if not (updates and pricing.has_precision(precision)) \
-                or pricing.charges_updates(precision):
+                or pricing.charges(UPDATES, precision):
             continue
         without.append(pricing.figure_name(UPDATES, precision))
         add = pricing.chip.figures.get(pricing.figure_name(ADDS, precision))

@@ -1,7 +1,9 @@
 """Numbers of a chip spec, and which of them a result used."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 
 class MissingFigureError(ValueError):
@@ -16,15 +18,20 @@ class Range(NamedTuple):
         ('1 to 2.5', '2')
         >>> Range(1., 2.).plus(Range(0., 1.)), Range(1., 2.).times(10)
         (Range(low=1.0, high=3.0), Range(low=10.0, high=20.0))
+        >>> f'{Range(1., 2.52):.2g} mJ'
+        '1 to 2.5 mJ'
     """
 
     low: float
     high: float
 
     def __str__(self) -> str:
+        return format(self, '.4g')
+
+    def __format__(self, spec: str) -> str:
         if self.low == self.high:
-            return f'{self.low:.4g}'
-        return f'{self.low:.4g} to {self.high:.4g}'
+            return format(self.low, spec)
+        return f'{self.low:{spec}} to {self.high:{spec}}'
 
     @property
     def exact(self) -> bool:
@@ -36,8 +43,82 @@ class Range(NamedTuple):
         return Range(self.low + other.low, self.high + other.high)
 
     def times(self, factor: float) -> 'Range':
-        """The range of the product with a number that is not negative."""
-        return Range(self.low * factor, self.high * factor)
+        """The range of the product with a number."""
+        ends = self.low * factor, self.high * factor
+        return Range(min(ends), max(ends))
+
+
+#: A number, or a range where a figure of the chip is one.
+Amount = Union[float, Range]
+
+
+def bounds(value: Amount) -> Range:
+    """Both ends of a number, which are equal if it is exact.
+
+    Example:
+        >>> bounds(2.), bounds(Range(1., 2.)).high
+        (Range(low=2.0, high=2.0), 2.0)
+    """
+    return value if isinstance(value, Range) else Range(value, value)
+
+
+def scaled(value: Amount, factor: float) -> Amount:
+    """The product with a number.
+
+    Example:
+        >>> scaled(2., 3), scaled(Range(1., 2.), 3)
+        (6.0, Range(low=3.0, high=6.0))
+    """
+    return value.times(factor) if isinstance(value, Range) else value * factor
+
+
+def added(values: Iterable[Amount]) -> Amount:
+    """The sum; a range if one of the values is one.
+
+    Example:
+        >>> added([1., 2.]), added([1., Range(1., 2.)])
+        (3.0, Range(low=2.0, high=3.0))
+    """
+    values = list(values)
+    if any(isinstance(v, Range) for v in values):
+        return Range(*(math.fsum(ends) for ends in zip(*map(bounds, values))))
+    return math.fsum(values)
+
+
+def divided(value: Amount, by: Amount) -> Amount:
+    """The quotient of two numbers that depend on the same figures: both are
+    taken at the same end.
+
+    Example:
+        >>> divided(1., 2.), divided(Range(1., 3.), Range(4., 6.))
+        (0.5, Range(low=0.25, high=0.5))
+    """
+    if not isinstance(value, Range) and not isinstance(by, Range):
+        return value / by
+    ends = [a / b for a, b in zip(bounds(value), bounds(by))]
+    return Range(min(ends), max(ends))
+
+
+def plain(value: Any) -> Any:
+    """Dicts, lists, texts and numbers, ready for JSON, of dataclasses and
+    ranges.
+
+    Example:
+        >>> plain((1, Range(1., 2.)))
+        [1, {'low': 1.0, 'high': 2.0}]
+    """
+    if isinstance(value, Range):
+        return value._asdict()
+    if hasattr(value, '__dataclass_fields__'):
+        return {
+            name: plain(getattr(value, name))
+            for name in value.__dataclass_fields__
+        }
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from .counts import (
     ADDS,
     CAUSES,
     COMPARISONS,
+    MEMORY_CAUSES,
     OTHER,
     REAL_MACS,
     SYNAPSE_ACS,
@@ -14,7 +15,8 @@ from .counts import (
     UPDATES,
     Counts,
 )
-from .figures import Constant, UsedFigures
+from .figures import Amount, Constant, UsedFigures, divided, scaled
+from .memory import ACCESS_BYTES, Memory
 
 PJ_PER_MJ = 1e9
 
@@ -47,6 +49,8 @@ class Pricing:
 
     Args:
         chip (Chip): Where the figures come from.
+        memories (dict[str, Memory], optional): By precision of the weights;
+            accesses to memory are not charged for others. Defaults to None.
 
     Example:
         >>> from mmsnn.hardware import load_chip
@@ -57,8 +61,10 @@ class Pricing:
         ['fp32.add']
     """
 
-    def __init__(self, chip: Chip) -> None:
+    def __init__(self, chip: Chip,
+                 memories: dict[str, Memory] | None = None) -> None:
         self.chip = chip
+        self.memories = memories or {}
         self._used = UsedFigures(chip)
 
     @property
@@ -74,30 +80,40 @@ class Pricing:
     def figure_name(self, cause: str, precision: str) -> str:
         """The figure that ``cause`` is charged with: the first that the spec
         lists, else the last (whose absence is then an error)."""
+        if cause in MEMORY_CAUSES:
+            return self.memories[precision].figure
         names = PRICES[precision][cause]
         return next((n for n in names if n in self.chip.figures), names[-1])
 
-    def charges_updates(self, precision: str) -> bool:
-        """Whether the spec has a figure for updates of neurons."""
-        return self.figure_name(UPDATES, precision) in self.chip.figures
+    def charges(self, cause: str, precision: str) -> bool:
+        """Whether there is a figure for what may go without: updates of
+        neurons, and accesses to memory."""
+        if cause in MEMORY_CAUSES:
+            return precision in self.memories
+        return cause != UPDATES or (
+            self.figure_name(UPDATES, precision) in self.chip.figures)
 
-    def price(self, cause: str, precision: str, needed_by: str) -> float:
-        """pJ per operation.
+    def price(self, cause: str, precision: str, needed_by: str) -> Amount:
+        """pJ per operation, or per access to memory, which may be a range.
 
         Raises:
             MissingFigureError: If the figure is absent or null.
-            ValueError: If the figure is a range.
+            ValueError: If the figure of an operation is a range.
         """
-        return self._used.number(
-            self.figure_name(cause, precision), needed_by,
-            f'{cause} ({precision.upper()} weights)')
+        name = self.figure_name(cause, precision)
+        charged_for = f'{cause} ({precision.upper()} weights)'
+        if cause in MEMORY_CAUSES:
+            per_byte = self._used.span(name, needed_by, charged_for)
+            return scaled(per_byte.low if per_byte.exact else per_byte,
+                          ACCESS_BYTES[precision][cause])
+        return self._used.number(name, needed_by, charged_for)
 
     def energies(self, counts: Counts, images: int, precision: str,
-                 needed_by: str) -> dict[str, float]:
+                 needed_by: str) -> dict[str, Amount]:
         """mJ per image by cause, for totals over ``images`` images.
 
         Causes that do not occur are left out, so their figures are not
-        needed; so are neuron updates where the spec has no figure for them.
+        needed; so is what :meth:`charges` has no figure for.
 
         Raises:
             MissingFigureError: If a figure that is needed is absent or null.
@@ -105,10 +121,9 @@ class Pricing:
         energies = {}
         for cause in CAUSES:
             count = counts.get(cause, 0)
-            if not count or (cause == UPDATES
-                             and not self.charges_updates(precision)):
+            if not count or not self.charges(cause, precision):
                 continue
             price = self.price(cause, precision, needed_by)
-            energies[cause] = (
-                float(Fraction(count, images)) * price / PJ_PER_MJ)
+            energies[cause] = divided(
+                scaled(price, float(Fraction(count, images))), PJ_PER_MJ)
         return energies

@@ -1,9 +1,13 @@
-"""What an energy estimate consists of."""
+"""What an energy estimate consists of.
 
-from dataclasses import asdict, dataclass
+Energies are numbers, or a :class:`~mmsnn.hardware.Range` where a figure of
+the chip that they need is one.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
-from .figures import Constant
+from .figures import Amount, Constant, bounds, plain
 
 
 @dataclass(frozen=True)
@@ -14,10 +18,11 @@ class EnergyResult:
         key (str): ``form_precision``, e.g. ``spiking_fp32``.
         title (str): Name in tables and plots.
         precision (str): Precision of the weights: ``fp32`` or ``int8``.
-        energy_mj (float): mJ per image.
-        causes (dict[str, float]): mJ per image by cause; they sum to
+        energy_mj (float | Range): mJ per image.
+        causes (dict[str, float | Range]): mJ per image by cause; they sum to
             ``energy_mj``.
-        counts (dict[str, float]): Operations per image by cause.
+        counts (dict[str, float]): Operations, and accesses to memory if they
+            are charged, per image by cause.
         source (str): Where counts and costs come from.
         fidelity (str): How exact the counts are.
         scope (str): What is included and what is not.
@@ -26,8 +31,8 @@ class EnergyResult:
     key: str
     title: str
     precision: str
-    energy_mj: float
-    causes: dict[str, float]
+    energy_mj: Amount
+    causes: dict[str, Amount]
     counts: dict[str, float]
     source: str
     fidelity: str
@@ -50,7 +55,7 @@ class LayerEnergy:
         adds (float): Real additions.
         comparisons (float): Real comparisons.
         other (float): Other real operations.
-        energy_mj (dict[str, float]): mJ by key of the result.
+        energy_mj (dict[str, float | Range]): mJ by key of the result.
         note (str): Why the op is charged as it is.
     """
 
@@ -65,7 +70,7 @@ class LayerEnergy:
     adds: float
     comparisons: float
     other: float
-    energy_mj: dict[str, float]
+    energy_mj: dict[str, Amount]
     note: str
 
 
@@ -77,10 +82,13 @@ class Comparison:
         spiking (str): Key of the spiking result.
         twin (str): Key of the twin's result.
         precision (str): Precision of the weights of both.
-        ratio (float): Energy of the spiking form over that of the twin.
-        verdict (str): ``wins``, ``loses`` or ``equal``, for the spiking form.
-        break_even_rate (float): Mean number of spikes per input at which
-            additions cost as much as the twin's multiply-accumulates.
+        ratio (float | Range): Energy of the spiking form over that of the
+            twin, both at the same end of a range.
+        verdict (str): ``wins``, ``loses`` or ``equal``, for the spiking form;
+            ``open`` if it depends on the end of a range.
+        break_even_rate (float | Range): Mean number of spikes per input at
+            which additions cost as much as the twin's multiply-accumulates,
+            with the accesses to memory that are charged for them.
         mean_rate (float): Additions per dense operation of the spiking
             synapses, the number to hold against ``break_even_rate``.
         sentence (str): The comparison in words.
@@ -90,9 +98,9 @@ class Comparison:
     spiking: str
     twin: str
     precision: str
-    ratio: float
+    ratio: Amount
     verdict: str
-    break_even_rate: float
+    break_even_rate: Amount
     mean_rate: float
     sentence: str
     caveat: str = ''
@@ -104,12 +112,12 @@ class Difference:
 
     Attributes:
         cause (str): Name of the cause.
-        energy_mj (float): Formula minus exact count, mJ per image.
+        energy_mj (float | Range): Formula minus exact count, mJ per image.
         explanation (str): Why the two differ.
     """
 
     cause: str
-    energy_mj: float
+    energy_mj: Amount
     explanation: str
 
 
@@ -178,6 +186,12 @@ class Estimate:
         return [c.sentence for c in self.comparisons] + list(
             dict.fromkeys(caveats))
 
+    @property
+    def exact(self) -> bool:
+        """Whether no energy is a range."""
+        return all(bounds(r.energy_mj).exact for r in self.results)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, texts and numbers, ready for JSON."""
-        return asdict(self)
+        """Plain dicts, lists, texts and numbers, ready for JSON; of a range
+        ``low`` and ``high``."""
+        return plain(self)

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 from scipy import stats
 
 from .counts import (
+    ACTIVATION_READS,
     ADDS,
     COMPARISONS,
+    MEMORY_CAUSES,
     OTHER,
     REAL_MACS,
+    STATE_READS,
+    STATE_WRITES,
     SYNAPSE_ACS,
     SYNAPSE_MACS,
     UPDATES,
+    WEIGHT_READS,
     is_spiking_synapse,
 )
-from .results import Estimate
+from .figures import bounds
+from .results import EnergyResult, Estimate
 
 if TYPE_CHECKING:
     from mmsnn.conversion.trace import OpTrace
@@ -30,6 +36,13 @@ _AMOUNTS = {
     COMPARISONS: 'comparisons',
     OTHER: 'other',
     UPDATES: 'updates',
+}
+
+#: Amount -> the accesses to memory of one.
+_ACCESSES = {
+    'sops': (WEIGHT_READS, STATE_READS, STATE_WRITES),
+    'synapse_macs': (WEIGHT_READS, ACTIVATION_READS),
+    'updates': (STATE_READS, STATE_WRITES),
 }
 
 CONFIDENCE = 0.95
@@ -89,18 +102,39 @@ def energy_spreads(trace: 'OpTrace',
     Args:
         trace (OpTrace): What the estimate is of.
         estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
+
+    Returns:
+        dict[str, Spread]: Without results that are ranges: estimate at both
+        ends of the chip (``chip.at('low')``, ``chip.at('high')``) for those.
     """
     statistics, found = trace.statistics, {}
     for result in estimate.results:
-        if not result.key.startswith('spiking'):
+        if not result.key.startswith('spiking') or not bounds(
+                result.energy_mj).exact:
             continue
-        prices = {
-            _AMOUNTS[cause]: energy / result.counts[cause]
-            for cause, energy in result.causes.items()
-        }
-        found[result.key] = spread(result.energy_mj, statistics.std(prices),
+        found[result.key] = spread(result.energy_mj,
+                                   statistics.std(_prices(result)),
                                    statistics.runs, statistics.images)
     return found
+
+
+def _prices(result: EnergyResult) -> dict[str, float]:
+    """mJ of one of each amount, with its accesses to memory."""
+    each = {
+        cause: energy / result.counts[cause]
+        for cause, energy in result.causes.items()
+    }
+    prices = {
+        _AMOUNTS[cause]: price
+        for cause, price in each.items() if cause not in MEMORY_CAUSES
+    }
+    # A weight and the operand that takes its place cost the same.
+    fetch = each.get(WEIGHT_READS, each.get(ACTIVATION_READS, 0.0))
+    for amount, accesses in _ACCESSES.items():
+        prices[amount] = prices.get(amount, 0.0) + sum(
+            fetch if cause in (WEIGHT_READS, ACTIVATION_READS) else each.get(
+                cause, 0.0) for cause in accesses)
+    return prices
 
 
 def rate_spreads(trace: 'OpTrace') -> dict[str, Spread]:

@@ -3,10 +3,12 @@
 import csv
 import io
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 from mmsnn.files import dump_json, write_whole
 
+from .figures import Amount, bounds
 from .results import Estimate
 
 _COUNTS = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
@@ -33,17 +35,23 @@ def format_table(estimate: Estimate, top: int = 12) -> str:
     results = estimate.results
     first = results[0].key
     layers = sorted(
-        estimate.layers, key=lambda x: x.energy_mj[first], reverse=True)[:top]
+        estimate.layers, key=lambda x: bounds(x.energy_mj[first]).high,
+        reverse=True)[:top]
     width = max([len(x.module) for x in layers] + [12])
     title = (f'Energy on {estimate.title} ({estimate.chip}), mJ per image, '
              f'mean of {estimate.images} images')
     header = (f'{"op":<{width}}  {"kind":<11} {"rate":>6} {"SOPs":>9} '
               f'{"MACs":>9} ')
-    header += ' '.join(f'{_short(r.key):>12}' for r in results)
+    wide = 12 if estimate.exact else 20
+
+    def cells(energies: Iterable[Amount]) -> str:
+        return ' '.join(f'{format(e, ".3g"):>{wide}}' for e in energies)
+
+    header += ' '.join(f'{_short(r.key):>{wide}}' for r in results)
     lines = [title, '', header, '-' * len(header)]
     for x in layers:
         rate = f'{x.rate:6.3f}' if x.spiking else '  real'
-        energies = ' '.join(f'{x.energy_mj[r.key]:12.3g}' for r in results)
+        energies = cells(x.energy_mj[r.key] for r in results)
         lines.append(f'{x.module:<{width}}  {x.kind:<11} {rate} '
                      f'{x.sops:9.3g} {x.macs:9.3g} {energies}')
     rest = len(estimate.layers) - len(layers)
@@ -51,7 +59,7 @@ def format_table(estimate: Estimate, top: int = 12) -> str:
         lines.append(f'... and {rest} more ops')
     sops = sum(x.sops for x in estimate.layers)
     macs = sum(x.macs for x in estimate.layers)
-    totals = ' '.join(f'{r.energy_mj:12.3g}' for r in results)
+    totals = cells(r.energy_mj for r in results)
     total = f'{"total":<{width}}  {"":<11} {"":>6} {sops:9.3g} {macs:9.3g} '
     lines += ['-' * len(header), total + totals, '']
     texts = estimate.verdicts
@@ -59,6 +67,7 @@ def format_table(estimate: Estimate, top: int = 12) -> str:
         f'{key}: not measured: {reason}'
         for key, reason in estimate.missing.items()
     ]
+    texts += [t for t in estimate.assumptions if t.startswith('Memory')]
     texts.append('Not charged: ' + '; '.join(estimate.not_charged) + '.')
     for text in texts:
         lines += textwrap.wrap(text, width=len(header))
@@ -82,16 +91,19 @@ def write_json(path: str | Path, estimate: Estimate) -> None:
 
 
 def write_csv(path: str | Path, estimate: Estimate) -> None:
-    """Write one line per op (counts and mJ per image) as CSV, whole or not
-    at all."""
-    keys = estimate.keys
+    """Write one line per op (counts and mJ per image; two columns for a
+    range) as CSV, whole or not at all."""
+    ends = ('', ) if estimate.exact else ('_low', '_high')
     table = io.StringIO()
     writer = csv.writer(table, lineterminator='\n')
     writer.writerow(('module', 'kind', 'op', 'spiking', 'rate', *_COUNTS,
-                     *(f'{key}_mj' for key in keys), 'note'))
+                     *(f'{key}{end}_mj' for key in estimate.keys
+                       for end in ends), 'note'))
     for layer in estimate.layers:
         writer.writerow(
             (layer.module, layer.kind, layer.op, int(layer.spiking),
              layer.rate, *(getattr(layer, name) for name in _COUNTS),
-             *(layer.energy_mj[key] for key in keys), layer.note))
+             *(end for key in estimate.keys
+               for end in bounds(layer.energy_mj[key])[:len(ends)]),
+             layer.note))
     write_whole(path, table.getvalue())

@@ -1,9 +1,17 @@
-"""Memory traffic of an op trace: what a memory-aware energy model prices."""
+"""Memory traffic of each op in spike-train form."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .counts import SYNAPSES, is_spiking_synapse
+from .counts import (
+    ACTIVATION_READS,
+    STATE_READS,
+    STATE_WRITES,
+    SYNAPSES,
+    WEIGHT_READS,
+    is_spiking_synapse,
+    spiking_counts,
+)
 
 if TYPE_CHECKING:
     from mmsnn.conversion.trace import OpRecord, OpTrace
@@ -21,8 +29,11 @@ class Traffic:
         weight_reads (float): Weights fetched: one per addition that a spike
             causes, one per multiply-accumulate.
         state_reads (float): Membranes or accumulators read: one per addition
-            of a synapse, and one per neuron and sub-step.
+            that a spike causes, and one per neuron and sub-step.
         state_writes (float): The same, written back.
+        activation_reads (float): Real values read: one per
+            multiply-accumulate, two in a product of real values, and one per
+            addition of a product that spikes drive (its other operand).
         touched (float): Outputs that at least one spike reaches, summed over
             sub-steps; of the sampled image. 0 if not sampled.
         weight_bytes (int): Bytes of the weights, held once.
@@ -37,6 +48,7 @@ class Traffic:
     weight_reads: float
     state_reads: float
     state_writes: float
+    activation_reads: float
     touched: float
     weight_bytes: int
     state_bytes: int
@@ -69,8 +81,7 @@ def memory_traffic(trace: 'OpTrace') -> list[Traffic]:
 
 
 def _traffic(record: 'OpRecord', images: int) -> Traffic:
-    updates = record.neurons * record.max_spikes / images
-    adds = (record.sops + record.macs) / images
+    counts = spiking_counts(record)
     held = record.state_bytes
     if record.accumulators:
         rows = record.accumulators / images / record.timesteps
@@ -80,10 +91,10 @@ def _traffic(record: 'OpRecord', images: int) -> Traffic:
         kind=record.kind,
         messages=record.in_spikes / images if is_spiking_synapse(record) else
         0.0,
-        # The rows that spikes of attention select are activations.
-        weight_reads=adds if record.static else 0.0,
-        state_reads=updates + adds + (0.0 if record.static else adds),
-        state_writes=updates + adds,
+        weight_reads=counts[WEIGHT_READS] / images,
+        state_reads=counts[STATE_READS] / images,
+        state_writes=counts[STATE_WRITES] / images,
+        activation_reads=counts[ACTIVATION_READS] / images,
         touched=sum(record.touched) / max(1, record.sampled),
         weight_bytes=record.weight_bytes,
         state_bytes=held,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
 
+from mmsnn.hardware.figures import added, bounds, divided, scaled
 from mmsnn.hardware.results import EnergyResult, Estimate
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def arithmetic(result: EnergyResult) -> str:
     """
     terms = [
         f'{count(result.counts[cause])} {cause} x '
-        f'{energy * 1e9 / result.counts[cause]:.4g} pJ'
+        f'{scaled(energy, 1e9 / result.counts[cause]):.4g} pJ'
         for cause, energy in result.causes.items()
     ]
     return ' + '.join(terms) or 'nothing'
@@ -136,7 +137,8 @@ def _cost(estimate: Estimate | None) -> Answer:
     ]
     verdicts = {comparison.verdict for comparison in estimate.comparisons}
     state = ('missing' if not verdicts else
-             'bad' if 'loses' in verdicts else 'good')
+             'bad' if 'loses' in verdicts else
+             'plain' if 'open' in verdicts else 'good')
     return Answer(question, lines, state)
 
 
@@ -199,9 +201,10 @@ def _charged_as_real(estimate: Estimate | None,
     lines = [f'Ops: {len(audit)}, each named in the audit below.']
     if estimate is not None:
         first = estimate.results[0]
-        real = sum(x.energy_mj[first.key] for x in estimate.layers
-                   if not x.spiking and x.kind != 'neuron')
-        share = real / first.energy_mj if first.energy_mj else 0.0
+        real = added(x.energy_mj[first.key] for x in estimate.layers
+                     if not x.spiking and x.kind != 'neuron')
+        share = divided(real, first.energy_mj) if bounds(
+            first.energy_mj).high else 0.0
         lines[0] += (f' They make {real:.4g} mJ, {share:.1%} of the energy '
                      f'of the {first.title}.')
     return Answer(question, lines)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from mmsnn.hardware.counts import CAUSES, is_spiking_synapse
 from mmsnn.hardware.energy import FORMS
+from mmsnn.hardware.figures import bounds
 from mmsnn.hardware.results import Estimate
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ FORM_COLORS = dict(
     zip(FORMS, ('#1b6d8f', '#8fc1d4', '#b9b4ab', '#1b6d8f', '#e3a857')))
 CAUSE_COLORS = dict(
     zip(CAUSES, ('#1b6d8f', '#d1782f', '#8c5a2b', '#6aa56a', '#b48ead',
-                 '#7a7a7a', '#c9b44c')))
+                 '#7a7a7a', '#c9b44c', '#b03a2e', '#5b8db8', '#2f4b6e',
+                 '#e3a9a0', '#3f3f3f')))
 KIND_COLORS = {'conv': '#1b6d8f', 'linear': '#6aa56a', 'matmul': '#d1782f'}
 
 #: Most bars of a plot over layers; more layers are shown in groups.
@@ -79,8 +81,8 @@ def _needs_log(values: Sequence[float]) -> bool:
 def plot_energy_by_layer(estimate: Estimate) -> Figure:
     """Energy per layer, or per group of layers: spiking form and twins.
 
-    One panel per precision of the weights. Logarithmic if values are far
-    apart.
+    One panel per precision of the weights; upper end of ranges. Logarithmic
+    if values are far apart.
 
     Args:
         estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
@@ -90,7 +92,7 @@ def plot_energy_by_layer(estimate: Estimate) -> Figure:
     for name, layer in zip(names, estimate.layers):
         group = sums.setdefault(name, dict.fromkeys(layer.energy_mj, 0.0))
         for key, energy in layer.energy_mj.items():
-            group[key] += energy
+            group[key] += bounds(energy).high
     labels = list(sums)
     if len(labels) > MOST_GROUPS:  # a flat model: one group per layer
         first = estimate.keys[0]
@@ -127,7 +129,8 @@ def plot_energy_by_layer(estimate: Estimate) -> Figure:
 
 
 def plot_energy_totals(estimate: Estimate) -> Figure:
-    """Energy of every form, split by cause; one panel per precision.
+    """Energy of every form, split by cause; one panel per precision; bars of
+    the upper end of ranges.
 
     Args:
         estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
@@ -161,21 +164,24 @@ def draw_energy_totals(figure: Figure | SubFigure,
     for axes, (precision, keys) in zip(columns, panels):
         lefts = [0.0] * len(keys)
         for cause in causes:
-            widths = [estimate[key].causes.get(cause, 0.0) for key in keys]
+            widths = [bounds(estimate[key].causes.get(cause, 0.0)).high
+                      for key in keys]
             axes.barh(
                 range(len(keys)), widths, left=lefts, height=0.6,
                 color=CAUSE_COLORS[cause], label=cause)
             lefts = [left + width for left, width in zip(lefts, widths)]
         for y, key in enumerate(keys):
-            text = f' {lefts[y]:.3g} mJ'
+            text = f' {estimate[key].energy_mj:.3g} mJ'
             if key in ratios:
-                text += f' ({ratios[key]:.2g} x twin)'
+                text += f'{" " if estimate.exact else chr(10) + " "}'
+                text += f'({ratios[key]:.2g} x twin)'
             axes.text(lefts[y], y, text, va='center', fontsize=9)
         axes.set_yticks(
             range(len(keys)),
             [FORMS[key].title.split(',')[0] for key in keys],
             fontsize=9)
-        axes.set_xlim(0, (max(lefts) or 1.0) * 1.35)
+        axes.set_xlim(0, (max(lefts) or 1.0) * (
+            1.35 if estimate.exact else 1.5))
         axes.locator_params(axis='x', nbins=5)
         axes.set_ylim(most - 0.5, -0.5)
         axes.set_title(f'{precision.upper()} weights', fontsize=10)

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from mmsnn.files import write_whole
 from mmsnn.hardware.counts import is_spiking_synapse
+from mmsnn.hardware.figures import Amount, scaled
 from mmsnn.hardware.results import Estimate
 
 from . import facts
@@ -139,6 +140,7 @@ def environment() -> Environment:
         count=facts.count,
         arithmetic=facts.arithmetic,
         figure=_figure_text,
+        amount=_amount_text,
         difference=_difference_text)
     return found
 
@@ -158,11 +160,11 @@ def own_plots(report: ReportData) -> tuple[list[Picture], list[Picture]]:
     if report.estimate is not None:
         energy = [
             ('energy_totals.png', plot_energy_totals(report.estimate),
-             ('Energy per image by cause. Twins have weights of the same '
-              'precision; compare within a panel only.')),
+             ('Energy per image by cause, upper end of ranges. Twins have '
+              'weights of the same precision; compare within a panel only.')),
             ('energy_by_layer.png', plot_energy_by_layer(report.estimate),
              ('Energy per image by layer or group of layers, in order of '
-              'execution.'))
+              'execution; upper end of ranges.'))
         ]
     trace = report.trace
     if trace is not None and trace.firing_rate():
@@ -197,6 +199,11 @@ def _figure_text(value: float) -> str:
     if value and abs(value) >= 1e4:
         return f'{value:,.0f}'
     return f'{value:.4g}'
+
+
+def _amount_text(value: Amount, spec: str = '.4g', factor: float = 1) -> str:
+    """A number or a range, times a factor."""
+    return format(scaled(value, factor), spec)
 
 
 def _difference_text(value: float) -> str:

@@ -100,6 +100,15 @@ def test_energy_totals_stack_causes(energy):
     assert 'twin' not in texts[1] + texts[2]
 
 
+def test_bars_are_the_upper_end_of_ranges(trace):
+    energy = estimate(trace, 'cmos45_memory')
+    axes = plot_energy_totals(energy).axes[0]
+    total = energy['spiking_fp32'].energy_mj
+    assert f'{total:.3g} mJ' in axes.texts[0].get_text()
+    assert np.sum(list(widths(axes).values()), axis=0)[0] == pytest.approx(
+        total.high)
+
+
 def test_firing_rate():
     axes, = plot_firing_rate([0.4, 0.2]).axes
     line, = axes.lines

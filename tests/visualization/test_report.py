@@ -108,6 +108,18 @@ def test_whole_report(tmp_path, trace, energy, equality, picture):
     assert 'date not recorded' in provenance
 
 
+def test_ranges_are_shown_as_such(tmp_path, trace):
+    energy = estimate(trace, 'cmos45_memory')
+    html = write_report(
+        tmp_path / 'report.html',
+        ReportData('Ranges', estimate=energy, trace=trace))[0].read_text()
+    total = energy['spiking_fp32'].energy_mj
+    assert f'{total:.4g} mJ per image' in html
+    assert f'{energy.comparisons[0].ratio:.3g} x the float twin' in html
+    assert 'nothing is reused or cached' in html
+    assert 'states written x ' in html
+
+
 def test_answers_stand_on_the_first_page(tmp_path, trace, energy, equality):
     html = page(
         tmp_path,
