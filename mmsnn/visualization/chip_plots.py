@@ -21,9 +21,22 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout='constrained')
 
 
-def _stack(axes, labels: Sequence[str],
-           parts: Sequence[Mapping[str, float]]) -> None:
-    """Bars from the left, one part on the other."""
+#: Said of a chip some of whose figures are unknown.
+PARTLY = 'not all causes known (hatched)'
+
+
+def _heading(estimate: ChipEstimate, name: str) -> str:
+    """What a plot is of; no two estimates of a report have the same."""
+    text = f'{name}, {estimate.timing}'
+    if estimate.mode != 'lossless':
+        text += f', {estimate.mode}'
+    return text
+
+
+def _stack(axes, labels: Sequence[str], parts: Sequence[Mapping[str, float]],
+           known: bool) -> None:
+    """Bars from the left, one part on the other; hatched if there are causes
+    without a figure."""
     # A cause has the same colour in every plot.
     causes = [(cause, colour) for cause, colour in zip(ENERGY_CAUSES, _COLORS)
               if any(cause in part for part in parts)]
@@ -31,7 +44,8 @@ def _stack(axes, labels: Sequence[str],
     for cause, colour in causes:
         widths = [part.get(cause, 0.0) for part in parts]
         axes.barh(range(len(labels)), widths, left=lefts, height=0.7,
-                  color=colour, label=cause)
+                  color=colour, label=cause, hatch='' if known else '///',
+                  edgecolor=colour if known else 'white', linewidth=0)
         lefts = [a + b for a, b in zip(lefts, widths)]
     axes.set_yticks(range(len(labels)), labels, fontsize=9)
     axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -62,8 +76,10 @@ def plot_chip_layers(estimate: ChipEstimate) -> Figure:
                         )[:MOST_GROUPS]
     figure = _figure(10, 1.4 + 0.3 * len(labels))
     axes = figure.subplots()
-    _stack(axes, labels, [sums[x] for x in labels])
-    axes.set_title(estimate.title, fontsize=10)
+    known = estimate.total_mj is not None
+    _stack(axes, labels, [sums[x] for x in labels], known)
+    axes.set_title(_heading(estimate, estimate.title) +
+                   ('' if known else f': {PARTLY}'), fontsize=10)
     return figure
 
 
@@ -71,14 +87,18 @@ def plot_chip_causes(estimates: Sequence[ChipEstimate]) -> Figure:
     """Energy of one image alone by chip and cause, upper end of ranges.
 
     Args:
-        estimates (Sequence[ChipEstimate]): One per chip; an axis each, since
-            figures of chips are not of the same scope.
+        estimates (Sequence[ChipEstimate]): One per chip and timing; an axis
+            each, since figures of chips are not of the same scope.
     """
-    figure = _figure(10, 0.6 + 1.6 * len(estimates))
+    figure = _figure(10, 0.6 + 1.9 * len(estimates))
     panels = figure.subplots(len(estimates), 1, squeeze=False)[:, 0]
     for axes, estimate in zip(panels, estimates):
-        _stack(axes, [estimate.chip],
-               [{k: v.high for k, v in estimate.energy_mj.items()}])
+        known = estimate.total_mj is not None
+        _stack(axes, [''],
+               [{k: v.high for k, v in estimate.energy_mj.items()}], known)
+        total = f'{estimate.total_mj} mJ' if known else PARTLY
+        axes.set_title(f'{_heading(estimate, estimate.chip)}: {total}',
+                       fontsize=10, loc='left')
     return figure
 
 
@@ -101,7 +121,7 @@ def plot_utilisation(estimate: ChipEstimate) -> Figure:
     axes.set_xlabel('core, in the order of layers')
     axes.set_ylabel('busy share')
     axes.set_ylim(0, 1.05)
-    axes.set_title(estimate.title, fontsize=10)
+    axes.set_title(_heading(estimate, estimate.title), fontsize=10)
     axes.spines[['top', 'right']].set_visible(False)
     return figure
 
@@ -147,22 +167,25 @@ def plot_energy_accuracy(points: Sequence[Mapping]) -> Figure:
     """Energy over a metric, one point per run, e.g. over D.
 
     Args:
-        points (Sequence[Mapping]): Each with ``label``, ``energy_mj``,
-            ``metric`` (name) and ``value``.
+        points (Sequence[Mapping]): Each with ``label``, ``chip`` (spec),
+            ``energy_mj``, ``metric`` (name) and ``value``.
 
     Raises:
-        ValueError: If there is no point, or they have several metrics.
+        ValueError: If there is no point, or they have several metrics or
+            chips.
 
     Example:
         >>> figure = plot_energy_accuracy([dict(
-        ...     label='D=4', energy_mj=3., metric='top1', value=78.5)])
+        ...     label='D=4', chip='cmos45', energy_mj=3., metric='top1',
+        ...     value=78.5)])
         >>> figure.axes[0].get_ylabel()
         'top1'
     """
-    metrics = {p['metric'] for p in points}
-    if len(metrics) != 1:
-        raise ValueError('points of energy and accuracy need one metric in '
-                         f'common, got {sorted(metrics) or "no point"}')
+    for name in ('metric', 'chip'):
+        found = {p[name] for p in points}
+        if len(found) != 1:
+            raise ValueError(f'points of energy and accuracy need one {name} '
+                             f'in common, got {sorted(found) or "no point"}')
     figure = _figure(5.5, 3.4)
     axes = figure.subplots()
     points = sorted(points, key=lambda p: p['energy_mj'])
@@ -171,8 +194,8 @@ def plot_energy_accuracy(points: Sequence[Mapping]) -> Figure:
     for p in points:
         axes.annotate(p['label'], (p['energy_mj'], p['value']), (5, 5),
                       textcoords='offset points', fontsize=9)
-    axes.set_xlabel('mJ per image')
-    axes.set_ylabel(metrics.pop())
+    axes.set_xlabel(f'mJ per image ({points[0]["chip"]})')
+    axes.set_ylabel(points[0]['metric'])
     axes.margins(0.15)
     axes.spines[['top', 'right']].set_visible(False)
     return figure

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmsnn.files import write_whole
 from mmsnn.hardware import ChipEstimate, Estimate
+from mmsnn.hardware.free_running import Beside
 from mmsnn.hardware.paper import HIDDEN, HiddenCost, ImpliedCount
 from mmsnn.hardware.spread import Spread
 from mmsnn.hardware.traffic import Traffic
@@ -44,6 +45,7 @@ class HardwareReport:
         hidden (Sequence[HiddenCost]): Multiplications without spikes.
         implied (ImpliedCount, optional): Of a reported power.
         free_running (str, optional): How wrong that form was.
+        beside_lossless (Sequence[Beside]): What it costs, of one image.
         metrics (Mapping[str, float]): In spike-train form.
         points (Sequence[Mapping]): See
             :func:`~mmsnn.visualization.chip_plots.plot_energy_accuracy`.
@@ -63,6 +65,7 @@ class HardwareReport:
     hidden: Sequence[HiddenCost] = ()
     implied: ImpliedCount | None = None
     free_running: str | None = None
+    beside_lossless: Sequence[Beside] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     points: Sequence[Mapping] = ()
     spike_maps: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -99,9 +102,13 @@ def write_hardware_report(path: str | Path,
 
 
 def _plots(report: HardwareReport) -> dict[str, list[Picture]]:
-    first = report.estimates[0] if report.estimates else None
+    first, *others = report.estimates or (None, )
     energy, rates = own_plots(
         ReportData('', estimate=first, trace=report.trace))
+    for e in others:
+        energy += [(f'{e.chip}_{name}', figure, f'{e.title}: {caption}')
+                   for name, figure, caption in own_plots(
+                       ReportData('', estimate=e))[0]]
     if report.spike_maps:
         rates.append(('spike_maps.png', plot_spike_maps(report.spike_maps),
                       ('Share of the channels that fire at each position, by '
@@ -111,13 +118,15 @@ def _plots(report: HardwareReport) -> dict[str, list[Picture]]:
     if priced:
         chips.append(('chips_energy.png', plot_chip_causes(priced),
                       ('Energy of one image by cause; upper end of ranges. '
-                       'Each chip has an axis of its own.')))
-    for e in priced:
-        chips.append((f'{e.chip}_layers.png', plot_chip_layers(e),
-                      'Energy by layer (what ends in it included) and cause.'))
-    for e in report.chips:
+                       'Each chip has an axis of its own. Hatched: some '
+                       'causes have no known figure and are not in the bar.')))
+    for name, e in zip(chip_names(report.chips), report.chips):
+        if e.energy_mj:
+            chips.append((f'{name}_layers.png', plot_chip_layers(e),
+                          ('Energy by layer (what ends in it included) and '
+                           'cause.')))
         if e.utilisation.size:
-            chips.append((f'{e.chip}_utilisation.png', plot_utilisation(e),
+            chips.append((f'{name}_utilisation.png', plot_utilisation(e),
                           ('Busy share of each core while images follow each '
                            'other.')))
     accuracy: list[Picture] = []
@@ -126,3 +135,15 @@ def _plots(report: HardwareReport) -> dict[str, list[Picture]]:
             ('energy_accuracy.png', plot_energy_accuracy(report.points),
              'Energy in spike-train form (FP32 weights) over the metric.'))
     return dict(energy=energy, rates=rates, chips=chips, accuracy=accuracy)
+
+
+def chip_names(estimates: Sequence[ChipEstimate]) -> list[str]:
+    """A name for files of each estimate: of its chip, with the timing where
+    several are of one chip, and a number where that is not enough."""
+    names: list[str] = []
+    chips = [e.chip for e in estimates]
+    for e in estimates:
+        name = e.chip if chips.count(e.chip) == 1 else f'{e.chip}_{e.timing}'
+        same = sum(n == name or n.startswith(f'{name}_no') for n in names)
+        names.append(f'{name}_no{same + 1}' if same else name)
+    return names

@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.conversion import (
+    EqualityCheck,
+    run_free_running,
+    to_spike_train,
+)
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
 
@@ -47,6 +51,30 @@ def test_by_hand():
     row = {r.module: r for r in report.rows}['second']
     assert (row.training_spikes, row.spike_train_spikes) == (0, 1)
     assert report.output_error > 0 and report.images == 1
+
+
+def test_its_trace_by_hand():
+    # As above: the second neuron fires once though it should not, which
+    # causes 3 additions more.
+    model = nn.Sequential(Two([1., -0.4]), nn.Linear(1, 3)).eval()
+    run = run_free_running(model, torch.tensor([[1., 2.]]))
+    for trace, second in ((run.lossless, 0), (run.trace, 1)):
+        found = {r.module: r for r in trace if r.kind == 'neuron'}
+        assert found['0.first'].spikes == [2, 1]
+        assert found['0.second'].emitted == second
+        sops = {r.module: r.sops for r in trace if r.kind == 'linear'}
+        assert sops == {'0.fc': 3, '1': 3 * second}
+    assert run.equality.total_differences == 1
+    # The model itself fires as before.
+    assert not model[0](torch.tensor([[1., 2.]])).any()
+
+
+def test_its_trace_is_the_lossless_one_where_nothing_differs():
+    torch.manual_seed(0)
+    model = SpikeConv2d(2, 3, 3, padding=1, neuron=NEURON).eval()
+    run = run_free_running(model, 3 * torch.rand(2, 2, 6, 6))
+    assert list(run.trace) == list(run.lossless)
+    assert run.trace.images == 2 and run.trace.total('sops') > 0
 
 
 def test_too_late_to_fire_twice():

@@ -14,6 +14,7 @@ from mmsnn.engine.hardware_report import (
     measure,
     write_all,
 )
+from mmsnn.engine.hardware_report.points import read_points
 
 
 class Noise:
@@ -63,14 +64,20 @@ def run(trained, monkeypatch):
 
 
 def test_a_segmentor_on_several_chips(run, tmp_path):
-    report = run('mmseg', [(64, 64)] * 3, ['cmos45', 'loihi', 'speck'],
+    report = run('mmseg', [(64, 64)] * 3,
+                 ['cmos45', 'cmos45_memory', 'loihi', 'speck', 'spinnaker2'],
                  free_running=True)
     assert report.images == 3 and not report.failed
-    assert [e.chip for e in report.chips] == ['loihi', 'speck']
+    assert [(e.chip, e.timing) for e in report.chips] == [
+        ('loihi', 'synchronous'), ('speck', 'asynchronous'),
+        ('spinnaker2', 'synchronous'), ('spinnaker2', 'asynchronous')]
     path = write_all(tmp_path / 'out', report)
     html = path.read_text()
     for word in ('Loihi', 'first layer', 'standard deviation', 'Touched',
-                 'fire differently', 'accumulator bits'):
+                 'fire differently', 'accumulator bits', 'lossless</th>',
+                 'spinnaker2_asynchronous_layers.png', 'states written',
+                 'nothing is reused or cached',
+                 f'{report.estimates[1].results[0].energy_mj:.4g}'):
         assert word in html, word
     assert 'the paper reports no power for this config' in html
     raw = json.loads((tmp_path / 'out' / 'hardware.json').read_text())
@@ -94,9 +101,39 @@ def test_a_segmentor_on_several_chips(run, tmp_path):
     pictures = {p.name for p in (tmp_path / 'out').glob('*.png')}
     assert {'spike_maps.png', 'loihi_layers.png', 'chips_energy.png',
             'firing_rate.png', 'energy_totals.png',
-            'rate_by_layer.png'} <= pictures
+            'rate_by_layer.png', 'cmos45_memory_energy_totals.png',
+            'spinnaker2_synchronous_layers.png',
+            'spinnaker2_asynchronous_layers.png'} <= pictures
+    assert {(r['chip'], r['timing']) for r in rows} >= {
+        ('spinnaker2', 'synchronous'), ('spinnaker2', 'asynchronous')}
     text = '\n'.join(format_report(report))
     assert 'speck' in text.lower() and 'not measured' in text
+    assert f'{report.estimates[1].results[0].energy_mj:.4g} mJ' in text
+    assert 'nothing is reused or cached' in text
+
+
+def test_what_free_running_costs(run, tmp_path):
+    report = run('mmseg', [(64, 64)] * 2,
+                 ['cmos45', 'cmos45_memory', 'speck'], free_running=True)
+    rows = {r.what: r for r in report.beside_lossless}
+    spikes = rows['spikes per neuron']
+    change = spikes.free_running / spikes.lossless - 1
+    assert change and f'{change:+.1%} spikes' in report.free_running
+    sops = rows['additions that spikes cause']
+    energy = rows['spiking form, FP32 weights, cmos45, mJ']
+    # Nothing else differs, but for the additions.
+    assert energy.free_running - energy.lossless == pytest.approx(
+        (sops.free_running - sops.lossless) * 0.9e-9)
+    assert rows['spiking form, INT8 weights, cmos45_memory, mJ'
+                ].free_running.high > 0
+    latency = rows['latency, speck, asynchronous, ms']
+    assert latency.free_running.high < latency.lossless.high
+    assert rows['energy of one image alone, speck, asynchronous, mJ'
+                ].lossless is None  # its energy per addition is unknown
+    raw = json.loads((write_all(tmp_path / 'out', report).parent /
+                      'hardware.json').read_text())
+    assert raw['beside_lossless'][0]['free_running'] == spikes.free_running
+    assert f'  {energy}' in format_report(report)
 
 
 def test_a_classifier_beside_a_reported_power(run, trained):
@@ -118,16 +155,45 @@ def test_images_of_several_sizes(run):
     assert not report.failed and report.chips[0].images == 2
 
 
-def test_points_of_other_runs(run, tmp_path):
-    path = tmp_path / 'hardware.json'
-    path.write_text('{}')
-    report = run('mmpretrain', [(32, 32)], ['cmos45'])
-    report.points = [dict(label=f'D={d}', energy_mj=d, metric='top1',
-                          value=70. + d) for d in (2, 4)]
+def point(**changes):
+    return dict(dict(label='D=2', chip='cmos45', energy_mj=1., metric='top1',
+                     value=70.), **changes)
+
+
+def test_points_of_other_runs(run, trained, tmp_path):
+    config, checkpoint = trained('mmpretrain')
+    config = Config.fromfile(config)
+    other = tmp_path / 'hardware.json'
+    other.write_text(json.dumps(dict(points=[point()])))
+    run('mmpretrain', [(32, 32)], ['cmos45'])  # in place of the data set
+    measured = measure(config, checkpoint, 1)
+    measured.metrics = dict(top1=60., top5=90.)
+    report = make_report(config, checkpoint, measured,
+                         ['cmos45_memory', 'cmos45'], points=[other])
+    # A range is no point: the first chip with one number is taken.
+    own = point(label='D=4', value=60.,
+                energy_mj=report.estimates[1].results[0].energy_mj)
+    assert list(report.points) == [own, point()]
     written = write_all(tmp_path / 'out', report)
     assert (written.parent / 'energy_accuracy.png').exists()
-    assert len(json.loads(
-        (written.parent / 'hardware.json').read_text())['points']) == 2
+    # What is written can be read again.
+    assert read_points(written.parent / 'hardware.json') == [own, point()]
+
+
+@pytest.mark.parametrize('text, fault', [
+    ('', 'JSONDecodeError'), ('{}', "KeyError: 'points'"),
+    ('{"points": 3}', 'TypeError'), ('[]', 'TypeError'),
+    (json.dumps(dict(points=[dict(label='D=2')])), "KeyError: 'chip'"),
+    (json.dumps(dict(points=[point(energy_mj=None)])),
+     'energy_mj of a point is None'),
+    (json.dumps(dict(points=[])), 'holds no point .* with --metrics')])
+def test_bad_points(tmp_path, text, fault):
+    path = tmp_path / 'hardware.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f'hardware.json .*{fault}'):
+        read_points(path)
+    with pytest.raises(ValueError, match='none.json .*FileNotFound'):
+        read_points(tmp_path / 'none.json')
 
 
 def test_bad_input(trained):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from mmsnn.files import dump_json, write_whole
+from mmsnn.hardware.figures import plain
 from mmsnn.visualization import HardwareReport, write_hardware_report
 
 
@@ -35,12 +36,14 @@ def write_all(folder: Path, report: HardwareReport) -> Path:
             hidden=[asdict(h) for h in report.hidden],
             implied=asdict(report.implied) if report.implied else None,
             free_running=report.free_running,
+            beside_lossless=plain(report.beside_lossless),
             metrics=report.metrics,
             points=list(report.points),
             provenance=dict(report.provenance)))
     _write_csv(folder / 'layers.csv', [asdict(t) for t in report.traffic])
     _write_csv(folder / 'chips.csv', [
-        dict(chip=e.chip, name=row.name, kind=row.kind, target=row.target,
+        dict(chip=e.chip, timing=e.timing, name=row.name, kind=row.kind,
+             target=row.target,
              cores=row.cores, neurons=row.neurons, limited_by=row.limited_by,
              fits=int(not row.reasons), cause=cause, low_mj=energy.low,
              high_mj=energy.high) for e in report.chips for row in e.rows

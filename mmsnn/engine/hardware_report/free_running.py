@@ -1,33 +1,35 @@
-"""How wrong it is to fire while input still arrives."""
+"""Firing while input still arrives: how wrong, and what it costs."""
+
+from typing import Union
 
 from torch import nn
 
-from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.conversion import EqualityReport, FreeRunningRun, run_free_running
 
 
-def free_running_error(model: nn.Module, batch) -> str:
-    """Compare it with the training form on one batch.
+def measure_free_running(model: nn.Module,
+                         batch) -> Union[FreeRunningRun, str]:
+    """Run one batch in that form and in the lossless one.
 
     Args:
         model (nn.Module): The trained model.
         batch: What the data loader gave.
 
     Returns:
-        str: Neurons that fire differently, spikes and error of the result in
-        words; or why it was not measured.
+        FreeRunningRun | str: What was measured, or why it was not.
     """
+    data = model.data_preprocessor(batch, False)
+    inputs = data['inputs'] if isinstance(data, dict) else data[0]
+    samples = data.get('data_samples') if isinstance(data, dict) else None
+    kwargs = {} if samples is None else dict(data_samples=samples)
     try:
-        check = EqualityCheck(model, to_spike_train(model, 'free_running'))
-        data = model.data_preprocessor(batch, False)
-        inputs = data['inputs'] if isinstance(data, dict) else data[0]
-        samples = data.get('data_samples') if isinstance(data, dict) else None
-        kwargs = dict(mode='tensor')
-        if samples is not None:
-            kwargs['data_samples'] = samples
-        check.compare(inputs, **kwargs)
+        return run_free_running(model, inputs, mode='tensor', **kwargs)
     except ValueError as error:
         return f'not measured: {error}'
-    report = check.report
+
+
+def in_words(report: EqualityReport) -> str:
+    """Neurons that fire differently, spikes and error of the result."""
     lossless = sum(r.training_spikes for r in report.rows)
     spikes = sum(r.spike_train_spikes for r in report.rows)
     share = report.total_differences / max(1, report.total_neurons)

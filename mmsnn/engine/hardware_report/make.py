@@ -1,26 +1,27 @@
 """What the report shows, worked out from what was measured."""
 
-import json
 import platform
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
 
 import mmsnn
+from mmsnn.conversion import FreeRunningRun
 from mmsnn.engine.report import processor
 from mmsnn.hardware import (
     Chip,
     ChipEstimate,
     Estimate,
     estimate,
-    estimate_on_chip,
+    estimates_on_chip,
     load_chip,
     network_from_trace,
 )
+from mmsnn.hardware.free_running import beside_lossless
 from mmsnn.hardware.paper import (
     hidden_multiplications,
     implied_count,
@@ -30,7 +31,9 @@ from mmsnn.hardware.spread import energy_spreads, rate_spreads
 from mmsnn.hardware.traffic import memory_traffic
 from mmsnn.visualization import HardwareReport
 
+from .free_running import in_words
 from .measure import Measured
+from .points import own_points, read_points
 
 
 def estimates(measured: Measured, chips: Sequence[Union[str, Path, Chip]],
@@ -42,30 +45,31 @@ def estimates(measured: Measured, chips: Sequence[Union[str, Path, Chip]],
         measured (Measured): From :func:`measure`.
         chips (Sequence[str | Path | Chip]): Names or paths of specs, or
             specs.
-        **options: For :func:`mmsnn.hardware.estimate_on_chip`.
+        **options: For :func:`mmsnn.hardware.estimates_on_chip`.
 
     Returns:
-        tuple: Estimates of specs that price operations, estimates of specs
-        that have cores, and why others gave nothing, by name.
+        tuple: Estimates of specs that price operations; of specs that have
+        cores, one for each timing that the chip supports; and why others gave
+        nothing, by name.
     """
     priced, mapped, failed = [], [], {}
-    for name in chips:
-        chip = name if isinstance(name, Chip) else load_chip(name)
+    network = None
+    for chip in map(_loaded, chips):
         sections = {figure.split('.')[0] for figure in chip.figures}
         try:
             if sections & {'fp32', 'int8'}:
                 priced.append(estimate(measured.trace, chip))
-            if 'limits.cores' in chip.figures:
-                mapped.append(_on_chip(measured, chip, options))
+            if chip.has_cores:
+                network = network or network_from_trace(measured.one_size)
+                mapped += estimates_on_chip(network, chip, missing='report',
+                                            **options)
         except ValueError as error:
             failed[chip.name] = str(error)
     return priced, mapped, failed
 
 
-def _on_chip(measured: Measured, chip: Chip, options: dict) -> ChipEstimate:
-    return estimate_on_chip(
-        network_from_trace(measured.one_size), chip, missing='report',
-        **options)
+def _loaded(chip: Union[str, Path, Chip]) -> Chip:
+    return chip if isinstance(chip, Chip) else load_chip(chip)
 
 
 def make_report(config: Config, checkpoint, measured: Measured,
@@ -84,19 +88,15 @@ def make_report(config: Config, checkpoint, measured: Measured,
         power_mj (float, optional): A reported power. Defaults to None: that
             of the paper, where it has one for the config's name.
         points (Sequence[Path]): ``hardware.json`` of other runs, for energy
-            over accuracy.
-        **options: For :func:`mmsnn.hardware.estimate_on_chip`.
+            over accuracy, see :func:`.points.read_points`.
+        **options: For :func:`mmsnn.hardware.estimates_on_chip`.
     """
+    chips = [_loaded(chip) for chip in chips]
     name = Path(config.filename or 'model').stem
     priced, mapped, failed = estimates(measured, chips, **options)
     power_mj = reported_power(name) if power_mj is None else power_mj
     trace = measured.trace
     shapes = ', '.join(' x '.join(map(str, s)) for s in trace.image_shapes)
-    own = [
-        dict(label=f'D={e.max_spikes}', energy_mj=r.energy_mj, metric=metric,
-             value=value) for e in priced[:1] for r in e.results[:1]
-        for metric, value in list(measured.metrics.items())[:1]
-    ]
     return HardwareReport(
         title=f'{name} on chips',
         description=f'Means of {trace.images} test images of {shapes}, in '
@@ -111,9 +111,10 @@ def make_report(config: Config, checkpoint, measured: Measured,
         traffic=memory_traffic(trace),
         hidden=hidden_multiplications(trace),
         implied=None if power_mj is None else implied_count(trace, power_mj),
-        free_running=measured.free_running,
+        **_free_running(measured.free_running, chips, options),
         metrics=measured.metrics,
-        points=own + [p for path in points for p in _points(path)],
+        points=own_points(priced, measured.metrics) +
+        [p for path in points for p in read_points(path)],
         spike_maps=measured.maps,
         provenance=dict(
             date=datetime.now().astimezone().isoformat(timespec='seconds'),
@@ -125,9 +126,13 @@ def make_report(config: Config, checkpoint, measured: Measured,
             checkpoint=Path(checkpoint).name))
 
 
-def _points(path: Path) -> List[Mapping]:
+def _free_running(run: Union[FreeRunningRun, str, None], chips: List[Chip],
+                  options: dict) -> dict:
+    if run is None or isinstance(run, str):
+        return dict(free_running=run)
+    words = in_words(run.equality)
     try:
-        return json.loads(Path(path).read_text())['points']
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f'{path} is no hardware.json of this tool: {error}'
-                         ) from error
+        rows = beside_lossless(run.lossless, run.trace, chips, **options)
+    except ValueError as error:
+        return dict(free_running=f'{words} Its cost: not measured: {error}')
+    return dict(free_running=words, beside_lossless=rows)

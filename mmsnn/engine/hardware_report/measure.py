@@ -10,11 +10,11 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.conversion import FreeRunningRun, OpTrace, to_spike_train
 from mmsnn.engine.cli import framework, set_loader_defaults
 from mmsnn.engine.image_inference import load_model
 
-from .free_running import free_running_error
+from .free_running import measure_free_running
 from .spike_maps import spike_maps
 
 
@@ -28,14 +28,15 @@ class Measured:
         maps (dict[str, ndarray]): Spike maps of the first image.
         metrics (dict[str, float]): In spike-train form; empty if not asked
             for.
-        free_running (str | None): How wrong that form was.
+        free_running (FreeRunningRun | str | None): The first image in that
+            form; why it was not measured; None if not asked for.
     """
 
     trace: OpTrace
     one_size: OpTrace
     maps: Dict[str, np.ndarray] = field(default_factory=dict)
     metrics: Dict[str, float] = field(default_factory=dict)
-    free_running: Optional[str] = None
+    free_running: Union[FreeRunningRun, str, None] = None
 
 
 def measure(config: Config,
@@ -53,7 +54,8 @@ def measure(config: Config,
             16.
         device (str): Device to run on. Defaults to 'cpu'.
         metrics (bool): Also evaluate the config's metrics on them.
-        free_running (bool): Also measure how wrong that form is.
+        free_running (bool): Also measure how wrong firing while input still
+            arrives is, and what it costs, on the first image.
 
     Raises:
         ValueError: If ``images`` is negative.
@@ -83,7 +85,7 @@ def measure(config: Config,
             trace, one_size, spike_maps(spiking, first),
             {k: float(v) for k, v in evaluator.evaluate(len(sizes)).items()}
             if evaluator else {},
-            free_running_error(model, first) if free_running else None)
+            measure_free_running(model, first) if free_running else None)
 
 
 def _evaluator(config: Config, loader) -> Evaluator:

@@ -28,6 +28,8 @@ def format_report(report: HardwareReport) -> List[str]:
             lines.append(f'  {result.title}: '
                          f'{spread or format(result.energy_mj, ".4g")} mJ')
         lines += [f'  {text}' for text in e.verdicts]
+        lines += [f'  {text}' for text in e.assumptions
+                  if text.startswith('Memory')]
     lines += [f'{k}: not measured: {v}' for k, v in report.failed.items()]
     lines.append(f'spikes per neuron and image: {report.rates["network"]}'
                  if report.rates else 'rates: not measured')
@@ -38,6 +40,7 @@ def format_report(report: HardwareReport) -> List[str]:
                      f'{h.macs:,.0f} MACs, {h.energy_mj:.3g} mJ')
     if report.free_running:
         lines.append(f'free running: {report.free_running}')
+        lines += [f'  {row}' for row in report.beside_lossless]
     lines += [f'{k}: {v:.4g}' for k, v in report.metrics.items()]
     return lines
 

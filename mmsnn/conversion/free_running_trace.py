@@ -1,0 +1,96 @@
+"""The op trace of a model that fires while input still arrives."""
+
+import copy
+from collections import deque
+from dataclasses import dataclass
+from typing import Deque, Dict
+
+import torch
+from torch import nn
+
+from .convert import to_spike_train
+from .equality import EqualityCheck, EqualityReport
+from .free_running import FreeRunningNeuron
+from .neurons import CountNeuron
+from .trace import OpTrace
+
+#: Spikes times scale of whole time steps, by path of the neuron, in the order
+#: of its calls.
+Fired = Dict[str, Deque[torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class FreeRunningRun:
+    """One call of a model in both forms.
+
+    Attributes:
+        equality (EqualityReport): Free running against the training form.
+        trace (OpTrace): Of the spikes that were fired while input arrived.
+        lossless (OpTrace): Of the same call in lossless form.
+    """
+
+    equality: EqualityReport
+    trace: OpTrace
+    lossless: OpTrace
+
+
+def run_free_running(model: nn.Module, *args, **kwargs) -> FreeRunningRun:
+    """Run a model while input arrives, and count what its spikes cause.
+
+    The free-running form holds all sub-steps at once, so ops can't be counted
+    in it. Its neurons are watched; then the model is run once more in form
+    ``'counts'``, where each neuron fires what the watched one has fired in
+    all sub-steps together. Every addition of a convolution or linear layer
+    is thereby counted exactly, since each spike is added at its targets
+    whenever it arrives. A product of attention is counted as if its operands
+    were complete; while they arrive, it must be corrected over and over,
+    which costs more.
+
+    Args:
+        model (nn.Module): The trained model, in eval mode.
+        *args: Of its call, like ``**kwargs``.
+
+    Raises:
+        ValueError: If the model can't run in this form, see
+            :class:`~mmsnn.conversion.free_running.FreeRunningNeuron`.
+
+    Example:
+        >>> from mmsnn.layers import SpikeConv2d
+        >>> conv = SpikeConv2d(
+        ...     1, 2, 3, neuron=dict(type='mmsnn.SFANeuron')).eval()
+        >>> run = run_free_running(conv, torch.ones(1, 1, 3, 3))
+        >>> run.trace.total('sops'), run.lossless.total('sops')
+        (18, 18)
+    """
+    spiking = to_spike_train(model, 'free_running')
+    check = EqualityCheck(model, spiking)
+    fired: Fired = {}
+
+    def keep(module, _, output):
+        fired.setdefault(module.path, deque()).append(
+            module.counts(output) * module.neuron.scale)
+
+    handles = [m.register_forward_hook(keep) for m in spiking.modules()
+               if isinstance(m, FreeRunningNeuron)]
+    try:
+        check.compare(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return FreeRunningRun(check.report, _trace(model, args, kwargs, fired),
+                          _trace(model, args, kwargs, {}))
+
+
+def _trace(model: nn.Module, args, kwargs, fired: Fired) -> OpTrace:
+    """Of a call in which some neurons fire what is given."""
+    spiking = to_spike_train(model, 'counts')
+    for module in spiking.modules():
+        if isinstance(module, CountNeuron) and module.path in fired:
+            module.neuron.forward = _firing(fired[module.path])
+    with spiking:
+        spiking(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+    return spiking.trace
+
+
+def _firing(given: Deque[torch.Tensor]):
+    return lambda membrane: given.popleft()

@@ -1,0 +1,59 @@
+"""Points of energy over accuracy: of this run, and of others."""
+
+import json
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+from mmsnn.hardware import Estimate
+
+#: What a point holds, and of which type.
+POINT = dict(label=str, chip=str, energy_mj=(int, float), metric=str,
+             value=(int, float))
+
+
+def own_points(estimates: Sequence[Estimate],
+               metrics: Dict[str, float]) -> List[Dict]:
+    """The point of a run: its first metric, and the energy of its spiking form
+    on the first chip where that is one number.
+
+    Args:
+        estimates (Sequence[Estimate]): Energies.
+        metrics (dict[str, float]): Measured in spike-train form; without
+            any, there is no point.
+
+    Returns:
+        list[dict]: At most one point.
+    """
+    exact = [e for e in estimates if e.exact]
+    return [
+        dict(label=f'D={e.max_spikes}', chip=e.chip,
+             energy_mj=e.results[0].energy_mj, metric=metric, value=value)
+        for e in exact[:1] for metric, value in list(metrics.items())[:1]
+    ]
+
+
+def read_points(path: Path) -> List[Dict]:
+    """The points that another run has written.
+
+    Args:
+        path (Path): Its ``hardware.json``.
+
+    Raises:
+        ValueError: If it is no such file, or holds no point since the run
+            measured no metric.
+    """
+    try:
+        points = json.loads(Path(path).read_text())['points']
+        for point in points:
+            for name, kind in POINT.items():
+                if not isinstance(point[name], kind):
+                    raise TypeError(f'{name} of a point is {point[name]!r}')
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{path} is no hardware.json of this tool '
+            f'({type(error).__name__}: {error}): run the tool once more with '
+            '--metrics') from error
+    if not points:
+        raise ValueError(f'{path} holds no point of energy and accuracy: run '
+                         'the tool once more with --metrics')
+    return points
