@@ -101,6 +101,23 @@ def test_both_loops_report(config, form, tmp_path):
     assert metrics['accuracy/top1'] == same
 
 
+def test_report_on_hardware(config, tmp_path):
+    config.custom_hooks[0].update(
+        form='counts', phases=('test', ), chips=['cmos45', 'loihi_sanafe'])
+    runner = build_runner(config)
+    metrics = runner.test()
+    folder = tmp_path / 'work' / 'spike_inference' / 'test'
+    found = json.loads((folder / 'hardware' / 'hardware.json').read_text())
+    assert found['images'] == 12 and not found['failed']
+    assert found['metrics'] == {
+        'accuracy/top1': pytest.approx(metrics['accuracy/top1'])}
+    # The same energies as those of the evaluation, and cores beside.
+    energy = json.loads((folder / 'energy.json').read_text())
+    assert found['estimates'] == [energy]
+    assert found['chips'][0]['cores'] > 0
+    assert (folder / 'hardware' / 'report.html').exists()
+
+
 def test_metrics_in_float64(config):
     runner = build_runner(config)
     model = runner.model.eval()
@@ -145,6 +162,7 @@ def test_a_broken_conversion_is_reported(config, monkeypatch):
     (dict(form='binary'), 'form'),
     (dict(proof_batches=-1), 'proof_batches'),
     (dict(phases=('train', )), 'phases'),
+    (dict(chips=['lohii']), 'lohii'),
 ])
 def test_wrong_arguments_name_the_key(wrong, named):
     with pytest.raises(ValueError, match=named):

@@ -5,10 +5,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
-from mmsnn.engine.report import write_evaluation_report
+from mmsnn.conversion import OpTrace
+from mmsnn.engine.hardware_report import Measured, make_report, write_all
+from mmsnn.engine.report import provenance, write_evaluation_report
 from mmsnn.engine.samples import SampleCollector
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
-from mmsnn.hardware import format_table
+from mmsnn.hardware import format_table, load_chip
 from mmsnn.registry import HOOKS
 
 
@@ -39,6 +41,10 @@ class SpikeInferenceHook(Hook):
             same metrics, at about twice the time. Defaults to None, which
             leaves the type of the model.
         chip (str): Name or path of the chip spec. Defaults to ``'cmos45'``.
+        chips (Sequence[str]): Names or paths of chip specs for a report on
+            hardware, which then is in the folder ``hardware`` beside the
+            report: cores, energy and time, see docs/hardware.md. Defaults
+            to none.
         pictures (int): Samples shown in the report. Defaults to 6.
         phases (Sequence[str]): Loops to work in. Defaults to both, ``'val'``
             and ``'test'``.
@@ -47,7 +53,8 @@ class SpikeInferenceHook(Hook):
             ``WORK_DIR/spike_inference/{phase}``.
 
     Raises:
-        ValueError: If an argument is out of range; the message names the key.
+        ValueError: If an argument is out of range, or there is no such chip
+            spec; the message names the key.
 
     Example:
         >>> custom_hooks = [dict(type='mmsnn.SpikeInferenceHook',
@@ -64,6 +71,7 @@ class SpikeInferenceHook(Hook):
                  compare_metrics: bool = True,
                  dtype: Optional[str] = None,
                  chip: str = 'cmos45',
+                 chips: Sequence[str] = (),
                  pictures: int = 6,
                  phases: Sequence[str] = ('val', 'test'),
                  out_dir: Optional[Union[str, Path]] = None) -> None:
@@ -81,6 +89,7 @@ class SpikeInferenceHook(Hook):
         self.compare_metrics = compare_metrics
         self.dtype = dtype
         self.chip = chip
+        self.chips = [load_chip(name) for name in chips]
         self.pictures = pictures
         self.phases = tuple(phases)
         self.out_dir = out_dir
@@ -159,3 +168,16 @@ class SpikeInferenceHook(Hook):
             Path(folder), runner, evaluation, energy, plain, metrics,
             self._samples)
         runner.logger.info(f'report: {path}')
+        if self.chips:
+            path = self._on_chips(runner, evaluation.trace, metrics,
+                                  Path(folder) / 'hardware')
+            runner.logger.info(f'report on hardware: {path}')
+
+    def _on_chips(self, runner, trace: OpTrace, metrics: dict,
+                  folder: Path) -> Path:
+        measured = Measured(
+            trace, trace, metrics={k: float(v) for k, v in metrics.items()})
+        return write_all(
+            folder,
+            make_report(runner.cfg, provenance(runner)['checkpoint'],
+                        measured, self.chips))
