@@ -26,9 +26,10 @@ class Range(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return format(self, '.4g')
+        return format(self)
 
     def __format__(self, spec: str) -> str:
+        spec = spec or '.4g'
         if self.low == self.high:
             return format(self.low, spec)
         return f'{self.low:{spec}} to {self.high:{spec}}'
