@@ -57,6 +57,16 @@ class ChipSpread:
     latency_ms: RangeSpread | None
     interval_ms: RangeSpread | None
 
+    def in_words(self) -> dict[str, str]:
+        """What is known, by what it is."""
+        found = {
+            'mJ, alone': self.energy_mj,
+            'mJ, pipeline': self.pipeline_mj,
+            'latency, ms': self.latency_ms,
+            'interval, ms': self.interval_ms,
+        }
+        return {k: str(v) for k, v in found.items() if v is not None}
+
 
 def chip_spreads(trace: 'OpTrace',
                  chip: str | Path | Chip,

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmsnn.files import write_whole
 from mmsnn.hardware import ChipEstimate, Estimate
+from mmsnn.hardware.chip_spread import ChipSpread
 from mmsnn.hardware.free_running import Beside
 from mmsnn.hardware.paper import HIDDEN, HiddenCost, ImpliedCount
 from mmsnn.hardware.spread import Spread
@@ -40,6 +41,8 @@ class HardwareReport:
         failed (Mapping[str, str]): Chips without a result, and why.
         spreads (Mapping[str, Mapping[str, Spread]]): Of energies, by chip
             and key of the result.
+        chip_spreads (Sequence[ChipSpread]): Of energies and times on chips
+            with cores.
         rates (Mapping[str, Spread]): By module.
         traffic (Sequence[Traffic]): By op.
         hidden (Sequence[HiddenCost]): Multiplications without spikes.
@@ -60,6 +63,7 @@ class HardwareReport:
     chips: Sequence[ChipEstimate] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     spreads: Mapping[str, Mapping[str, Spread]] = field(default_factory=dict)
+    chip_spreads: Sequence[ChipSpread] = ()
     rates: Mapping[str, Spread] = field(default_factory=dict)
     traffic: Sequence[Traffic] = ()
     hidden: Sequence[HiddenCost] = ()

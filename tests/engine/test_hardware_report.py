@@ -51,14 +51,15 @@ class Noise:
 @pytest.fixture
 def run(trained, monkeypatch):
 
-    def go(scope, sizes, chips, **options):
+    def go(scope, sizes, chips, spread=False, **options):
         config, checkpoint = trained(scope)
         config = Config.fromfile(config)
         monkeypatch.setattr(
             'mmengine.runner.Runner.build_dataloader',
             lambda *args, **kwargs: Noise(config, scope, sizes))
         measured = measure(config, checkpoint, **options)
-        return make_report(config, checkpoint, measured, chips)
+        return make_report(config, checkpoint, measured, chips,
+                           spread=spread)
 
     return go
 
@@ -66,7 +67,7 @@ def run(trained, monkeypatch):
 def test_a_segmentor_on_several_chips(run, tmp_path):
     report = run('mmseg', [(64, 64)] * 3,
                  ['cmos45', 'cmos45_memory', 'loihi', 'speck', 'spinnaker2'],
-                 free_running=True)
+                 free_running=True, spread=True)
     assert report.images == 3 and not report.failed
     assert [(e.chip, e.timing) for e in report.chips] == [
         ('loihi', 'synchronous'), ('speck', 'asynchronous'),
@@ -88,6 +89,15 @@ def test_a_segmentor_on_several_chips(run, tmp_path):
     for chip in chips.values():  # complete, or says what is missing
         lacks = any(k.startswith('energy') for k in chip['missing'])
         assert (chip['total_mj'] is None) == lacks
+    over_images = {(s['chip'], s['timing']): s for s in raw['chip_spreads']}
+    assert len(over_images) == 4
+    # The network is on several chips, and the links between them are unknown.
+    assert over_images['loihi', 'synchronous']['energy_mj'] is None
+    latency = over_images['loihi', 'synchronous']['latency_ms']
+    assert latency['low']['mean'] < latency['high']['mean']
+    assert latency['low']['std'] > 0
+    assert 'loihi, synchronous, over images: latency, ms: ' in '\n'.join(
+        format_report(report))
     spread = raw['spreads']['cmos45']['spiking_fp32']
     assert spread['std'] > 0 and spread['low'] < spread['mean']
     trace = OpTrace.load(tmp_path / 'out' / 'trace.json')

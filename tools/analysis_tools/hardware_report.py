@@ -43,6 +43,9 @@ def parse_args():
         '--metrics', action='store_true',
         help="also evaluate the config's metrics on these images")
     parser.add_argument(
+        '--spread', action='store_true',
+        help='also estimate each image for itself on chips with cores')
+    parser.add_argument(
         '--free-running', action='store_true',
         help='also measure the error of firing while input still arrives')
     parser.add_argument(
@@ -68,7 +71,7 @@ def main():
     measured = measure(config, args.checkpoint, args.images, args.device,
                        args.metrics, args.free_running)
     report = make_report(config, args.checkpoint, measured,
-                         chips, args.paper_mj, args.points,
+                         chips, args.paper_mj, args.points, args.spread,
                          weights=args.weights)
     print('\n'.join(format_report(report)))
     print(f'report: {write_all(args.out, report)}')

@@ -31,6 +31,7 @@ def write_all(folder: Path, report: HardwareReport) -> Path:
                 chip: {k: asdict(s) for k, s in found.items()}
                 for chip, found in report.spreads.items()
             },
+            chip_spreads=plain(report.chip_spreads),
             rates={k: asdict(s) for k, s in report.rates.items()},
             traffic=[asdict(t) for t in report.traffic],
             hidden=[asdict(h) for h in report.hidden],

@@ -21,6 +21,7 @@ from mmsnn.hardware import (
     load_chip,
     network_from_trace,
 )
+from mmsnn.hardware.chip_spread import ChipSpread, chip_spreads
 from mmsnn.hardware.free_running import beside_lossless
 from mmsnn.hardware.paper import (
     hidden_multiplications,
@@ -68,6 +69,29 @@ def estimates(measured: Measured, chips: Sequence[Union[str, Path, Chip]],
     return priced, mapped, failed
 
 
+def spreads_on_chips(measured: Measured, chips: Sequence[Chip],
+                     **options) -> Tuple[List[ChipSpread], Dict[str, str]]:
+    """How much energy and time differ between images, on chips with cores.
+
+    Args:
+        measured (Measured): From :func:`measure`.
+        chips (Sequence[Chip]): Chip specs.
+        **options: For :func:`mmsnn.hardware.chip_spread.chip_spreads`.
+
+    Returns:
+        tuple: Spreads, one for each timing that a chip supports; and why
+        others gave nothing, by name.
+    """
+    found, failed = [], {}
+    for chip in chips:
+        if chip.has_cores:
+            try:
+                found += chip_spreads(measured.one_size, chip, **options)
+            except ValueError as error:
+                failed[f'{chip.name}, spread over images'] = str(error)
+    return found, failed
+
+
 def _loaded(chip: Union[str, Path, Chip]) -> Chip:
     return chip if isinstance(chip, Chip) else load_chip(chip)
 
@@ -76,6 +100,7 @@ def make_report(config: Config, checkpoint, measured: Measured,
                 chips: Sequence[Union[str, Path, Chip]],
                 power_mj: Optional[float] = None,
                 points: Sequence[Path] = (),
+                spread: bool = False,
                 **options) -> HardwareReport:
     """Work out all that the report shows.
 
@@ -89,11 +114,15 @@ def make_report(config: Config, checkpoint, measured: Measured,
             of the paper, where it has one for the config's name.
         points (Sequence[Path]): ``hardware.json`` of other runs, for energy
             over accuracy, see :func:`.points.read_points`.
+        spread (bool): Also estimate each image for itself on chips with
+            cores.
         **options: For :func:`mmsnn.hardware.estimates_on_chip`.
     """
     chips = [_loaded(chip) for chip in chips]
     name = Path(config.filename or 'model').stem
     priced, mapped, failed = estimates(measured, chips, **options)
+    over_images, unknown = spreads_on_chips(
+        measured, chips if spread else (), **options)
     power_mj = reported_power(name) if power_mj is None else power_mj
     trace = measured.trace
     shapes = ', '.join(' x '.join(map(str, s)) for s in trace.image_shapes)
@@ -105,7 +134,8 @@ def make_report(config: Config, checkpoint, measured: Measured,
         trace=trace,
         estimates=priced,
         chips=mapped,
-        failed=failed,
+        failed={**failed, **unknown},
+        chip_spreads=over_images,
         spreads={e.chip: energy_spreads(trace, e) for e in priced},
         rates=rate_spreads(trace),
         traffic=memory_traffic(trace),

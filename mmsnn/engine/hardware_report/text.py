@@ -21,6 +21,9 @@ def format_report(report: HardwareReport) -> List[str]:
         if len(reasons) > 3:
             lines.append(f'  ... and {len(reasons) - 3} more layers')
         lines += [f'  not measured: {k}: {v}' for k, v in e.missing.items()]
+    for s in report.chip_spreads:
+        lines += [f'{s.chip}, {s.timing}, over images: {what}: {value}'
+                  for what, value in s.in_words().items()]
     for e in report.estimates:
         lines.append(f'{e.title}:')
         for result in e.results:
