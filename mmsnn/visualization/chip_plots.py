@@ -49,6 +49,7 @@ def _stack(axes, labels: Sequence[str], parts: Sequence[Mapping[str, float]],
         lefts = [a + b for a, b in zip(lefts, widths)]
     axes.set_yticks(range(len(labels)), labels, fontsize=9)
     axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlim(0, 1.05 * max(lefts, default=0.0) or 1.0)
     axes.set_xlabel('mJ per image')
     axes.spines[['top', 'right']].set_visible(False)
     if causes:

@@ -125,7 +125,7 @@ def _plots(report: HardwareReport) -> dict[str, list[Picture]]:
                        'Each chip has an axis of its own. Hatched: some '
                        'causes have no known figure and are not in the bar.')))
     for name, e in zip(chip_names(report.chips), report.chips):
-        if e.energy_mj:
+        if any(row.energy_mj for row in e.rows):
             chips.append((f'{name}_layers.png', plot_chip_layers(e),
                           ('Energy by layer (what ends in it included) and '
                            'cause.')))

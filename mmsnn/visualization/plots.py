@@ -174,7 +174,8 @@ def draw_energy_totals(figure: Figure | SubFigure,
             text = f' {estimate[key].energy_mj:.3g} mJ'
             if key in ratios:
                 text += f'{" " if estimate.exact else chr(10) + " "}'
-                text += f'({ratios[key]:.2g} x twin)'
+                text += (f'({ratios[key]:.2g} x twin)' if estimate.exact
+                         else f'({ratios[key]:.3g} x twin)')
             axes.text(lefts[y], y, text, va='center', fontsize=9)
         axes.set_yticks(
             range(len(keys)),
