@@ -26,6 +26,7 @@ class Task:
         label (str): What it is called in the table.
         seeds (int): With how many seeds each model is trained.
         unit (float): What the metric is at its best.
+        max_spikes (int): D of the spiking model.
     """
 
     title: str
@@ -34,6 +35,11 @@ class Task:
     label: str
     seeds: int
     unit: float = 1.
+    max_spikes: int = 4
+
+    def label_of(self, model: str) -> str:
+        """What a model is called in the table."""
+        return MODELS[model].format(D=self.max_spikes)
 
 
 TASKS = {
@@ -43,14 +49,15 @@ TASKS = {
         'digits-64x64.py', 'coco/bbox_mAP', 'box mAP', seeds=1),
     'camvid': Task(
         'Semantic FPN on CamVid',
-        'semantic_fpn/espikeformer-tiny_semantic-fpn_sfa4_1xb4-2400i_'
-        'camvid-256x256.py', 'mIoU', 'mIoU', seeds=2, unit=100.),
+        'semantic_fpn/espikeformer-tiny_semantic-fpn_sfa8_1xb4-2400i_'
+        'camvid-256x256.py', 'mIoU', 'mIoU', seeds=2, unit=100.,
+        max_spikes=8),
     'coco_200': Task(
         'Mask R-CNN on its 100 training images of COCO',
         'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_gn_sfa4_1xb2-10000i_'
         'coco-200-overfit.py', 'coco/bbox_mAP_50', 'box AP50', seeds=1),
 }
-MODELS = {'sfa': 'SFA, D = 4', 'relu': 'ReLU twin'}
+MODELS = {'sfa': 'SFA, D = {D}', 'relu': 'ReLU twin'}
 
 
 def read_run(run: Run) -> dict:
@@ -161,8 +168,8 @@ def markdown(summary: List[dict]) -> str:
             (entry['training_form'], entry['metric']) if spiking else
             (entry['metric'], None))
         lines.append('| ' + ' | '.join([
-            task.title, MODELS[entry['model']], f'{entry["parameters"]:,}',
-            f'{len(entry["seeds"])}', _number(entry['minutes'], 1),
+            task.title, task.label_of(entry['model']),
+            f'{entry["parameters"]:,}', f'{len(entry["seeds"])}', _number(entry['minutes'], 1),
             task.label, _number(in_training, 3), _number(in_trains, 3),
             f'{entry["ratio"]:.3f}' if 'ratio' in entry else '-',
             f'{entry["differences"]:,} of {entry["compared"]:,}'

@@ -92,7 +92,7 @@ def test_summary_and_table(study, tmp_path):
     rows = [[cell.strip() for cell in line.strip('|').split('|')]
             for line in text.splitlines() if line.startswith('|')]
     assert rows[3] == [
-        'Semantic FPN on CamVid', 'SFA, D = 4', '1,000', '2', '2.0', 'mIoU',
+        'Semantic FPN on CamVid', 'SFA, D = 8', '1,000', '2', '2.0', 'mIoU',
         '0.405 ± 0.028', '0.400 ± 0.028', '0.800', '0 of 1,200', '0.2000']
     assert rows[4][6:] == ['0.500', '-', '1.000', '-', '2.0000']
     assert rows[7] == ['Semantic FPN on CamVid', '0', 'mIoU', '38.500',
@@ -127,7 +127,8 @@ def test_configs_and_their_twins(study, task):
     assert cfg.train_cfg.max_iters % cfg.default_hooks.logger.interval == 0
     assert cfg.param_scheduler[0]['end'] == run.WARM_UP
     spiking, twin = map(build_model, (cfg, run.relu_twin(cfg)))
-    assert any(is_spiking(m) for m in spiking.modules())
+    assert {m.max_spikes for m in spiking.modules() if is_spiking(m)} == {
+        results.TASKS[task].max_spikes}
     assert not any(is_spiking(m) for m in twin.modules())
     assert [(k, v.shape) for k, v in spiking.state_dict().items()
             ] == [(k, v.shape) for k, v in twin.state_dict().items()]

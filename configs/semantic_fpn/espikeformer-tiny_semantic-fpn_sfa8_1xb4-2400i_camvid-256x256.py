@@ -1,7 +1,13 @@
 _base_ = ['espikeformer-tiny_semantic-fpn_sfa4_1xb8-200i_camvid-256x256.py']
-# Windows of the training size: attention sums over all tokens, so its output
-# grows with the image; docs/results.md has the figures of whole images.
+# Spikes are worth half as much, so that D = 8 reaches as far as D = 4 with a
+# threshold of 1, in steps of half the size. Windows of the training size:
+# attention sums over all tokens, so its output grows with the image;
+# docs/results.md has the figures of whole images.
+neuron = dict(max_spikes=8, threshold=0.5)
 model = dict(
+    backbone=dict(neuron=neuron),
+    neck=dict(neuron=neuron),
+    decode_head=dict(neuron=neuron),
     test_cfg=dict(mode='slide', crop_size=(256, 256), stride=(170, 170)))
 max_iters = 2400
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
