@@ -169,7 +169,8 @@ def markdown(summary: List[dict]) -> str:
             (entry['metric'], None))
         lines.append('| ' + ' | '.join([
             task.title, task.label_of(entry['model']),
-            f'{entry["parameters"]:,}', f'{len(entry["seeds"])}', _number(entry['minutes'], 1),
+            f'{entry["parameters"]:,}', f'{len(entry["seeds"])}',
+            _number(entry['minutes'], 1),
             task.label, _number(in_training, 3), _number(in_trains, 3),
             f'{entry["ratio"]:.3f}' if 'ratio' in entry else '-',
             f'{entry["differences"]:,} of {entry["compared"]:,}'
