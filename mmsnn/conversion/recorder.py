@@ -263,6 +263,8 @@ class OpRecorder(TorchDispatchMode):
             max_spikes=spikes.max_spikes,
             timesteps=spikes.timesteps,
             state_bytes=state_bytes)
+        if self.repeats > 1:
+            amounts['repeats'] = spikes.timesteps
         key, new = self._describe('neuron', amounts)
         self.trace.get(key, **new).add_call(spikes=levels, **amounts)
         if self.sample:

@@ -68,7 +68,9 @@ def _marginals(fired: torch.Tensor) -> List[List[int]]:
 
 def _rows(x: SpikeTensor, images: int) -> int:
     """Rows of a batch that an image has; 0 if they can't be told apart."""
-    rows = x.shape[0] // max(images, 1)
+    if not images:
+        return 0
+    rows = x.shape[0] // images
     return 0 if x.shape[0] % images or rows % x.timesteps else rows
 
 
