@@ -167,6 +167,39 @@ class Constant:
     status: str
     charged_for: list[str]
 
+    @property
+    def in_words(self) -> str:
+        """The value, with its unit.
+
+        Example:
+            >>> def shown(value, unit, status='read'):
+            ...     return Constant('a', value, unit, '', status, []).in_words
+            >>> shown(Range(1., 2.), 'pJ'), shown((256., 512.), 'neurons')
+            ('1 to 2 pJ', '256, 512 neurons')
+            >>> shown({1: 65., 9: 80.}, 'ns'), shown(True, 'yes/no')
+            ('65 (from 1 tiles), 80 (from 9 tiles) ns', 'yes')
+            >>> shown(None, 'pJ'), shown(None, 'pJ', 'unknown')
+            ('contained in another figure', 'unknown')
+        """
+        if self.value is None:
+            return ('unknown' if self.status == 'unknown' else
+                    'contained in another figure')
+        if isinstance(self.value, bool):
+            return 'yes' if self.value else 'no'
+        if isinstance(self.value, dict):
+            text = ', '.join(f'{value:.9g} (from {tiles} tiles)'
+                             for tiles, value in self.value.items())
+        elif isinstance(self.value, tuple) and not isinstance(
+                self.value, Range):
+            text = ', '.join(f'{value:.9g}' for value in self.value)
+        else:
+            text = format(self.value, '.9g')
+        return f'{text} {self.unit}'
+
+    def __str__(self) -> str:
+        return (f'{self.name} = {self.in_words} '
+                f'({self.status}: {self.source})')
+
 
 class UsedFigures:
     """Hands out the figures of a chip and keeps which were used.

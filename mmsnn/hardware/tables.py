@@ -1,14 +1,15 @@
-"""An estimate as a terminal table, as JSON and as CSV."""
+"""Estimates as terminal tables, as JSON and as CSV."""
 
 import csv
 import io
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmsnn.files import dump_json, write_whole
 
-from .figures import Amount, bounds
+from .chip_results import ChipEstimate, RowCost
+from .figures import Constant, Range, added, bounds
 from .results import Estimate
 
 _COUNTS = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
@@ -32,36 +33,10 @@ def format_table(estimate: Estimate, top: int = 12) -> str:
         >>> 'wins' in table
         True
     """
-    results = estimate.results
-    first = results[0].key
-    layers = sorted(
-        estimate.layers, key=lambda x: bounds(x.energy_mj[first]).high,
-        reverse=True)[:top]
-    width = max([len(x.module) for x in layers] + [12])
     title = (f'Energy on {estimate.title} ({estimate.chip}), mJ per image, '
              f'mean of {estimate.images} images')
-    header = (f'{"op":<{width}}  {"kind":<11} {"rate":>6} {"SOPs":>9} '
-              f'{"MACs":>9} ')
-    wide = 12 if estimate.exact else 20
-
-    def cells(energies: Iterable[Amount]) -> str:
-        return ' '.join(f'{format(e, ".3g"):>{wide}}' for e in energies)
-
-    header += ' '.join(f'{_short(r.key):>{wide}}' for r in results)
-    lines = [title, '', header, '-' * len(header)]
-    for x in layers:
-        rate = f'{x.rate:6.3f}' if x.spiking else '  real'
-        energies = cells(x.energy_mj[r.key] for r in results)
-        lines.append(f'{x.module:<{width}}  {x.kind:<11} {rate} '
-                     f'{x.sops:9.3g} {x.macs:9.3g} {energies}')
-    rest = len(estimate.layers) - len(layers)
-    if rest:
-        lines.append(f'... and {rest} more ops')
-    sops = sum(x.sops for x in estimate.layers)
-    macs = sum(x.macs for x in estimate.layers)
-    totals = cells(r.energy_mj for r in results)
-    total = f'{"total":<{width}}  {"":<11} {"":>6} {sops:9.3g} {macs:9.3g} '
-    lines += ['-' * len(header), total + totals, '']
+    lines = [title, '', *format_ops(estimate, top), '']
+    width = len(lines[2])
     texts = estimate.verdicts
     texts += [
         f'{key}: not measured: {reason}'
@@ -70,8 +45,120 @@ def format_table(estimate: Estimate, top: int = 12) -> str:
     texts += [t for t in estimate.assumptions if t.startswith('Memory')]
     texts.append('Not charged: ' + '; '.join(estimate.not_charged) + '.')
     for text in texts:
-        lines += textwrap.wrap(text, width=len(header))
-    return '\n'.join(lines)
+        lines += textwrap.wrap(text, width=width)
+    return '\n'.join(lines + ['', *format_constants(estimate.constants)])
+
+
+def format_ops(estimate: Estimate, top: int = 12) -> list[str]:
+    """The costliest ops and their total, as lines of a table.
+
+    Args:
+        estimate (Estimate): What to show.
+        top (int): Number of ops, the costliest in the first result first.
+    """
+    first = estimate.results[0].key
+    layers = sorted(
+        estimate.layers, key=lambda x: bounds(x.energy_mj[first]).high,
+        reverse=True)[:top]
+    keys = [r.key for r in estimate.results]
+    rows = [
+        (x.module, x.kind, f'{x.rate:.3f}' if x.spiking else 'real',
+         f'{x.sops:.3g}', f'{x.macs:.3g}',
+         *(format(x.energy_mj[key], '.3g') for key in keys)) for x in layers
+    ]
+    total = ('total', '', '', f'{sum(x.sops for x in estimate.layers):.3g}',
+             f'{sum(x.macs for x in estimate.layers):.3g}',
+             *(format(r.energy_mj, '.3g') for r in estimate.results))
+    return _table(('op', 'kind', 'rate', 'SOPs', 'MACs', *map(_short, keys)),
+                  rows, total, 2, len(estimate.layers) - len(layers), 'ops')
+
+
+def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
+    """The costliest layers and projections on a chip, in uJ by cause, for
+    one image alone, and their total, as lines of a table.
+
+    Args:
+        estimate (ChipEstimate): What to show.
+        top (int): Number of rows; where no energy is known, those on the
+            most cores come first.
+
+    Example:
+        >>> from mmsnn.hardware import (Network, Population, Projection,
+        ...                             estimate_on_chip)
+        >>> spikes = dict(max_spikes=2, spikes=(3., 1.))
+        >>> network = Network(
+        ...     (Population('a', (8, ), **spikes),
+        ...      Population('b', (4, ), **spikes)),
+        ...     (Projection('fc', 'a', 'b', 'linear', weights=32, synapses=32,
+        ...                 sops=(12., 4.)), ))
+        >>> lines = format_layers(estimate_on_chip(network, 'loihi'))
+        >>> ' '.join(lines[0].split())[:46]
+        'layer or projection ends in cores neurons busy'
+    """
+    causes = list(estimate.energy_mj)
+
+    def cells(energies: dict[str, Range]) -> tuple[str, ...]:
+        return tuple(
+            format(energies[c].times(1e3), '.3g') if c in energies else ''
+            for c in causes)
+
+    def cost(row: RowCost) -> tuple[float, int]:
+        return added(map(bounds, row.energy_mj.values())).high if (
+            row.energy_mj) else 0., row.cores
+
+    shown = sorted(estimate.rows, key=cost, reverse=True)[:top]
+    rows = [
+        (row.name, row.target, f'{row.cores:,}',
+         f'{row.neurons:,}' if row.neurons else '', row.limited_by,
+         '' if row.utilisation is None else format(row.utilisation, '.2g'),
+         *cells(row.energy_mj)) for row in shown
+    ]
+    total = ('total', '', f'{estimate.cores:,}', '', '', '',
+             *cells(estimate.energy_mj))
+    header = ('layer or projection', 'ends in', 'cores', 'neurons',
+              'limited by', 'busy', *(f'{cause}, uJ' for cause in causes))
+    return _table(header, rows, total, 2, len(estimate.rows) - len(shown),
+                  'rows')
+
+
+def format_constants(constants: Sequence[Constant]) -> list[str]:
+    """Figures of a chip spec that an estimate used, with unit, status and
+    source, a line each.
+
+    Example:
+        >>> from mmsnn.hardware.figures import Constant
+        >>> mac = Constant('fp32.mac', 4.6, 'pJ', 'Horowitz 2014',
+        ...                'reported', [])
+        >>> format_constants([mac])
+        ['Figures used:', '  fp32.mac = 4.6 pJ (reported: Horowitz 2014)']
+    """
+    lines = ['Figures used:'] if constants else []
+    for c in constants:
+        lines += textwrap.wrap(str(c), 100, initial_indent='  ',
+                               subsequent_indent='    ')
+    return lines
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]],
+           total: Sequence[str], left: int, hidden: int,
+           what: str) -> list[str]:
+    """Aligned lines; the first ``left`` columns to the left. Columns of which
+    no line has more than zeros are left out."""
+    kept = [i for i, column in enumerate(zip(*rows, total))
+            if any(cell not in ('', '0') for cell in column)]
+    header, total, *rows = ([cells[i] for i in kept]
+                            for cells in (header, total, *rows))
+    left = sum(i < left for i in kept)
+    widths = [max(map(len, column)) for column in zip(header, *rows, total)]
+
+    def line(cells: Sequence[str]) -> str:
+        return '  '.join(
+            f'{cell:{"<" if i < left else ">"}{width}}'
+            for i, (cell, width) in enumerate(zip(cells, widths))).rstrip()
+
+    rule = '-' * (sum(widths) + 2 * (len(widths) - 1))
+    more = [f'... and {hidden} more {what}'] if hidden else []
+    return [line(header), rule, *map(line, rows), *more, rule, line(total)]
 
 
 def _short(key: str) -> str:

@@ -118,6 +118,14 @@ def test_a_segmentor_on_several_chips(run, tmp_path):
         ('spinnaker2', 'synchronous'), ('spinnaker2', 'asynchronous')}
     text = '\n'.join(format_report(report))
     assert 'speck' in text.lower() and 'not measured' in text
+    for e in (*report.chips, *report.estimates):
+        assert e.constants
+        for c in e.constants:  # each with unit, status and source
+            assert ' '.join(str(c).split()) in ' '.join(text.split())
+    costliest = max(report.chips[0].rows, key=lambda row: sum(
+        energy.high for energy in row.energy_mj.values()))
+    assert any(line.startswith(f'{costliest.name} ')
+               for line in format_report(report, top=1))
     assert f'{report.estimates[1].results[0].energy_mj:.4g} mJ' in text
     assert 'nothing is reused or cached' in text
 

@@ -3,7 +3,17 @@ import json
 
 import pytest
 
-from mmsnn.hardware import estimate, format_table, write_csv, write_json
+from mmsnn.hardware import (
+    Network,
+    Population,
+    Projection,
+    estimate,
+    estimate_on_chip,
+    format_table,
+    write_csv,
+    write_json,
+)
+from mmsnn.hardware.tables import format_layers
 
 
 def test_table_shows_layers_totals_and_verdicts(example):
@@ -20,6 +30,39 @@ def test_table_shows_layers_totals_and_verdicts(example):
     text = ' '.join(lines)
     assert text.count('wins') == 2
     assert 'Not charged: memory' in text
+
+
+def test_table_prints_where_each_figure_comes_from(example):
+    result = estimate(example)
+    table = ' '.join(format_table(result).split())
+    assert 'fp32.mac = 4.6 pJ (' in table
+    for constant in result.constants:
+        assert constant.source and constant.status
+        assert f'({constant.status}: {constant.source})' in table
+
+
+def test_layers_on_a_chip_by_cause():
+    network = Network(
+        (Population('image', (64, ), kind='input'),
+         Population('a', (8, ), max_spikes=2, spikes=(3., 1.)),
+         Population('b', (8, ), max_spikes=2, spikes=(1., 0.))),
+        (Projection('stem', 'image', 'a', 'linear', macs=512.),
+         Projection('fc', 'a', 'b', 'linear', weights=64, synapses=64,
+                    sops=(24., 8.))))
+    result = estimate_on_chip(network, 'loihi')
+    header, _, *rows, _, total = format_layers(result)
+    assert 'synapses, uJ' in header
+    cells = [line.split() for line in rows]
+    assert {c[0] for c in cells} == {r.name for r in result.rows}
+    # The sum of the rows is the total, but for static power.
+    for cause in ('synapses', 'neuron access', 'neuron update'):
+        whole = f'{result.energy_mj[cause].high * 1000:.3g}'
+        assert whole in total.split()
+        assert result.energy_mj[cause].high == pytest.approx(sum(
+            r.energy_mj[cause].high for r in result.rows
+            if cause in r.energy_mj))
+    more = f'... and {len(result.rows) - 1} more rows'
+    assert more in format_layers(result, top=1)
 
 
 def test_table_says_how_many_ops_it_leaves_out(example):

@@ -2,11 +2,21 @@
 
 from typing import List
 
+from mmsnn.hardware.tables import (
+    format_constants,
+    format_layers,
+    format_ops,
+)
 from mmsnn.visualization import HardwareReport
 
 
-def format_report(report: HardwareReport) -> List[str]:
-    """Lines for a terminal."""
+def format_report(report: HardwareReport, top: int = 12) -> List[str]:
+    """Lines for a terminal.
+
+    Args:
+        report (HardwareReport): What to show.
+        top (int): Layers to list per chip, the costliest first.
+    """
     lines = [report.title, report.description, '']
     for e in report.chips:
         lines.append(
@@ -21,6 +31,8 @@ def format_report(report: HardwareReport) -> List[str]:
         if len(reasons) > 3:
             lines.append(f'  ... and {len(reasons) - 3} more layers')
         lines += [f'  not measured: {k}: {v}' for k, v in e.missing.items()]
+        lines += ['', *format_layers(e, top), '',
+                  *format_constants(e.constants), '']
     for s in report.chip_spreads:
         lines += [f'{s.chip}, {s.timing}, over images: {what}: {value}'
                   for what, value in s.in_words().items()]
@@ -33,6 +45,8 @@ def format_report(report: HardwareReport) -> List[str]:
         lines += [f'  {text}' for text in e.verdicts]
         lines += [f'  {text}' for text in e.assumptions
                   if text.startswith('Memory')]
+        lines += ['', *format_ops(e, top), '',
+                  *format_constants(e.constants), '']
     lines += [f'{k}: not measured: {v}' for k, v in report.failed.items()]
     lines.append(f'spikes per neuron and image: {report.rates["network"]}'
                  if report.rates else 'rates: not measured')
