@@ -14,8 +14,8 @@ model = dict(
             num_heads=8),
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='work_dirs/spark-espikeformer-tiny_sfa4_1xb100-20e_cifar10-64x64/'
-            'epoch_20.pth',
+            checkpoint='work_dirs/spark-espikeformer-tiny_sfa4_1xb100-40e_cifar10-64x64/'
+            'epoch_40.pth',
             prefix='backbone.')),
     head=dict(module=dict(num_classes=10, in_channels=128, topk=(1, ))))
 randomness = dict(seed=0)

@@ -1,5 +1,5 @@
 # Linear probe of the small twin.
-_base_ = ['espikeformer-tiny_spark-20e-pre_sfa4_1xb100-20e_cifar10-64x64.py']
+_base_ = ['espikeformer-tiny_spark-40e-pre_sfa4_1xb100-20e_cifar10-64x64.py']
 model = dict(
     backbone=dict(frozen_stages=4),
     neck=dict(

@@ -15,5 +15,6 @@ model = dict(
             depths=[0, 0, 0, 1, 1],
             num_heads=8)),
     neck=dict(in_channels=128, embed_dims=64, depth=1))
+train_cfg = dict(max_epochs=40)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
 randomness = dict(seed=0)

@@ -2,7 +2,7 @@
 # and the pre-trained weights.
 _base_ = [
     '../../../configs/pretrain/'
-    'espikeformer-tiny_spark-20e-pre_sfa4_1xb100-20e_cifar10-64x64.py'
+    'espikeformer-tiny_spark-40e-pre_sfa4_1xb100-20e_cifar10-64x64.py'
 ]
 train_dataloader = dict(batch_size=50)
 train_cfg = dict(max_epochs=40)

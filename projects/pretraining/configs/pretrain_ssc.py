@@ -1,6 +1,6 @@
 _base_ = [
     '../../../configs/pretrain/'
-    'spark-espikeformer-tiny_sfa4_1xb100-20e_cifar10-64x64.py'
+    'spark-espikeformer-tiny_sfa4_1xb100-40e_cifar10-64x64.py'
 ]
 custom_hooks = [
     dict(type='mmsnn.EffectiveRankHook'),
