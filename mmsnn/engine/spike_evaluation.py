@@ -1,7 +1,7 @@
 """Evaluation of a model in spike-train form, without a Runner."""
 
 import copy
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.dist import all_gather_object
@@ -16,7 +16,7 @@ from mmsnn.conversion import (
     to_spike_train,
 )
 from mmsnn.conversion.precision import in_its_precision, precision
-from mmsnn.hardware import Estimate, estimate
+from mmsnn.hardware import Chip, Estimate, estimate
 from mmsnn.hardware.figures import Amount, bounds
 
 
@@ -106,11 +106,11 @@ class SpikeEvaluation:
             for k, v in self.evaluator.evaluate(size).items()
         }
 
-    def finish(self, chip: str = 'cmos45') -> Estimate:
+    def finish(self, chip: Union[str, Chip] = 'cmos45') -> Estimate:
         """Collect the traces of all processes and estimate energy.
 
         Args:
-            chip (str): Chip spec, see :func:`mmsnn.hardware.estimate`.
+            chip (str | Chip): Chip spec, see :func:`mmsnn.hardware.estimate`.
 
         Returns:
             Estimate: Energy per image.

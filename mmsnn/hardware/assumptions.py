@@ -110,6 +110,8 @@ def assumptions(loads: Loads, schedule: Schedule, timing: str,
         f'The longest chain takes {schedule.depth} windows of '
         f'{schedule.max_spikes} sub-steps. Real-valued ops and the host take '
         'no time and no energy here.')
+    texts.append(f'{chip.title}: {chip.description}')
+    texts.append(f'The spec leaves out: {"; ".join(chip.excludes)}.')
     return texts
 
 
@@ -137,6 +139,7 @@ def _support(loads: Loads, chip: Chip, timing: str) -> list[str]:
     if loads.mesh.chips > 1:
         texts.append(
             f'{loads.mesh.chips} chips share one mesh; a message between two '
-            'chips pays hops and, for each chip on its way, one step. The '
-            'barrier is that of the largest number of tiles in the spec.')
+            'chips pays hops and, for each chip on its way, one step.' +
+            (' The barrier is that of the largest number of tiles in the spec.'
+             if timing == 'synchronous' else ''))
     return texts

@@ -5,6 +5,7 @@ in which it fires; a core is a server that is never idle while messages wait.
 Its queue is a fluid: exact for many small messages.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,13 @@ class Burst:
     population: str
     messages: float
     pressure: float
+
+    def __str__(self) -> str:
+        pressure = ('messages arrive at once' if math.isinf(self.pressure)
+                    else f'work arrives up to {self.pressure:.3g} times as '
+                    'fast as it is worked off')
+        return (f'fullest queue: {self.messages:,.0f} messages wait in '
+                f'{self.population}; {pressure}')
 
 
 @dataclass(frozen=True)

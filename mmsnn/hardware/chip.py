@@ -91,6 +91,19 @@ class Chip:
         return 'limits.cores' in self.figures
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML that refuses a key that stands twice in a mapping."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep) for key, _ in node.value]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f'the key {twice[0]!r} stands twice',
+                node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def list_chips() -> list[str]:
     """Names of the chip specs that ship with the package.
 
@@ -123,8 +136,8 @@ def load_chip(name_or_path: str | Path) -> Chip:
                 f'{", ".join(list_chips())} or the path of an existing YAML '
                 'chip spec')
     try:
-        raw = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except yaml.YAMLError as error:
+        raw = yaml.load(path.read_text(encoding='utf-8'), _UniqueKeys)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f'chip spec {path} is not valid YAML: {error}') \
             from error
     return Chip(**check_spec(raw, path), path=str(path))

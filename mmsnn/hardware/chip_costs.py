@@ -5,7 +5,13 @@ import numpy as np
 from .asynchronous import AsynchronousTime, asynchronous_time
 from .chip_results import RowCost
 from .costs import Delays
-from .events import STATIC, EventPricing, event_rows, total
+from .events import (
+    STATIC,
+    EventPricing,
+    event_rows,
+    total,
+    unknown_causes,
+)
 from .figures import Constant, MissingFigureError, Range, UsedFigures
 from .loads import Loads
 from .schedule import Schedule
@@ -45,7 +51,13 @@ class ChipCosts:
                 interval_ms=interval.times(1 / _NS_PER_MS),
                 throughput=Range(1e9 / interval.high, 1e9 / interval.low),
                 utilisation=_utilisation(times))
-            fields.update(self._burst(times))
+            found = self._burst(times)
+            missing.update(found.pop('missing', {}))
+            fields.update(found)
+        if times and not fields['utilisation'].size:
+            missing['utilisation'] = (
+                'the chip has a fixed time step (latency.tick), which hides '
+                'how long a core works in it')
         rows, alone, pipeline = self._rows(fields.get('utilisation'))
         for energies, time in ((alone, latency), (pipeline, interval)):
             static = self.pricing.static(self.loads.mesh.chips, time)
@@ -87,9 +99,13 @@ class ChipCosts:
             return {}
         burst, fields = times[1].burst, {}
         queue = self.loads.mapping.chip.figures.get('limits.queue')
-        if queue is not None and queue.value is not None:
-            room = self.used.number('limits.queue', 'the burst overflow',
-                                    'room of a queue')
+        if queue is None or queue.value is None:
+            fields['missing'] = {
+                'overflow of queues':
+                'the spec does not know the room of a queue (limits.queue)'}
+        else:
+            room = self.used.span('limits.queue', 'the burst overflow',
+                                  'room of a queue').low
             waiting = sorted(t.burst.messages if t.burst else 0.0
                              for t in times)
             fields['overflow'] = Range(*(max(0.0, w - room)
@@ -118,7 +134,8 @@ class ChipCosts:
                     row.alone,
                     alone[-1],
                     self._span(row.name, utilisation) if population else
-                    None))
+                    None,
+                    unknown=unknown_causes(row.alone, alone[-1])))
         return rows, total(alone), total(pipeline)
 
     def _span(self, name: str, utilisation) -> Range | None:

@@ -1,5 +1,6 @@
 """What an estimate on a chip consists of."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ class RowCost:
         utilisation (Range | None): Least and most busy core of the
             population while images follow each other; None where a fixed
             time step hides it, and for projections.
+        unknown (tuple[str]): Causes whose figure is missing, so that their
+            energy is not in ``energy_mj``.
     """
 
     name: str
@@ -39,6 +42,7 @@ class RowCost:
     events: dict[str, float]
     energy_mj: dict[str, Range]
     utilisation: Range | None = None
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ class ChipEstimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and numbers, ready for JSON; of the
-        utilisation least, mean and most."""
+        utilisation least, mean and most; None for an infinite pressure."""
         raw = {
             name: plain(getattr(self, name))
             for name in self.__dataclass_fields__ if name != 'utilisation'
@@ -148,6 +152,8 @@ class ChipEstimate:
                 least=float(self.utilisation.min()),
                 mean=float(self.utilisation.mean()),
                 most=float(self.utilisation.max()))
+        if self.burst is not None and math.isinf(self.burst.pressure):
+            raw['burst']['pressure'] = None  # JSON has no infinity
         raw['total_mj'] = plain(self.total_mj)
         raw['pipeline_total_mj'] = plain(self.pipeline_total_mj)
         return raw

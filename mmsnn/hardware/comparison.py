@@ -52,7 +52,13 @@ def compare(spiking: EnergyResult, twin: EnergyResult,
         f'breaks even at {break_even:.2f} spikes per input; here spikes cause '
         f'{mean:.3g} additions per dense operation.')
     caveat = ''
-    if bounds(break_even).low > most:
+    if not mean:
+        verdict = 'open'
+        sentence = (
+            f'With {spiking.precision.upper()} weights: no spike reached a '
+            'synapse, so what the network would cost beside the '
+            f'{name} can not be said.')
+    elif bounds(break_even).low > most:
         caveat = (
             f'An input brings at most {most} spikes per operation of the '
             'twin, fewer than break even: in this cost model no spiking '

@@ -74,15 +74,18 @@ class Delays:
         """
         figures = self.used.chip.figures
         if 'latency.transport' in figures:
-            return 0.0, 0.0, 0.0, self('transport', 'way of a message')
+            return (0.0, 0.0, self._link(mesh),
+                    self('transport', 'way of a message'))
         if not mesh.routed:
             raise MissingFigureError(
                 f'{self.result} needs the figure latency.transport, or '
                 'latency.hop_ew and hop_ns with limits.mesh_width and '
                 f'mesh_height, which chip spec {self.used.chip.path} does '
                 'not list: add them, or choose another chip')
-        link = 0.0
-        if mesh.chips > 1:
-            link = self('link', f'steps between {mesh.chips} chips')
         return (self('hop_ew', 'hops along x'), self('hop_ns', 'hops along y'),
-                link, 0.0)
+                self._link(mesh), 0.0)
+
+    def _link(self, mesh: Mesh) -> float:
+        if mesh.chips < 2:
+            return 0.0
+        return self('link', f'steps between {mesh.chips} chips')

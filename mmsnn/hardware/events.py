@@ -67,8 +67,10 @@ def event_rows(loads: Loads, schedule: Schedule,
                 events,
                 synop_figure('events', link, loads.mapping.chip.figures,
                              loads.mapping.weights))
-        yield EventRow(name, fired.slices.population.kind, '',
-                       *_population(fired, schedule, timing))
+        yield EventRow(
+            name, fired.slices.population.kind, '',
+            *_population(fired, schedule, timing,
+                         schedule.active(loads.mapping.network, name)))
 
 
 def _arriving(received, runs: int) -> dict[str, float]:
@@ -83,8 +85,9 @@ def _arriving(received, runs: int) -> dict[str, float]:
     }
 
 
-def _population(fired, schedule: Schedule, timing: str):
-    """Events of the neurons, for an image alone and in a pipeline."""
+def _population(fired, schedule: Schedule, timing: str, active: int):
+    """Events of the neurons, for an image alone, in which they are updated in
+    so many sub-steps, and in a pipeline."""
     population, runs = fired.slices.population, schedule.runs
     spikes = runs * float(fired.spikes.sum())
     sent = {
@@ -97,14 +100,9 @@ def _population(fired, schedule: Schedule, timing: str):
             population.spikes) else 0.0
         visits = {'neurons looked at': looks, 'neurons updated': looks}
         return {**visits, **sent}, {**visits, **sent}
-    train = population.timesteps * population.max_spikes
-    # It integrates in one window and fires in the next, if it fires; all the
-    # time from run to run.
-    active = train + population.max_spikes * bool(population.spikes)
-    active += schedule.interval - schedule.period
     alone = {
         'neurons looked at': float(neurons * schedule.steps),
-        'neurons updated': float(neurons * min(active, schedule.steps)),
+        'neurons updated': float(neurons * active),
     }
     pipeline = dict.fromkeys(alone, float(neurons * schedule.interval))
     return {**alone, **sent}, {**pipeline, **sent}
@@ -173,11 +171,23 @@ class EventPricing:
             return None
 
 
+def unknown_causes(events: dict[str, float],
+                   energies: dict[str, Range]) -> tuple[str, ...]:
+    """Causes of events that occur and have no energy, since their figure is
+    missing.
+
+    Example:
+        >>> unknown_causes({'spikes': 3., 'hops along x': 0.}, {})
+        ('neuron fire',)
+    """
+    causes = (EVENTS[event][1] for event, count in events.items() if count)
+    return tuple(c for c in dict.fromkeys(causes) if c not in energies)
+
+
 def total(rows: list[dict[str, Range]]) -> dict[str, Range]:
-    """Sums by cause, in the order of :data:`EVENTS`."""
-    order = list(dict.fromkeys(cause for _, cause in EVENTS.values()))
+    """Sums by cause, in the order of :data:`ENERGY_CAUSES`."""
     sums = {}
-    for cause in order:
+    for cause in ENERGY_CAUSES:
         found = [row[cause] for row in rows if cause in row]
         if found:
             sums[cause] = Range(

@@ -14,12 +14,6 @@ from .network import Network, Population
 CORE_LIMITS = ('neurons', 'axons_in', 'axons_out', 'synapse_memory', 'memory',
                'fan_in')
 
-#: What a layer can ask for, and the figure that says whether a chip can.
-_FEATURES = {
-    'membranes': 'membrane_transfer',
-    'products': 'dynamic_synapses',
-}
-
 
 @dataclass(frozen=True)
 class LayerFit:
@@ -57,6 +51,7 @@ class Limits:
 
     Raises:
         MissingFigureError: If the spec describes no cores.
+        ValueError: If it lists a number per core and splits layers.
 
     Example:
         >>> from mmsnn.hardware import load_chip
@@ -87,6 +82,12 @@ class Limits:
                                    'limit of the mapping').value
             self.values[name] = (
                 value.low if isinstance(value, Range) else value)
+            if isinstance(self.values[name], tuple) and (
+                    not self.one_layer_a_core):
+                raise ValueError(
+                    f'chip spec {chip.path}: {figure.name} lists a number for '
+                    'each core, which needs support.split_layers: false (a '
+                    'layer that is split has blocks of one size)')
 
     def most(self, name: str) -> float:
         """The limit, of the largest core if they differ."""
@@ -168,6 +169,8 @@ class Limits:
 
 def match_cores(layers: list[LayerFit], limits: Limits) -> list[LayerFit]:
     """Give each layer a core of its own, where cores differ in size."""
+    if 'cores' not in limits.values:
+        return layers  # unchecked says that their number is unknown
     count = int(limits.values['cores'])
     holds = np.ones((len(layers), count), bool)
     for name in CORE_LIMITS:

@@ -171,8 +171,9 @@ def map_network(network: Network,
     if weights not in ('shared', 'unrolled'):
         raise ValueError(
             f"weights must be 'shared' or 'unrolled', got {weights!r}")
-    if weight_bits < 1:
-        raise ValueError(f'weight_bits must be at least 1, got {weight_bits}')
+    if weight_bits < 1 or weight_bits != int(weight_bits):
+        raise ValueError('weight_bits must be a whole number from 1 on, got '
+                         f'{weight_bits}')
     limits = Limits(chip)
     mapped = [p for p in network.populations if p.kind != 'input']
     tilings, fits = {}, {}

@@ -51,7 +51,8 @@ class ImpliedCount:
 
     Attributes:
         power_mj (float): The power, mJ per image, as reported.
-        implied (float): Spikes per neuron and image that it implies.
+        implied (float): Spikes per neuron and image that it implies;
+            negative if the synapses on real input alone cost more.
         measured (float): The same mean of the measured rates.
         exact (float): Additions per dense operation: as ``measured``, but
             spikes at a border reach fewer outputs.
@@ -69,6 +70,12 @@ class ImpliedCount:
     most: int
 
     def __str__(self) -> str:
+        if self.implied < 0:
+            return (f'{self.power_mj:g} mJ, as reported, are less than the '
+                    'synapses on real input cost alone, so they imply no '
+                    f'spike count; measured: {self.measured:.3g} spikes per '
+                    f'neuron and image (of {self.most}), which gives '
+                    f'{self.formula_mj:.3g} mJ by the formula')
         return (f'{self.power_mj:g} mJ, as reported, imply '
                 f'{self.implied:.3g} spikes per neuron and image (of '
                 f'{self.most}); measured: {self.measured:.3g}, which gives '
@@ -94,6 +101,9 @@ def implied_count(trace: 'OpTrace', power_mj: float,
         >>> round(found.implied, 6), found.measured  # (91 - 46) / 0.9 / 100
         (0.5, 0.25)
     """
+    if not power_mj > 0:
+        raise ValueError(f'a reported power (--paper-mj) must be positive, in '
+                         f'mJ per image, got {power_mj}')
     chip = chip if isinstance(chip, Chip) else load_chip(chip)
     mac, ac = (
         chip.figure(f'fp32.{name}', 'the implied spike count').value

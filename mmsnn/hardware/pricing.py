@@ -94,19 +94,19 @@ class Pricing:
             self.figure_name(UPDATES, precision) in self.chip.figures)
 
     def price(self, cause: str, precision: str, needed_by: str) -> Amount:
-        """pJ per operation, or per access to memory, which may be a range.
+        """pJ per operation, or per access to memory: a number, or a range
+        where the figure is one.
 
         Raises:
             MissingFigureError: If the figure is absent or null.
-            ValueError: If the figure of an operation is a range.
         """
         name = self.figure_name(cause, precision)
         charged_for = f'{cause} ({precision.upper()} weights)'
+        span = self._used.span(name, needed_by, charged_for)
+        price = span.low if span.exact else span
         if cause in MEMORY_CAUSES:
-            per_byte = self._used.span(name, needed_by, charged_for)
-            return scaled(per_byte.low if per_byte.exact else per_byte,
-                          ACCESS_BYTES[precision][cause])
-        return self._used.number(name, needed_by, charged_for)
+            return scaled(price, ACCESS_BYTES[precision][cause])
+        return price
 
     def energies(self, counts: Counts, images: int, precision: str,
                  needed_by: str) -> dict[str, Amount]:

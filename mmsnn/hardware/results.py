@@ -85,7 +85,8 @@ class Comparison:
         ratio (float | Range): Energy of the spiking form over that of the
             twin, both at the same end of a range.
         verdict (str): ``wins``, ``loses`` or ``equal``, for the spiking form;
-            ``open`` if it depends on the end of a range.
+            ``open`` if it depends on the end of a range, or if no spike
+            reached a synapse.
         break_even_rate (float | Range): Mean number of spikes per input at
             which additions cost as much as the twin's multiply-accumulates,
             with the accesses to memory that are charged for them.

@@ -1,8 +1,9 @@
 """When each population fires in lossless execution."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .network import Network
+from .network import Network, Population
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,25 @@ class Schedule:
     def interval(self) -> int:
         """Sub-steps between images that follow each other."""
         return self.runs * self.period
+
+    def slots(self, population: Population) -> Iterator[tuple[int, int, int]]:
+        """Window, sub-step and row of the loads in which a population sends,
+        in all runs of an image alone."""
+        for run in range(self.runs):
+            first = self.sends[population.name] + run * self.timesteps - 1
+            for t in range(population.timesteps):
+                for d in range(population.max_spikes):
+                    yield first + t, d, t * population.max_spikes + d
+
+    def active(self, network: Network, name: str) -> int:
+        """Sub-steps of an image alone in which a population integrates what
+        others send, or fires."""
+        senders = {p.source for p in network.incoming(name)
+                   if network.carries(p) in ('spikes', 'membranes')}
+        if network[name].spikes:
+            senders.add(name)
+        return len({(window, substep) for sender in senders
+                    for window, substep, _ in self.slots(network[sender])})
 
 
 def lossless_schedule(network: Network) -> Schedule:

@@ -79,6 +79,17 @@ SCHEMA: dict[str, dict[str, str]] = {
 #: Figures that may be a list with one number for each core of the chip.
 PER_CORE = ('limits.neurons', 'limits.synapse_memory')
 
+#: Limits that are one whole number each.
+WHOLE = ('limits.chips', 'limits.cores', 'limits.cores_per_tile',
+         'limits.mesh_width', 'limits.mesh_height')
+
+#: Sections whose figures may contain each other.
+CONTAINERS = {
+    'events': ('events', 'power'),
+    'power': ('events', 'power'),
+    'latency': ('latency', )
+}
+
 #: Figures that may be a table: number of tiles -> value.
 TABLES = ('latency.barrier', )
 
@@ -174,6 +185,10 @@ def _figure(key: str, entry: Any, unit: str, where: str) -> Figure:
         f'{where}.source must say where the value comes from, got '
         f'{source!r}')
     if contained:
+        require(
+            key.split('.')[0] in CONTAINERS,
+            f'{where}.contained_in: only figures of '
+            f'{", ".join(CONTAINERS)} can be part of another one')
         return Figure(key, None, unit, source.strip(), status,
                       str(entry['contained_in']))
     value = entry['value']
@@ -194,6 +209,12 @@ def _value(key: str, value: Any, unit: str, where: str) -> Any:
             f'{where}.value must be true or false, or null if it is '
             f'unknown, got {value!r}')
         return value
+    if key in WHOLE:
+        require(
+            _positive(value) and value == int(value),
+            f'{where}.value must be a whole number from 1 on, or null if it '
+            f'is unknown, got {value!r}')
+        return float(value)
     if isinstance(value, dict) and set(value) == {'low', 'high'}:
         low, high = value['low'], value['high']
         require(
@@ -228,8 +249,23 @@ def _positive(value: Any) -> bool:
 
 
 def _check_containers(figures: dict[str, Figure], where: str) -> None:
+    cores = figures.get('limits.cores')
     for figure in figures.values():
+        if isinstance(figure.value, tuple) and not isinstance(
+                figure.value, Range):
+            count = None if cores is None else cores.value
+            require(
+                len(figure.value) == count,
+                f'{where}: {figure.name}.value must list a number for each of '
+                f'the cores of limits.cores ({count}), got '
+                f'{len(figure.value)}')
         if figure.contained_in:
+            section = figure.contained_in.split('.')[0]
+            valid = CONTAINERS[figure.name.split('.')[0]]
+            require(
+                section in valid,
+                f'{where}: {figure.name}.contained_in must name a figure of '
+                f'{" or ".join(valid)}, got {figure.contained_in!r}')
             container = figures.get(figure.contained_in)
             require(
                 container is not None and not container.contained_in,

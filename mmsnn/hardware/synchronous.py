@@ -100,30 +100,18 @@ def _alone(loads, schedule, send, receive, delays) -> np.ndarray:
         target = row.link.target
         name = target.population.name
         waiting = float(target.neurons.max() * (access + update))
-        for window, substep, index in _slots(
-                schedule, row.link.projection.source,
-                loads.mapping.network):
+        source = loads.mapping.network[row.link.projection.source]
+        for window, substep, index in schedule.slots(source):
             slot = (window, substep)
             key = (name, *slot)
             arriving[key] = arriving.get(key, 0) + time[index]
             slowest[slot] = max(slowest[slot], arriving[key].max(), waiting)
     for name, time in send.items():
-        for window, substep, index in _slots(schedule, name,
-                                             loads.mapping.network):
+        for window, substep, index in schedule.slots(
+                loads.mapping.network[name]):
             slot = (window, substep)
             slowest[slot] = max(slowest[slot], time[index].max())
     return slowest
-
-
-def _slots(schedule: Schedule, name: str, network):
-    """Window, sub-step and row of the loads in which a population sends, in
-    all runs."""
-    population = network[name]
-    for run in range(schedule.runs):
-        first = schedule.sends[name] + run * schedule.timesteps - 1
-        for t in range(population.timesteps):
-            for d in range(population.max_spikes):
-                yield first + t, d, t * population.max_spikes + d
 
 
 def _pipeline(loads, schedule, send, receive):

@@ -3,12 +3,13 @@
 import csv
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mmsnn.files import dump_json, write_whole
 
 from .chip_results import ChipEstimate, RowCost
+from .events import ENERGY_CAUSES
 from .figures import Constant, Range, added, bounds
 from .results import Estimate
 
@@ -75,7 +76,9 @@ def format_ops(estimate: Estimate, top: int = 12) -> list[str]:
 
 def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
     """The costliest layers and projections on a chip, in uJ by cause, for
-    one image alone, and their total, as lines of a table.
+    one image alone, and their total, as lines of a table. Static power is of
+    the whole chip, so that it is in the total only; ``?`` stands where a
+    figure is missing.
 
     Args:
         estimate (ChipEstimate): What to show.
@@ -95,10 +98,14 @@ def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
         >>> ' '.join(lines[0].split())[:46]
         'layer or projection ends in cores neurons busy'
     """
-    causes = list(estimate.energy_mj)
+    unknown = {c for row in estimate.rows for c in row.unknown}
+    causes = [c for c in ENERGY_CAUSES
+              if c in estimate.energy_mj or c in unknown]
 
-    def cells(energies: dict[str, Range]) -> tuple[str, ...]:
+    def cells(energies: dict[str, Range],
+              missing: Collection[str]) -> tuple[str, ...]:
         return tuple(
+            '?' if c in missing else
             format(energies[c].times(1e3), '.3g') if c in energies else ''
             for c in causes)
 
@@ -111,10 +118,10 @@ def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
         (row.name, row.target, f'{row.cores:,}',
          f'{row.neurons:,}' if row.neurons else '', row.limited_by,
          '' if row.utilisation is None else format(row.utilisation, '.2g'),
-         *cells(row.energy_mj)) for row in shown
+         *cells(row.energy_mj, row.unknown)) for row in shown
     ]
     total = ('total', '', f'{estimate.cores:,}', '', '', '',
-             *cells(estimate.energy_mj))
+             *cells(estimate.energy_mj, unknown))
     header = ('layer or projection', 'ends in', 'cores', 'neurons',
               'limited by', 'busy', *(f'{cause}, uJ' for cause in causes))
     return _table(header, rows, total, 2, len(estimate.rows) - len(shown),

@@ -19,6 +19,17 @@ def spec(**changes):
     return raw
 
 
+#: Of the section ``limits``.
+LIMIT = dict(value=4, unit='cores', source='this test', status='read')
+#: Part of another figure.
+CONTAINED = dict(contained_in='events.synop', unit='pJ', source='this test',
+                 status='read')
+
+
+def limit(**changes):
+    return {'cores': dict(LIMIT, **changes)}
+
+
 def write(tmp_path, raw):
     path = tmp_path / 'tiny.yaml'
     path.write_text(yaml.safe_dump(raw))
@@ -122,6 +133,16 @@ def lacking(key):
     ({'fp32': {}}, 'has no figure: give at least one of the sections'),
     ({'title': None}, 'title must be a text, got None'),
     ({'excludes': 'memory'}, 'excludes must be a list of texts'),
+    ({'limits': limit(value=0.5)}, 'limits.cores.value must be a whole numb'),
+    ({'limits': limit(value={'low': 1, 'high': 2})}, 'must be a whole number'),
+    ({'limits': dict(limit(value=3), neurons=dict(
+        LIMIT, value=[4, 4], unit='neurons'))},
+     r'limits.neurons.value must list .* of limits.cores \(3.0\), got 2'),
+    ({'limits': {'cores': dict(CONTAINED, unit='cores')}},
+     'limits.cores.contained_in: only figures of events, power, latency'),
+    ({'fp32': {'mac': CONTAINED}}, 'fp32.mac.contained_in: only figures of'),
+    ({'events': {'fire': dict(CONTAINED, contained_in='latency.fire')}},
+     'events.fire.contained_in must name a figure of events or power'),
 ])
 def test_schema_errors_name_file_and_key(tmp_path, changes, message):
     path = write(tmp_path, spec(**changes))
@@ -130,11 +151,13 @@ def test_schema_errors_name_file_and_key(tmp_path, changes, message):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize('text, message', [('a: [1', 'not valid YAML'),
-                                           ('- 1', 'must be a mapping')])
-def test_broken_file_is_named(tmp_path, text, message):
+@pytest.mark.parametrize('content, message', [
+    (b'a: [1', 'not valid YAML'), (b'- 1', 'must be a mapping'),
+    (b'name: a\nname: b', "the key 'name' stands twice"),
+    (b'title: \xff', 'not valid YAML.*utf-8')])
+def test_broken_file_is_named(tmp_path, content, message):
     path = tmp_path / 'broken.yaml'
-    path.write_text(text)
+    path.write_bytes(content)
     with pytest.raises(ValueError, match=message) as error:
         load_chip(path)
     assert str(path) in str(error.value)
@@ -165,7 +188,8 @@ def test_ranges_tables_and_lists_are_read(tmp_path):
     chip = load_chip(write(tmp_path, spec(
         events=events(value={'low': 0, 'high': 2}),
         latency={'barrier': figure({4: 20, 1: 10}, 'ns')},
-        limits={'neurons': figure([8, 16], 'neurons')},
+        limits={'cores': figure(2, 'cores'),
+                'neurons': figure([8, 16], 'neurons')},
         support={'synchronous': figure(False, 'yes/no')})))
     figures = {name: f.value for name, f in chip.figures.items()}
     assert figures['events.fire'] == (0, 2)

@@ -95,8 +95,11 @@ def test_two_cores_synchronous(tiny_chip):
     # b receives 3 * 11 + 6, 11 + 2, more than it sends.
     assert result.utilisation.tolist() == pytest.approx(
         [88 / 134, (39 + 13) / 134])
+    # a is set from outside and fires for 2 sub-steps, b integrates for 2 and
+    # fires for 2.
     assert pj(result.energy_mj) == {
-        'synapses': 8, 'neuron access': 6 * 4 * 2, 'neuron update': 6 * 4 * 3,
+        'synapses': 8, 'neuron access': 6 * 4 * 2,
+        'neuron update': (4 * 2 + 2 * 4) * 3,
         'neuron fire': 5 * 5, 'messages': 4 * 7 + 4 * 11, 'hops': 4 * 13,
         'static power': alone}
     assert any('stem' in text and '12 multiply' in text
@@ -137,6 +140,26 @@ def test_membranes_of_accumulators_take_time(tiny_chip):
     alone = (24 + 13) + (15 + 10) + 4 * 23
     assert result.latency_ms.low * 1e6 == pytest.approx(alone)
     assert result.interval_ms.low * 1e6 == pytest.approx(24 + 13 + 2 * 23)
+    # The sums are updated in the 2 sub-steps in which they integrate, b in
+    # the one that brings its membranes and the 2 in which it fires.
+    assert result.events['neurons updated'] == 2 * 2 + 2 * 3
+
+
+def test_links_between_chips_take_time_beside_transport(tiny_chip):
+    chip = tiny_chip({
+        'latency.transport': 50, 'latency.link': None, 'limits.cores': 1,
+        'limits.mesh_width': 1, 'limits.mesh_height': 1})
+    result = estimate_on_chip(two_cores(), chip, timing='asynchronous',
+                              missing='report')
+    assert result.chips == 2 and result.latency_ms is None
+    assert 'latency.link' in result.missing['latency']
+
+
+def test_a_number_for_each_core_needs_layers_that_are_not_split(tiny_chip):
+    chip = tiny_chip({'limits.neurons': [4, 1], 'limits.cores': 2})
+    with pytest.raises(ValueError, match='limits.neurons lists a number for '
+                       'each core, which needs support.split_layers: false'):
+        estimate_on_chip(two_cores(), chip)
 
 
 def test_a_burst_fills_the_queue(tiny_chip):
@@ -233,7 +256,7 @@ def test_spinnaker_2_is_a_range_and_speck_has_no_energy():
     (dict(mode='free_running'), "needs timing='asynchronous'"),
     (dict(missing='skip'), 'missing must be one of raise, report'),
     (dict(weights='both'), "weights must be 'shared' or 'unrolled'"),
-    (dict(weight_bits=0), 'weight_bits must be at least 1'),
+    (dict(weight_bits=0), 'weight_bits must be a whole number from 1'),
 ])
 def test_wrong_arguments_are_named(tiny_chip, arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -52,6 +52,10 @@ def test_implied_count_of_what_was_measured_is_the_measured_one():
     energy = estimate(trace)['formula_fp32'].energy_mj
     found = implied_count(trace, energy)
     assert found.implied == pytest.approx(found.measured) and found.most == 4
+    less = implied_count(trace, energy * 1e-6)
+    assert less.implied < 0 and 'they imply no spike count' in str(less)
+    with pytest.raises(ValueError, match='must be positive'):
+        implied_count(trace, 0.)
     assert found.formula_mj == pytest.approx(energy)
     assert found.exact < found.measured  # of padding
     assert 'as reported, imply' in str(found)

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import (
     Network,
     Population,
@@ -63,6 +64,24 @@ def test_layers_on_a_chip_by_cause():
             if cause in r.energy_mj))
     more = f'... and {len(result.rows) - 1} more rows'
     assert more in format_layers(result, top=1)
+
+
+def test_no_verdict_without_spikes():
+    fc = OpRecord('fc', 'linear', 'linear', spiking=True, dense_ops=100,
+                  in_elements=10, max_spikes=4)
+    result = estimate(OpTrace([fc], images=1))
+    assert {c.verdict for c in result.comparisons} == {'open'}
+    assert all('no spike reached a synapse' in c.sentence and not c.caveat
+               for c in result.comparisons)
+
+
+def test_a_cost_that_is_a_range_gives_a_range(example, chip_with):
+    exact = estimate(example)
+    chip = chip_with({'fp32.ac': dict(low=0.9, high=1.8)})
+    energy = estimate(example, chip)['spiking_fp32'].energy_mj
+    assert energy.low == pytest.approx(exact['spiking_fp32'].energy_mj)
+    assert energy.high - energy.low == pytest.approx(
+        .9e-9 * sum(x.sops for x in exact.layers))
 
 
 def test_table_says_how_many_ops_it_leaves_out(example):

@@ -13,12 +13,13 @@ from mmengine.device import get_device
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine.hardware_report import (
     format_report,
+    load_chips,
     make_report,
     measure,
+    read_points,
     write_all,
 )
 from mmsnn.engine.neuron_key import merge_options
-from mmsnn.hardware import load_chip
 
 
 def parse_args():
@@ -65,7 +66,9 @@ def parse_args():
 
 def main():
     args = parse_args()
-    chips = [load_chip(name) for name in args.chips]  # before anything runs
+    chips = load_chips(args.chips)  # before anything runs
+    for path in args.points:
+        read_points(path)
     config = Config.fromfile(args.config)
     merge_options(config, args.cfg_options)
     measured = measure(config, args.checkpoint, args.images, args.device,

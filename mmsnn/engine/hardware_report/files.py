@@ -4,16 +4,18 @@ import csv
 import io
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from mmsnn.files import dump_json, write_whole
-from mmsnn.hardware.figures import plain
+from mmsnn.hardware import write_csv
+from mmsnn.hardware.figures import Range, plain
 from mmsnn.visualization import HardwareReport, write_hardware_report
 
 
 def write_all(folder: Path, report: HardwareReport) -> Path:
     """Write ``report.html`` with its pictures, ``hardware.json``,
-    ``layers.csv``, ``chips.csv`` and ``trace.json``.
+    ``layers.csv`` (memory traffic), ``ops_SPEC.csv`` (energies of the
+    operations), ``chips.csv`` and ``trace.json``.
 
     Returns:
         Path: The HTML file.
@@ -42,15 +44,25 @@ def write_all(folder: Path, report: HardwareReport) -> Path:
             points=list(report.points),
             provenance=dict(report.provenance)))
     _write_csv(folder / 'layers.csv', [asdict(t) for t in report.traffic])
+    for e in report.estimates:
+        write_csv(folder / f'ops_{e.chip}.csv', e)
     _write_csv(folder / 'chips.csv', [
         dict(chip=e.chip, timing=e.timing, name=row.name, kind=row.kind,
              target=row.target,
              cores=row.cores, neurons=row.neurons, limited_by=row.limited_by,
-             fits=int(not row.reasons), cause=cause, low_mj=energy.low,
-             high_mj=energy.high) for e in report.chips for row in e.rows
-        for cause, energy in row.energy_mj.items()
+             fits=int(not row.reasons), **_ends('busy', row.utilisation),
+             cause=cause, **_ends('mj', energy))
+        for e in report.chips for row in e.rows
+        for cause, energy in (*row.energy_mj.items(),
+                              *((cause, None) for cause in row.unknown))
     ])
     return write_hardware_report(folder / 'report.html', report)[0]
+
+
+def _ends(name: str, value: Optional[Range]) -> Dict[str, Any]:
+    """Two columns; empty where nothing is known."""
+    low, high = value or ('', '')
+    return {f'low_{name}': low, f'high_{name}': high}
 
 
 def _write_csv(path: Path, rows: List[Dict[str, Any]]) -> None:

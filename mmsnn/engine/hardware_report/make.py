@@ -55,11 +55,16 @@ def estimates(measured: Measured, chips: Sequence[Union[str, Path, Chip]],
     """
     priced, mapped, failed = [], [], {}
     network = None
-    for chip in map(_loaded, chips):
+    for chip in load_chips(chips):
         sections = {figure.split('.')[0] for figure in chip.figures}
         try:
             if sections & {'fp32', 'int8'}:
                 priced.append(estimate(measured.trace, chip))
+            elif not chip.has_cores:
+                raise ValueError(
+                    f'chip spec {chip.path} has neither costs of operations '
+                    '(sections fp32, int8) nor cores (limits.cores): nothing '
+                    'can be estimated from it')
             if chip.has_cores:
                 network = network or network_from_trace(measured.one_size)
                 mapped += estimates_on_chip(network, chip, missing='report',
@@ -92,8 +97,22 @@ def spreads_on_chips(measured: Measured, chips: Sequence[Chip],
     return found, failed
 
 
-def _loaded(chip: Union[str, Path, Chip]) -> Chip:
-    return chip if isinstance(chip, Chip) else load_chip(chip)
+def load_chips(chips: Sequence[Union[str, Path, Chip]]) -> List[Chip]:
+    """Specs by name or path, each with a name of its own.
+
+    Raises:
+        ValueError: If there is no such spec, or two have one name.
+    """
+    loaded = [c if isinstance(c, Chip) else load_chip(c) for c in chips]
+    by_name: Dict[str, Chip] = {}
+    for chip in loaded:
+        other = by_name.setdefault(chip.name, chip)
+        if other is not chip:
+            raise ValueError(
+                f'two chip specs have the name {chip.name!r}, {other.path} '
+                f'and {chip.path}: results are told apart by it, give one of '
+                'them another name')
+    return loaded
 
 
 def make_report(config: Config, checkpoint, measured: Measured,
@@ -118,7 +137,7 @@ def make_report(config: Config, checkpoint, measured: Measured,
             cores.
         **options: For :func:`mmsnn.hardware.estimates_on_chip`.
     """
-    chips = [_loaded(chip) for chip in chips]
+    chips = load_chips(chips)
     name = Path(config.filename or 'model').stem
     priced, mapped, failed = estimates(measured, chips, **options)
     over_images, unknown = spreads_on_chips(

@@ -31,6 +31,10 @@ def format_report(report: HardwareReport, top: int = 12) -> List[str]:
         if len(reasons) > 3:
             lines.append(f'  ... and {len(reasons) - 3} more layers')
         lines += [f'  not measured: {k}: {v}' for k, v in e.missing.items()]
+        if e.burst:
+            lines.append(f'  {e.burst}' + (
+                '' if e.overflow is None else
+                f'; {e.overflow} messages exceed its room'))
         lines += ['', *format_layers(e, top), '',
                   *format_constants(e.constants), '']
     for s in report.chip_spreads:

@@ -88,7 +88,10 @@ class SpikeInferenceHook(Hook):
         self.proof_dtypes = tuple(proof_dtypes)
         self.compare_metrics = compare_metrics
         self.dtype = dtype
-        self.chip = chip
+        if isinstance(chips, str):
+            raise ValueError('chips must be a list of names or paths of chip '
+                             f'specs, but is {chips!r}')
+        self.chip = load_chip(chip)
         self.chips = [load_chip(name) for name in chips]
         self.pictures = pictures
         self.phases = tuple(phases)
