@@ -54,7 +54,7 @@ TASKS = {
         max_spikes=8),
     'coco_200': Task(
         'Mask R-CNN on its 100 training images of COCO',
-        'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_gn_sfa4_1xb2-10000i_'
+        'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_gn_sfa8_1xb2-7500i_'
         'coco-200-overfit.py', 'coco/bbox_mAP_50', 'box AP50', seeds=1),
 }
 MODELS = {'sfa': 'SFA, D = {D}', 'relu': 'ReLU twin'}

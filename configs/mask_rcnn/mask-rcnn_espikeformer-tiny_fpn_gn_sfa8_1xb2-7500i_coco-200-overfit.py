@@ -4,10 +4,12 @@
 # What is learnt by heart must not move: group norm, since batch norm over two
 # images makes the features of one depend on the other, and a learning rate
 # that is small in backbone and neck and large where scores are read off.
-# An SFA neuron passes 1/30 of the power of its membrane, a ReLU half; so
-# neurons of the heads fire from 1 / D on and the RPN starts with larger
-# weights. Masks are per class, since mmdet starts class-agnostic ones with
-# logits of standard deviation 1.4.
+# An SFA neuron with D = 4 passes 1/30 of the power of its membrane, a ReLU
+# half; so neurons have D = 8 and small thresholds, and the RPN starts with
+# larger weights. Its two wide convolutions, many anchors and 600 proposals
+# with few duplicates are for small objects, which have no proposal otherwise.
+# Masks are per class, since mmdet starts class-agnostic ones with logits of
+# standard deviation 1.4.
 _base_ = [
     '../_base_/models/mask-rcnn_espikeformer_fpn.py',
     '../_base_/datasets/coco_200_instance.py',
@@ -16,7 +18,9 @@ _base_ = [
 channels = 96
 strides = [8, 16, 16]
 norm_cfg = dict(type='GN', num_groups=8, requires_grad=True)
-head_neuron = dict(type='mmsnn.SFANeuron', max_spikes=4, threshold=0.25)
+neuron = dict(type='mmsnn.SFANeuron', max_spikes=8, threshold=0.5)
+head_neuron = dict(type='mmsnn.SFANeuron', max_spikes=8, threshold=0.25)
+proposals = dict(nms_pre=500, max_per_img=600, nms=dict(iou_threshold=0.5))
 model = dict(
     data_preprocessor=dict(pad_size_divisor=16),
     backbone=dict(
@@ -24,8 +28,10 @@ model = dict(
             _delete_=True, embed_dims=[32, 64, 128, 128],
             depths=[0, 0, 1, 1, 1], num_heads=8),
         out_indices=(2, 3, 4),
+        neuron=neuron,
         norm_cfg=norm_cfg),
     neck=dict(
+        neuron=head_neuron,
         module=dict(
             in_channels=[64, 128, 128],
             out_channels=channels,
@@ -35,11 +41,13 @@ model = dict(
         neuron=head_neuron,
         module=dict(
             in_channels=channels,
-            feat_channels=channels,
+            feat_channels=192,
+            num_convs=2,
             anchor_generator=dict(
                 strides=[*strides, 32],
-                base_sizes=[10, 32, 64, 128],
-                scales=[1, 1.75]),
+                base_sizes=[12, 28, 64, 120],
+                scales=[1, 1.31, 1.71]),
+            loss_bbox=dict(loss_weight=5.0),
             init_cfg=dict(
                 type='Xavier', layer='Conv2d', gain=2,
                 override=[
@@ -69,16 +77,20 @@ model = dict(
                 num_convs=1, roi_feat_size=7, in_channels=channels,
                 conv_out_channels=channels, norm_cfg=norm_cfg))),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=400, max_per_img=200),
-        rcnn=dict(mask_size=14, sampler=dict(num=32, pos_fraction=0.5))),
-    test_cfg=dict(rpn=dict(nms_pre=400, max_per_img=200)))
-train_cfg = dict(max_iters=10000, val_interval=10000)
+        rpn=dict(
+            assigner=dict(
+                pos_iou_thr=0.5, neg_iou_thr=0.3, min_pos_iou=0.3),
+            sampler=dict(num=512, pos_fraction=0.25)),
+        rpn_proposal=proposals,
+        rcnn=dict(mask_size=14, sampler=dict(num=64, pos_fraction=0.5))),
+    test_cfg=dict(rpn=proposals))
+train_cfg = dict(max_iters=7500, val_interval=7500)
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),
     paramwise_cfg=dict(
         custom_keys=dict(
-            backbone=dict(lr_mult=0.03),
-            neck=dict(lr_mult=0.03),
+            backbone=dict(lr_mult=0.1),
+            neck=dict(lr_mult=0.1),
             rpn_conv=dict(lr_mult=0.3),
             shared_convs=dict(lr_mult=0.1),
             mask_head=dict(lr_mult=0.5),
