@@ -55,7 +55,8 @@ TASKS = {
     'coco_200': Task(
         'Mask R-CNN on its 100 training images of COCO',
         'mask_rcnn/mask-rcnn_espikeformer-tiny_fpn_gn_sfa8_1xb2-7500i_'
-        'coco-200-overfit.py', 'coco/bbox_mAP_50', 'box AP50', seeds=1),
+        'coco-200-overfit.py', 'coco/bbox_mAP_50', 'box AP50', seeds=1,
+        max_spikes=8),
 }
 MODELS = {'sfa': 'SFA, D = {D}', 'relu': 'ReLU twin'}
 
