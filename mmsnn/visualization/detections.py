@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,6 +13,8 @@ from .predictions import Color
 
 #: How much of a mask's colour covers the image.
 _OPACITY = 0.45
+#: Characters that fit under an image.
+_LINE = 50
 
 
 @dataclass(frozen=True)
@@ -120,8 +123,8 @@ def plot_detections(samples: Sequence[DetectionSample],
             axes.spines[:].set_color('#cccccc')
             _draw(axes, sample.image, getattr(sample, field), classes, colors)
         if sample.training is not None and sample.spike_train is not None:
-            cells[2].set_xlabel(
-                sample.training.difference(sample.spike_train), fontsize=8)
+            words = sample.training.difference(sample.spike_train)
+            cells[2].set_xlabel(fill(words, _LINE), fontsize=8)
     for axes, (_, title) in zip(grid[0], _COLUMNS):
         axes.set_title(title, fontsize=10)
     return figure

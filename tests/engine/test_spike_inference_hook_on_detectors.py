@@ -166,5 +166,5 @@ def test_a_detection_sample_is_in_pixels_of_the_original_image(kind):
     (name, figure, caption), = collector.pictures()
     assert name == 'predictions.png' and len(figure.axes) == 6
     assert figure.axes[2].get_xlabel() == (
-        'boxes differ by up to 1 px, scores by up to 0.1, '
+        'boxes differ by up to 1 px, scores by up to 0.1,\n'
         'masks in 0 pixels')

@@ -36,7 +36,7 @@ def test_boxes_masks_and_labels():
     assert np.allclose(axes[0].images[0].get_array(), 100 / 255)
     assert (IMAGE == 100).all()
     assert axes[2].get_xlabel() == (
-        'boxes differ by up to 0 px, scores by up to 0, masks in 0 pixels')
+        'boxes differ by up to 0 px, scores by up to 0,\nmasks in 0 pixels')
 
 
 @pytest.mark.parametrize('training, spikes, words', [
@@ -51,7 +51,7 @@ def test_boxes_masks_and_labels():
 def test_differences_in_words(training, spikes, words):
     sample = DetectionSample(IMAGE, None, training, spikes)
     axes = plot_detections([sample], CLASSES).axes
-    assert axes[2].get_xlabel() == words
+    assert axes[2].get_xlabel().replace('\n', ' ') == words
     assert texts(axes[0]) == ['not measured']
 
 
