@@ -67,7 +67,7 @@ def check_data(data: Path, tasks) -> None:
 
 def relu_twin(cfg: Config) -> Config:
     """The same config with ReLU for each neuron, and without the hook that
-    needs spikes.
+    needs spikes; other hooks stay.
 
     Example:
         >>> relu_twin(Config(dict(model=dict(
@@ -77,7 +77,11 @@ def relu_twin(cfg: Config) -> Config:
 
     content = cfg.to_dict()
     model = map_neurons(content['model'], lambda neuron: dict(type='ReLU'))
-    return Config(dict(content, model=model, custom_hooks=[]))
+    hooks = [
+        hook for hook in content.get('custom_hooks', [])
+        if hook['type'] != 'mmsnn.SpikeInferenceHook'
+    ]
+    return Config(dict(content, model=model, custom_hooks=hooks))
 
 
 class Run(study.Run):

@@ -105,14 +105,18 @@ def test_twin_differs_by_its_neurons_only(study):
     run, _ = study
     neuron = dict(type='mmsnn.SFANeuron', max_spikes=4)
     cfg = Config(dict(
-        lr=1, custom_hooks=[dict(type='mmsnn.SpikeInferenceHook')],
+        lr=1, custom_hooks=[dict(type='mmsnn.SpikeInferenceHook'),
+                            dict(type='mmsnn.FreezeHook', modules=['neck'])],
         model=dict(backbone=dict(neuron=neuron, out=(1, 2)),
                    heads=[dict(neuron=neuron, module=dict(depth=2))])))
     twin = run.relu_twin(cfg).to_dict()
     relu = dict(type='ReLU')
-    assert twin == dict(lr=1, custom_hooks=[], model=dict(
-        backbone=dict(neuron=relu, out=(1, 2)),
-        heads=[dict(neuron=relu, module=dict(depth=2))]))
+    assert twin == dict(
+        lr=1,
+        custom_hooks=[dict(type='mmsnn.FreezeHook', modules=['neck'])],
+        model=dict(
+            backbone=dict(neuron=relu, out=(1, 2)),
+            heads=[dict(neuron=relu, module=dict(depth=2))]))
     assert cfg.model.backbone.neuron == neuron
 
 

@@ -1,5 +1,9 @@
 from .effective_rank_hook import EffectiveRankHook
+from .freeze_hook import FreezeHook
 from .reconstruction_hook import ReconstructionHook
 from .spike_inference_hook import SpikeInferenceHook
 
-__all__ = ['EffectiveRankHook', 'ReconstructionHook', 'SpikeInferenceHook']
+__all__ = [
+    'EffectiveRankHook', 'FreezeHook', 'ReconstructionHook',
+    'SpikeInferenceHook'
+]
