@@ -40,7 +40,8 @@ class FreezeHook(Hook):
             raise ValueError('FreezeHook.modules must be a list of module '
                              f'paths such as ["backbone"], not {modules!r}')
         if begin < 0:
-            raise ValueError(f'FreezeHook.begin = {begin} must not be negative')
+            raise ValueError(
+                f'FreezeHook.begin = {begin} must not be negative')
         self.modules = list(modules)
         self.begin = begin
 
