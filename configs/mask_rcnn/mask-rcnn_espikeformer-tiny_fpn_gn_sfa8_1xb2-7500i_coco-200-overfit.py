@@ -4,8 +4,9 @@
 # What heads learn by heart must not move, and any change of weights in front
 # of spikes moves it: backbone and neck are trained for 1,500 iterations only,
 # all images have one size, so that no padding depends on the other image, and
-# norms are group norms. Boxes are regressed per class, as is usual: one
-# readout for all classes cannot.
+# norms are group norms. Rates are small there, too, and large where scores
+# are read off. Boxes are regressed per class, as is usual: one readout for
+# all classes can hardly move them.
 # An SFA neuron with D = 4 passes 1/30 of the power of its membrane, a ReLU
 # half; so neurons have D = 8 and small thresholds, and the RPN starts with
 # larger weights. Its two wide convolutions, many anchors and 600 proposals

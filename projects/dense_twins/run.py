@@ -79,7 +79,7 @@ def relu_twin(cfg: Config) -> Config:
     model = map_neurons(content['model'], lambda neuron: dict(type='ReLU'))
     hooks = [
         hook for hook in content.get('custom_hooks', [])
-        if hook['type'] != 'mmsnn.SpikeInferenceHook'
+        if not hook['type'].endswith('SpikeInferenceHook')
     ]
     return Config(dict(content, model=model, custom_hooks=hooks))
 

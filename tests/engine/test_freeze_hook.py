@@ -25,17 +25,18 @@ class Model(BaseModel):
         return dict(loss=self.head(self.trunk(inputs)).square().mean())
 
 
-def train(work_dir, begin, iterations=4, modules=('trunk',), **keys):
+def train(work_dir, begin, iterations=4, modules=('trunk',), model=Model,
+          **keys):
     """States of the model before each iteration."""
     torch.manual_seed(0)
     data = [dict(inputs=row) for row in torch.rand(8, 3)]
+    keys.setdefault('optim_wrapper', dict(
+        optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.1)))
     runner = Runner(
-        Model(),
+        model(),
         str(work_dir),
         train_dataloader=DataLoader(data, batch_size=4),
         train_cfg=dict(by_epoch=False, max_iters=iterations),
-        optim_wrapper=dict(
-            optimizer=dict(type='AdamW', lr=0.1, weight_decay=0.1)),
         default_hooks=dict(checkpoint=dict(
             type='CheckpointHook', interval=2, by_epoch=False)),
         custom_hooks=[
@@ -72,10 +73,32 @@ def test_resumed_training_rests_as_well(tmp_path):
     assert all(changed(whole[-1], resumed[-1], 'head'))
 
 
-def test_part_gets_no_gradients_and_is_in_evaluation_mode(tmp_path):
+def test_part_is_in_evaluation_mode_and_can_be_trained_later(tmp_path):
     _, runner = train(tmp_path, begin=0)
     assert not runner.model.trunk.training and runner.model.head.training
-    assert all(p.grad is None for p in runner.model.trunk.parameters())
+    assert all(p.requires_grad for p in runner.model.parameters())
+
+
+def test_accumulated_gradients_are_dropped(tmp_path):
+    """Without weight decay and momentum, what was accumulated before
+    ``begin`` would be the only step of the trunk's weights."""
+    states, _ = train(
+        tmp_path, begin=1, iterations=2, optim_wrapper=dict(
+            optimizer=dict(type='SGD', lr=1.0), accumulative_counts=2))
+    assert not any(changed(states[0], states[-1], 'trunk.0'))
+    assert all(changed(states[0], states[-1], 'head'))
+
+
+def test_what_was_frozen_before_stays_frozen(tmp_path):
+    class Frozen(Model):
+
+        def __init__(self):
+            super().__init__()
+            self.trunk[0].bias.requires_grad = False
+
+    _, runner = train(tmp_path, begin=0, model=Frozen)
+    assert [name for name, p in runner.model.named_parameters()
+            if not p.requires_grad] == ['trunk.0.bias']
 
 
 @pytest.mark.parametrize('keys, message', [
@@ -116,7 +139,7 @@ def test_distributed_training(tmp_path, find):
             return
         runner.train()
         states = [*model.module.states, model.module.state_dict()]
-        assert all(changed(states[1], states[2], 'trunk'))
+        assert all(changed(states[1], states[2], 'trunk.0.weight'))
         assert not any(changed(states[2], states[4], 'trunk'))
         assert all(changed(states[2], states[4], 'head'))
     finally:

@@ -15,15 +15,19 @@ class FreezeHook(Hook):
     behind see by a whole step, however small the change was. So heads learn
     from features that differ each time, even at a tiny learning rate of
     backbone and neck. Frozen, these give the same features for the same
-    image, and their backward pass is saved.
+    image. Where nothing trained is in front of them, they need no backward
+    pass either.
 
     From iteration ``begin`` on, the parts get no gradients and stay in
-    evaluation mode: norms keep their statistics, nothing is dropped.
+    evaluation mode: norms keep their statistics, nothing is dropped. Gradients
+    that are accumulated at that iteration are dropped. Averaged weights
+    (``EMAHook``) go on moving towards the frozen ones. After training, the
+    parts can be trained again.
 
     Args:
         modules (Sequence[str]): Paths of modules in the model.
-        begin (int): Iterations that they are trained for. Defaults to 0,
-            never.
+        begin (int): Iterations that they are trained for. Defaults to 0:
+            they keep their weights.
 
     Raises:
         ValueError: If ``modules`` or ``begin`` is not valid, if the model has
@@ -62,6 +66,7 @@ class FreezeHook(Hook):
                 f'{", ".join(name for name, _ in model.named_children())}')
         self._parts = [parts[name] for name in self.modules]
         self._frozen = False
+        self._parameters = []
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
         if runner.iter < self.begin:
@@ -72,8 +77,14 @@ class FreezeHook(Hook):
                 f'{", ".join(self.modules)}: not trained from iteration '
                 f'{runner.iter} on')
             for part in self._parts:
-                part.requires_grad_(False)
                 for parameter in part.parameters():
-                    parameter.grad = None
+                    if parameter.requires_grad:
+                        self._parameters.append(parameter)
+                        parameter.requires_grad = False
+                        parameter.grad = None
         for part in self._parts:
             part.eval()
+
+    def after_train(self, runner: Runner) -> None:
+        for parameter in self._parameters:
+            parameter.requires_grad = True
