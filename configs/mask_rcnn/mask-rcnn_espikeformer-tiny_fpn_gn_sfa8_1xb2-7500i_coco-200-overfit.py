@@ -118,10 +118,7 @@ val_dataloader = dict(
         data_prefix=dict(img='train2017/'),
         pipeline=[
             dict(type='LoadImageFromFile'), resize, _base_.annotations,
-            dict(
-                type='PackDetInputs',
-                meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                           'scale_factor'))
+            _base_.val_dataloader.dataset.pipeline[-1]
         ]))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=_base_.data_root + ann_file)

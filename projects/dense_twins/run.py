@@ -78,7 +78,7 @@ def relu_twin(cfg: Config) -> Config:
     content = cfg.to_dict()
     model = map_neurons(content['model'], lambda neuron: dict(type='ReLU'))
     hooks = [
-        hook for hook in content.get('custom_hooks', [])
+        hook for hook in content.get('custom_hooks') or []
         if not hook['type'].endswith('SpikeInferenceHook')
     ]
     return Config(dict(content, model=model, custom_hooks=hooks))
