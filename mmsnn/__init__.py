@@ -17,7 +17,6 @@ Example:
 
 from pathlib import Path
 from types import ModuleType
-from typing import Optional, Tuple
 
 import mmengine
 from mmengine.config import Config
@@ -41,7 +40,7 @@ MODULE2PACKAGE['mmseg'] = 'mmseg'
 _config_of_others = Config._get_cfg_path
 
 
-def _get_cfg_path(path: str, filename: str) -> Tuple[str, Optional[str]]:
+def _get_cfg_path(path: str, filename: str) -> tuple[str, str | None]:
     """Path of a base config, and the scope in which its types are looked up.
 
     For ``mmsnn::`` no scope is forced: our configs, like any plugin's, name

@@ -2,13 +2,14 @@
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Optional, Union
+from typing import Any
 
 
 @contextmanager
-def whole_file(path: Union[str, Path]) -> Iterator[Path]:
+def whole_file(path: str | Path) -> Iterator[Path]:
     """Let a file be written under a temporary name, then rename it.
 
     An error inside the block leaves what was at ``path`` before as it was.
@@ -40,7 +41,7 @@ def whole_file(path: Union[str, Path]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_whole(path: Union[str, Path], content: Union[str, bytes]) -> None:
+def write_whole(path: str | Path, content: str | bytes) -> None:
     """Write a text (as UTF-8) or bytes as a file, whole or not at all."""
     if isinstance(content, str):
         content = content.encode()
@@ -48,8 +49,8 @@ def write_whole(path: Union[str, Path], content: Union[str, bytes]) -> None:
         part.write_bytes(content)
 
 
-def dump_json(path: Union[str, Path],
+def dump_json(path: str | Path,
               content: Any,
-              indent: Optional[int] = 1) -> None:
+              indent: int | None = 1) -> None:
     """Write a JSON file, whole or not at all."""
     write_whole(path, json.dumps(content, indent=indent) + '\n')

@@ -8,11 +8,10 @@ from .fold import fold_norms
 from .free_running_trace import FreeRunningRun, run_free_running
 from .rates import firing_rates
 from .spike_tensor import SpikeTensor
-from .trace import OpRecord, OpTrace
 
 __all__ = [
     'Depth', 'EqualityCheck', 'EqualityReport', 'FreeRunningRun',
-    'NeuronDepth', 'NeuronEquality', 'OpRecord', 'OpTrace', 'SpikeTensor',
+    'NeuronDepth', 'NeuronEquality', 'SpikeTensor',
     'SpikeTrainModel', 'UnclassifiedOpError', 'firing_rates', 'fold_norms',
     'run_free_running', 'to_spike_train'
 ]

@@ -2,7 +2,6 @@
 
 import copy
 from contextlib import nullcontext
-from typing import Dict, Optional
 
 import torch
 from torch import nn
@@ -10,6 +9,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
+from mmsnn.trace import OpTrace
 
 from .extensions import expose_extensions
 from .fold import fold_norms
@@ -19,7 +19,6 @@ from .plan import CountingPlan, PlanMismatch, Replay, signature
 from .precision import in_its_precision
 from .provenance import Literals, Provenance
 from .recorder import ModulePath, OpRecorder
-from .trace import OpTrace
 
 #: Names of the forms in configs.
 FORMS = dict(
@@ -31,7 +30,7 @@ MOST_PLANS = 8
 
 def to_spike_train(model: nn.Module,
                    form: str = 'spikes',
-                   dtype: Optional[torch.dtype] = None) -> 'SpikeTrainModel':
+                   dtype: torch.dtype | None = None) -> 'SpikeTrainModel':
     """Convert a model to spike-driven inference.
 
     The result is a copy; the model itself is left as it is. Neurons become IF
@@ -89,7 +88,7 @@ class SpikeTrainModel(nn.Module):
     """
 
     def __init__(self, model: nn.Module, form: str,
-                 dtype: Optional[torch.dtype]) -> None:
+                 dtype: torch.dtype | None) -> None:
         super().__init__()
         expose_extensions()
         self.form = form
@@ -118,8 +117,8 @@ class SpikeTrainModel(nn.Module):
         self._trace = OpTrace()
         self._recording = False
         self._sampled = False  # the costly part, once per trace
-        self._plans: Dict[tuple, CountingPlan] = {}
-        self._pending: Optional[CountingPlan] = None  # not in the trace yet
+        self._plans: dict[tuple, CountingPlan] = {}
+        self._pending: CountingPlan | None = None  # not in the trace yet
 
     @property
     def trace(self) -> OpTrace:
@@ -280,8 +279,8 @@ class Session:
     """What a converted model's neurons need to know of the running call."""
 
     def __init__(self) -> None:
-        self.recorder: Optional[OpRecorder] = None
-        self.replay: Optional[Replay] = None
+        self.recorder: OpRecorder | None = None
+        self.replay: Replay | None = None
         self.images = 1
         self.batch_size = 1  # rows: images, times sub-steps if free running
         self.substeps = 1

@@ -6,7 +6,6 @@ pointwise, raises: nothing is silently free.
 """
 
 from math import ceil, log2, prod
-from typing import Dict, Optional
 
 import torch
 
@@ -95,7 +94,7 @@ NORMS = dict(
     native_group_norm=3)
 
 
-def real_cost(func, args, kwargs, out) -> Optional[Dict]:
+def real_cost(func, args, kwargs, out) -> dict | None:
     """Cost of an op on real values.
 
     Args:

@@ -1,6 +1,6 @@
 """The longest chain of neuron layers in a model, found while it runs."""
 
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -61,7 +61,7 @@ class NeuronDepth(TorchDispatchMode):
         self.model = model
         self.longest = Depth()
         # By memory; a weak reference keeps an address from being used again.
-        self._depths: Dict[StorageWeakRef, Depth] = {}
+        self._depths: dict[StorageWeakRef, Depth] = {}
         self._handles = []
 
     def __enter__(self) -> 'NeuronDepth':
@@ -112,5 +112,5 @@ def _memory(x: torch.Tensor) -> StorageWeakRef:
     return StorageWeakRef(x.untyped_storage())
 
 
-def _tensors(tree) -> List[torch.Tensor]:
+def _tensors(tree) -> list[torch.Tensor]:
     return [x for x in tree_flatten(tree)[0] if isinstance(x, torch.Tensor)]

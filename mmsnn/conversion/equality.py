@@ -1,10 +1,10 @@
 """Proof that nothing changed: spike counts of both forms, neuron by neuron."""
 
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Callable, Deque, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -55,9 +55,9 @@ class EqualityReport:
 
     dtype: str
     images: int = 0
-    rows: List[NeuronEquality] = field(default_factory=list)
+    rows: list[NeuronEquality] = field(default_factory=list)
     output_error: float = 0.
-    never_ran: List[str] = field(default_factory=list)
+    never_ran: list[str] = field(default_factory=list)
 
     @property
     def total_neurons(self) -> int:
@@ -68,7 +68,7 @@ class EqualityReport:
         return sum(row.differences for row in self.rows)
 
     @property
-    def silent(self) -> List[str]:
+    def silent(self) -> list[str]:
         """Neuron layers that fired in neither form: that their counts are
         equal says nothing."""
         return [
@@ -132,7 +132,7 @@ class EqualityCheck:
             raise ValueError(f'the training form is {dtype} but the '
                              f'spike-train form {other}: compare equal types')
         self.report = EqualityReport(str(dtype).split('.')[-1])
-        self._rows: Dict[str, NeuronEquality] = OrderedDict()
+        self._rows: dict[str, NeuronEquality] = OrderedDict()
 
     def compare(self, *args, **kwargs):
         """Call both forms and compare all counts, and what they return.
@@ -150,7 +150,7 @@ class EqualityCheck:
         Counts of the training form are kept until the spike-train form has
         fired, in a byte each where D allows.
         """
-        expected: Dict[str, Deque[torch.Tensor]] = OrderedDict()
+        expected: dict[str, deque[torch.Tensor]] = OrderedDict()
 
         def keep(name, neuron, counts):
             kind = torch.uint8 if neuron.max_spikes < 256 else torch.int32
@@ -186,8 +186,8 @@ class EqualityCheck:
             self.report.rows.append(row)
         return row
 
-    def _add(self, name: str, expected: Optional[torch.Tensor],
-             actual: Optional[torch.Tensor]) -> None:
+    def _add(self, name: str, expected: torch.Tensor | None,
+             actual: torch.Tensor | None) -> None:
         """Compare the counts of one firing, None where it did not happen."""
         row = self._row(name)
         found = [x for x in (expected, actual) if x is not None]
@@ -223,8 +223,8 @@ def _results(x) -> Iterator[torch.Tensor]:
             yield from _results(value)
 
 
-def _difference(first: List[torch.Tensor],
-                second: List[torch.Tensor]) -> float:
+def _difference(first: list[torch.Tensor],
+                second: list[torch.Tensor]) -> float:
     """See :attr:`EqualityReport.output_error`."""
     if [x.shape for x in first] != [x.shape for x in second]:
         return inf
@@ -241,7 +241,7 @@ def _difference(first: List[torch.Tensor],
     return error
 
 
-def _neurons(model: nn.Module) -> Iterator[Tuple[str, nn.Module]]:
+def _neurons(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Path and module of each neuron, or of its spiking form."""
     for name, module in model.named_modules():
         parent, _, leaf = name.rpartition('.')

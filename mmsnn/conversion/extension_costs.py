@@ -4,8 +4,8 @@ All of them work on real values. A rule has the parameters of the function of
 ``mmcv._ext`` that it is for, behind its result.
 """
 
+from collections.abc import Callable
 from math import ceil, log2, prod
-from typing import Callable, Dict, Tuple
 
 import torch
 
@@ -20,7 +20,7 @@ _IOU = dict(comparisons=7, adds=4, macs=1, other=1)
 _AREA = dict(adds=2, macs=1)
 
 
-def _nms(out, boxes, scores, iou_threshold, offset) -> Dict:
+def _nms(out, boxes, scores, iou_threshold, offset) -> dict:
     """Boxes are sorted, then each that is kept is compared with all of lower
     score. (Implementations skip some of those, or compare all pairs.)"""
     rank = scores.argsort(descending=True, stable=True).argsort()
@@ -29,7 +29,7 @@ def _nms(out, boxes, scores, iou_threshold, offset) -> Dict:
 
 
 def _softnms(out, boxes, scores, dets, iou_threshold, sigma, min_score,
-             method, offset) -> Dict:
+             method, offset) -> dict:
     """As :func:`_nms`, and per pair two comparisons (for the next highest
     score and the lowest allowed) and the weight of the score: a difference
     and a product, or for the Gaussian (method 2) two products, a quotient and
@@ -43,7 +43,7 @@ def _softnms(out, boxes, scores, dets, iou_threshold, sigma, min_score,
     return _box_cost(pairs, boxes, out, more)
 
 
-def _box_cost(pairs: int, boxes, out, more: Dict = {}) -> Dict:
+def _box_cost(pairs: int, boxes, out, more: dict = {}) -> dict:
     number = len(boxes)
     cost = {k: pairs * (v + more.get(k, 0)) for k, v in _IOU.items()}
     for name, amount in _AREA.items():
@@ -57,7 +57,7 @@ def _box_cost(pairs: int, boxes, out, more: Dict = {}) -> Dict:
 
 def _roi_align(out, input, rois, output, argmax_y, argmax_x, aligned_height,
                aligned_width, spatial_scale, sampling_ratio, pool_mode,
-               aligned) -> Dict:
+               aligned) -> dict:
     """4 multiply-accumulates per sampling point, which add up in their bin;
     a division per output, or a comparison per point if maxima are taken.
     Points outside the map count too."""
@@ -78,7 +78,7 @@ def _roi_align(out, input, rois, output, argmax_y, argmax_x, aligned_height,
 
 
 def _roi_pool(out, input, rois, output, argmax, pooled_height, pooled_width,
-              spatial_scale) -> Dict:
+              spatial_scale) -> dict:
     """A comparison for each element of a bin but one. The bins of a RoI are
     taken to be equal, and those outside the map count too."""
     corners = (rois[:, 1:] * spatial_scale).round()
@@ -91,13 +91,13 @@ def _roi_pool(out, input, rois, output, argmax, pooled_height, pooled_width,
 
 
 def _deform_conv(out, input, weight, offset, output, columns, ones,
-                 **geometry) -> Dict:
+                 **geometry) -> dict:
     """The dense convolution, and the samples that it is applied to."""
     return _deformable(input, weight, output)
 
 
 def _modulated_deform_conv(out, input, weight, bias, ones, offset, mask,
-                           output, columns, with_bias, **geometry) -> Dict:
+                           output, columns, with_bias, **geometry) -> dict:
     """As :func:`_deform_conv`, and a factor for each sample."""
     cost = _deformable(input, weight, output, 5)
     cost['adds'] = output.numel() if with_bias else 0
@@ -105,7 +105,7 @@ def _modulated_deform_conv(out, input, weight, bias, ones, offset, mask,
     return cost
 
 
-def _deformable(input, weight, output, per_sample: int = 4) -> Dict:
+def _deformable(input, weight, output, per_sample: int = 4) -> dict:
     positions = prod(output.shape[2:]) * output.shape[0]
     samples = positions * input.shape[1] * prod(weight.shape[2:])
     dense = output.numel() * prod(weight.shape[1:])
@@ -117,31 +117,31 @@ def _deformable(input, weight, output, per_sample: int = 4) -> Dict:
 
 def _ms_deform_attn(out, value, value_spatial_shapes, value_level_start_index,
                     sampling_locations, attention_weights,
-                    im2col_step) -> Dict:
+                    im2col_step) -> dict:
     """4 multiply-accumulates per sampling point and channel, and one for its
     weight."""
     macs = 5 * attention_weights.numel() * value.shape[-1]
     return _real('interpolate', value, out, macs)
 
 
-def _carafe(features, output, kernel_size) -> Dict:
+def _carafe(features, output, kernel_size) -> dict:
     """Each output is a weighted sum over a neighbourhood."""
     return _real('interpolate', features, output,
                  output.numel() * kernel_size**2)
 
 
 def _carafe_forward(out, features, masks, rfeatures, routput, rmasks, output,
-                    kernel_size, group_size, scale_factor) -> Dict:
+                    kernel_size, group_size, scale_factor) -> dict:
     return _carafe(features, output, kernel_size)
 
 
 def _carafe_naive(out, features, masks, output, kernel_size, group_size,
-                  scale_factor) -> Dict:
+                  scale_factor) -> dict:
     return _carafe(features, output, kernel_size)
 
 
 def _real(kind: str, input: torch.Tensor, output: torch.Tensor,
-          macs: int) -> Dict:
+          macs: int) -> dict:
     return dict(
         kind=kind,
         macs=macs,
@@ -152,7 +152,7 @@ def _real(kind: str, input: torch.Tensor, output: torch.Tensor,
 
 #: Rule of each op, and whether what it costs depends on values, not only on
 #: shapes.
-EXTENSION_COSTS: Dict[str, Tuple[Callable, bool]] = dict(
+EXTENSION_COSTS: dict[str, tuple[Callable, bool]] = dict(
     nms=(_nms, True),
     softnms=(_softnms, True),
     roi_align_forward=(_roi_align, True),
@@ -165,7 +165,7 @@ EXTENSION_COSTS: Dict[str, Tuple[Callable, bool]] = dict(
 
 
 def extension_cost(name: str, args: tuple, kwargs: dict,
-                   out) -> Tuple[Dict, bool]:
+                   out) -> tuple[dict, bool]:
     """Cost of one call of a compiled op.
 
     Args:

@@ -8,11 +8,12 @@ spikes and asks the calling thread's dispatch modes. It keeps no state; where
 no mode takes an interest, the function is called as ever.
 """
 
+from collections.abc import Callable
 from functools import partial, update_wrapper
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isroutine
-from typing import Any, Callable
+from typing import Any
 
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 

@@ -1,7 +1,7 @@
 """Folding batch norms into the synapses in front of them."""
 
 from collections import Counter
-from typing import Iterator, Tuple
+from collections.abc import Iterator
 
 import mmcv.cnn
 import torch
@@ -40,7 +40,7 @@ def fold_norms(model: nn.Module) -> int:
     return folded
 
 
-def _pairs(model: nn.Module) -> Iterator[Tuple[nn.Module, nn.Module, str]]:
+def _pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module, str]]:
     """Parent, synapse, and name of the norm that follows it."""
     uses = Counter(
         child for module in model.modules()

@@ -3,20 +3,20 @@
 import copy
 from collections import deque
 from dataclasses import dataclass
-from typing import Deque, Dict
 
 import torch
 from torch import nn
+
+from mmsnn.trace import OpTrace
 
 from .convert import to_spike_train
 from .equality import EqualityCheck, EqualityReport
 from .free_running import FreeRunningNeuron
 from .neurons import CountNeuron
-from .trace import OpTrace
 
 #: Spikes times scale of whole time steps, by path of the neuron, in the order
 #: of its calls.
-Fired = Dict[str, Deque[torch.Tensor]]
+Fired = dict[str, deque[torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -92,5 +92,5 @@ def _trace(model: nn.Module, args, kwargs, fired: Fired) -> OpTrace:
     return spiking.trace
 
 
-def _firing(given: Deque[torch.Tensor]):
+def _firing(given: deque[torch.Tensor]):
     return lambda membrane: given.popleft()

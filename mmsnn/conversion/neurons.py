@@ -1,6 +1,5 @@
 """The two forms that a neuron takes in a converted model."""
 
-from typing import List, Optional
 
 import torch
 from torch import nn
@@ -71,8 +70,8 @@ class SpikingForm(nn.Module):
     def _fire(self, membrane: torch.Tensor):
         raise NotImplementedError
 
-    def _spikes(self, parts: List[torch.Tensor],
-                spikes: Optional[int] = None) -> SpikeTensor:
+    def _spikes(self, parts: list[torch.Tensor],
+                spikes: int | None = None) -> SpikeTensor:
         neuron = self.neuron
         return SpikeTensor(parts, neuron.scale, neuron.max_spikes, self.binary,
                            spikes, timesteps=neuron.timesteps)
@@ -134,7 +133,7 @@ class CountNeuron(SpikingForm):
         levels = self._levels(values)
         return self._spikes([values], sum(levels)), levels
 
-    def _levels(self, values: torch.Tensor) -> List[int]:
+    def _levels(self, values: torch.Tensor) -> list[int]:
         """Spikes per sub-step of every time step."""
         neuron = self.neuron
         steps = [values]

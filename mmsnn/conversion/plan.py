@@ -7,19 +7,19 @@ fire. A plan keeps the former and recomputes the latter, exactly.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
 from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
-from .record import MOST_IMAGES
+from mmsnn.trace import MOST_IMAGES, OpRecord, OpTrace, RunStatistics, amounts
+
 from .spike_tensor import Origin, SpikeTensor
-from .statistics import RunStatistics, amounts
 from .synapses import fan_out, synapse_cost
-from .trace import OpRecord, OpTrace
 
 #: Metainfo that differs between images but not between what is computed.
 _NAMES = ('img_path', 'seg_map_path', 'img_id', 'sample_idx', 'ori_filename')
@@ -29,7 +29,7 @@ class PlanMismatch(Exception):
     """A call did not do what the plan says."""
 
 
-def signature(arguments) -> Optional[tuple]:
+def signature(arguments) -> tuple | None:
     """What the ops of a call depend on, bar the values of its tensors.
 
     Args:
@@ -77,9 +77,9 @@ class CountingPlan:
     def __init__(self, image_shape: tuple = ()) -> None:
         self.image_shape = image_shape
         self.static = True
-        self._ops: List[_Op] = []
-        self._neurons: List[_Neuron] = []
-        self._sources: List[tuple] = []
+        self._ops: list[_Op] = []
+        self._neurons: list[_Neuron] = []
+        self._sources: list[tuple] = []
         self._calls = 0
         self._images = 0
         self._statistics = RunStatistics()
@@ -94,11 +94,11 @@ class CountingPlan:
         """Note what an op has read, see :meth:`OpTrace.connect`."""
         self._sources.append((key, sources, operands))
 
-    def add_static(self, key, new: Dict, amounts: Dict) -> None:
+    def add_static(self, key, new: dict, amounts: dict) -> None:
         """Note an op whose cost does not depend on spikes."""
         self._ops.append(_Op(key, new, amounts))
 
-    def add_neuron(self, path: str, key, new: Dict, amounts: Dict,
+    def add_neuron(self, path: str, key, new: dict, amounts: dict,
                    substeps: int) -> int:
         """Note that a neuron fired; returns its number."""
         op = _Neuron(key, new, amounts, path, torch.Size(
@@ -107,7 +107,7 @@ class CountingPlan:
         self._neurons.append(op)
         return len(self._neurons) - 1
 
-    def add_synapse(self, key, new: Dict, amounts: Dict, func, args,
+    def add_synapse(self, key, new: dict, amounts: dict, func, args,
                     output) -> None:
         """Note a synapse; its operands remember which neuron fired them."""
         del amounts['sops'], amounts['in_spikes']
@@ -154,7 +154,7 @@ class CountingPlan:
         self._statistics.add(totals, replay.images)
 
     @cached_property
-    def _fixed_amounts(self) -> Dict[str, int]:
+    def _fixed_amounts(self) -> dict[str, int]:
         """What is the same in every call."""
         return amounts(
             OpRecord(op.new['module'], op.new['kind'], op.new['op'],
@@ -182,22 +182,22 @@ class CountingPlan:
 class _Op:
     """An op of the plan: where it goes in the trace, and its amounts."""
     key: tuple
-    new: Dict
-    amounts: Dict
+    new: dict
+    amounts: dict
 
-    def end_run(self, neurons: List['_Neuron'], images: int) -> int:
+    def end_run(self, neurons: list['_Neuron'], images: int) -> int:
         """Count a call; returns its SOPs."""
         return 0
 
-    def counted(self) -> Dict:
+    def counted(self) -> dict:
         """Amounts that depended on spikes, since the last :meth:`forget`."""
         return {}
 
     def forget(self) -> None:
         """Start to count anew."""
-        self.by_image: List[List[int]] = []
+        self.by_image: list[list[int]] = []
 
-    def keep(self, counts: List[int], images: int) -> None:
+    def keep(self, counts: list[int], images: int) -> None:
         """Keep the counts of a call that was of one image."""
         if images == 1 and len(self.by_image) < MOST_IMAGES:
             self.by_image.append(counts)
@@ -209,10 +209,10 @@ class _Neuron(_Op):
     path: str
     shape: torch.Size
     substeps: int
-    reach: Optional[torch.Tensor] = None
-    due: List['_Synapse'] = field(default_factory=list)
+    reach: torch.Tensor | None = None
+    due: list['_Synapse'] = field(default_factory=list)
     last_use: int = -1
-    fired_now: List[int] = field(default_factory=list)
+    fired_now: list[int] = field(default_factory=list)
     fired: int = 0
     reached: int = 0
 
@@ -230,7 +230,7 @@ class _Neuron(_Op):
         self.keep(self.fired_now, images)
         return 0
 
-    def counted(self) -> Dict:
+    def counted(self) -> dict:
         return dict(
             spikes=self.levels.tolist(), by_image=self.by_image,
             squares=dict(emitted=self.squares))
@@ -247,8 +247,8 @@ class _Synapse(_Op):
     the number of spikes and ``fan_out``; ``found`` what came of it."""
     origin: Origin
     fan_out: Any = None
-    again: Optional[tuple] = None
-    found: Tuple[int, int] = (0, 0)
+    again: tuple | None = None
+    found: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         self.forget()
@@ -268,7 +268,7 @@ class _Synapse(_Op):
         self.keep([sops], images)
         return sops
 
-    def counted(self) -> Dict:
+    def counted(self) -> dict:
         return dict(
             sops=self.sops, in_spikes=self.in_spikes, by_image=self.by_image,
             squares=self.squares)
@@ -300,9 +300,9 @@ class Replay:
         self.levels = torch.zeros(
             sum(substeps), dtype=torch.int64).split(substeps)
         self.reached = [0] * len(substeps)
-        self.costs: List[tuple] = []  # (synapse, cost)
+        self.costs: list[tuple] = []  # (synapse, cost)
         self._next = 0
-        self._fired: Dict[int, tuple] = {}  # (values, function to wrap them)
+        self._fired: dict[int, tuple] = {}  # (values, function to wrap them)
 
     def expect(self, path: str, membrane: torch.Tensor) -> tuple:
         """What a neuron that is about to fire has to count.

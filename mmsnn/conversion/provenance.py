@@ -1,18 +1,20 @@
 """Which ops made a tensor: the edges of the op trace."""
 
+from collections.abc import Iterable, Iterator
 from types import FunctionType
-from typing import Any, Dict, Iterable, Iterator, List, Tuple
+from typing import Any
 
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 
+from mmsnn.trace import INPUT, UNKNOWN
+
 from .spike_tensor import SpikeTensor
-from .trace import INPUT, UNKNOWN
 
 #: Keys of records that cost something, or INPUT, or UNKNOWN.
-Sources = Tuple[Any, ...]
+Sources = tuple[Any, ...]
 
 
 class Provenance:
@@ -22,7 +24,7 @@ class Provenance:
     of their own, carry their sources with them. A tensor that the model holds
     (a parameter, a buffer, an attribute such as the anchors of a head) has no
     source; one that nothing seen has made has the source
-    :data:`~mmsnn.conversion.trace.UNKNOWN`: it came from NumPy, or from a
+    :data:`~mmsnn.trace.UNKNOWN`: it came from NumPy, or from a
     compiled op that PyTorch does not know.
 
     Args:
@@ -43,14 +45,14 @@ class Provenance:
     def __init__(self, model: nn.Module,
                  inputs: Iterable[torch.Tensor]) -> None:
         # A weak reference keeps an address from being used again.
-        self._sources: Dict[StorageWeakRef, Sources] = {}
+        self._sources: dict[StorageWeakRef, Sources] = {}
         self._held = {_memory(x) for x in _held(model)}
         for x in inputs:
             self._sources[_memory(x)] = (INPUT, )
 
     def of(self, *trees: Any) -> Sources:
         """Sources of all tensors in arguments, each once."""
-        found: Dict[Any, None] = {}
+        found: dict[Any, None] = {}
         for x in tensors(trees):
             if isinstance(x, SpikeTensor):
                 found.update(dict.fromkeys(x.sources))
@@ -118,7 +120,7 @@ def _memory(x: torch.Tensor) -> StorageWeakRef:
     return StorageWeakRef(x.untyped_storage())
 
 
-def _held(model: nn.Module) -> List[torch.Tensor]:
+def _held(model: nn.Module) -> list[torch.Tensor]:
     """Tensors that a model holds, also in lists and in plain objects that
     are attributes of its modules."""
     found = [*model.parameters(), *model.buffers()]

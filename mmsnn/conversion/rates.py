@@ -1,7 +1,7 @@
 """Firing rates of parts of a model in training form."""
 
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, Mapping
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from mmsnn.neurons import is_spiking, spikes_per_substep
 
 
 @contextmanager
-def firing_rates(parts: Mapping[str, nn.Module]) -> Iterator[Dict[str, float]]:
+def firing_rates(parts: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
     """Count spikes while a model runs, without converting it.
 
     Args:
@@ -32,7 +32,7 @@ def firing_rates(parts: Mapping[str, nn.Module]) -> Iterator[Dict[str, float]]:
         >>> rates  # 1 and 3 of 4 spikes
         {'conv': 0.5}
     """
-    rates: Dict[str, float] = {}
+    rates: dict[str, float] = {}
     spikes = dict.fromkeys(parts, 0)
     most = dict.fromkeys(parts, 0)
 

@@ -1,16 +1,18 @@
 """Records every op that a converted model runs."""
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import wraps
 from inspect import ismethod
 from math import ceil
-from typing import Callable, Dict, List, Optional, Tuple
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
+
+from mmsnn.trace import OpTrace
 
 from .costs import FACTORIES, UnclassifiedOpError, real_cost
 from .extension_costs import extension_cost
@@ -19,7 +21,6 @@ from .provenance import Provenance, Sources
 from .samples import axis_sample, substep_sample
 from .spike_tensor import SpikeTensor
 from .synapses import SYNAPSE_KINDS, batched_linear_cost, synapse_cost
-from .trace import OpTrace
 
 #: Methods by which detectors and segmentors use their heads, beside
 #: ``forward``: what is done with a head's results happens in there.
@@ -36,7 +37,7 @@ class ModulePath:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._stack: List[list] = []
+        self._stack: list[list] = []
         self._calls: Counter = Counter()
         self._watching = False
         for name, module in model.named_modules():
@@ -49,7 +50,7 @@ class ModulePath:
                         self._watched(name, getattr(module, method), None))
 
     def _watched(self, name: str, function: Callable,
-                 number: Optional[int]) -> Callable:
+                 number: int | None) -> Callable:
 
         @wraps(function)
         def run(*args, **kwargs):
@@ -85,7 +86,7 @@ class ModulePath:
         """Whether one of :data:`METHODS` is running."""
         return bool(self._stack) and self._stack[-1][1] is None
 
-    def count(self) -> Tuple[int, int]:
+    def count(self) -> tuple[int, int]:
         """Number of the module's call, and of this op within it: 1 and 0
         where the same ops of all calls make one record."""
         if not self._stack or self.postprocess:
@@ -116,7 +117,7 @@ class OpRecorder(TorchDispatchMode):
         self.trace = trace
         self.plan = plan
         self._paused = False
-        self._products: Dict[str, int] = {}
+        self._products: dict[str, int] = {}
 
     @contextmanager
     def paused(self):
@@ -208,7 +209,7 @@ class OpRecorder(TorchDispatchMode):
         self.trace.connect(key, sources, operands)
         self.plan.connect(key, sources, operands)
 
-    def _add_real(self, op: str, cost: Dict, sources: Sources) -> tuple:
+    def _add_real(self, op: str, cost: dict, sources: Sources) -> tuple:
         """Add an op on real values. It is run for each time step where its
         result has a row for each. Returns the key of its record."""
         if self.repeats > 1:
@@ -240,7 +241,7 @@ class OpRecorder(TorchDispatchMode):
             cost['accumulator_max'] *= ceil(real[0].abs().max().item())
 
     def add_neuron(self, path: str, membrane: torch.Tensor,
-                   spikes: SpikeTensor, levels: List[int],
+                   spikes: SpikeTensor, levels: list[int],
                    state_bytes: int) -> int:
         """Add one firing of a neuron.
 
@@ -275,7 +276,7 @@ class OpRecorder(TorchDispatchMode):
         self.provenance.made(spikes, (key, ))
         return self.plan.add_neuron(path, key, new, amounts, len(levels))
 
-    def _describe(self, op: str, cost: Dict):
+    def _describe(self, op: str, cost: dict):
         """Key and first fields of a record. Takes out of ``cost`` what is no
         amount."""
         module = self.path.name

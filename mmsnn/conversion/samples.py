@@ -1,6 +1,5 @@
 """What each sub-step does, of one image: the costly part of a trace."""
 
-from typing import Dict, List
 
 import torch
 
@@ -8,7 +7,7 @@ from .spike_tensor import SpikeTensor, aten
 from .synapses import fan_out
 
 
-def substep_sample(func, args, out: torch.Tensor, images: int) -> Dict:
+def substep_sample(func, args, out: torch.Tensor, images: int) -> dict:
     """SOPs and touched outputs in each sub-step, of the first image.
 
     Args:
@@ -33,7 +32,7 @@ def substep_sample(func, args, out: torch.Tensor, images: int) -> Dict:
     return _convolution(func, args, out, rows)
 
 
-def axis_sample(spikes: SpikeTensor, images: int) -> List[List[List[int]]]:
+def axis_sample(spikes: SpikeTensor, images: int) -> list[list[list[int]]]:
     """Where the spikes of the first image fall, along each axis.
 
     Args:
@@ -56,7 +55,7 @@ def axis_sample(spikes: SpikeTensor, images: int) -> List[List[List[int]]]:
     ]
 
 
-def _marginals(fired: torch.Tensor) -> List[List[int]]:
+def _marginals(fired: torch.Tensor) -> list[list[int]]:
     """Sums over all axes but one, for each of them."""
     found = []
     while fired.dim() > 1:
@@ -74,7 +73,7 @@ def _rows(x: SpikeTensor, images: int) -> int:
     return 0 if x.shape[0] % images or rows % x.timesteps else rows
 
 
-def _substeps(train: SpikeTensor, counts: torch.Tensor) -> List[torch.Tensor]:
+def _substeps(train: SpikeTensor, counts: torch.Tensor) -> list[torch.Tensor]:
     """0/1 spikes in each sub-step of each time step, from the counts of one
     image: SFA trains are consecutive."""
     steps = counts.unflatten(0, (train.timesteps, -1))
@@ -89,7 +88,7 @@ def _counts(x: SpikeTensor, rows: int) -> torch.Tensor:
     return (x.parts[0][:rows] / x.scale).round()
 
 
-def _linear(train: SpikeTensor, weight, rows: int) -> Dict:
+def _linear(train: SpikeTensor, weight, rows: int) -> dict:
     if isinstance(weight, SpikeTensor):
         return {}
     features = weight.shape[1]
@@ -102,7 +101,7 @@ def _linear(train: SpikeTensor, weight, rows: int) -> Dict:
         ])
 
 
-def _convolution(func, args, out, rows: int) -> Dict:
+def _convolution(func, args, out, rows: int) -> dict:
     x, weight, _, *where, transposed, more, groups = args
     reach = fan_out(func, args, out)
     outputs = out.shape[1] // groups
@@ -117,7 +116,7 @@ def _convolution(func, args, out, rows: int) -> Dict:
     return dict(sampled=1, substep_sops=sops, touched=touched)
 
 
-def _product(left, right, rows: int) -> List[int]:
+def _product(left, right, rows: int) -> list[int]:
     """As in :func:`mmsnn.conversion.synapses.synapse_cost`: each spike of the
     train selects a row of the other operand."""
     if isinstance(left, SpikeTensor):

@@ -1,8 +1,8 @@
 """Spikes as a tensor type: ops on spikes are seen, and done with spikes."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import frexp
-from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch.utils._pytree import tree_flatten, tree_map
@@ -24,7 +24,7 @@ class Origin:
     """
 
     neuron: int
-    moves: Tuple = ()
+    moves: tuple = ()
     whole: bool = True
 
     def replay(self, spikes: torch.Tensor) -> torch.Tensor:
@@ -129,7 +129,7 @@ class SpikeTensor(torch.Tensor):
             return sum(self.parts) * self.scale
         return self.parts[0]
 
-    def _multiples(self) -> Tuple[Sequence[torch.Tensor], float]:
+    def _multiples(self) -> tuple[Sequence[torch.Tensor], float]:
         """Tensors that hold exact multiples of a number, and that number:
         sums of them stay exact. Counts times 1/3 are none."""
         if self.binary:
@@ -148,7 +148,7 @@ class SpikeTensor(torch.Tensor):
                 for p in self.parts)
         return self._position_spikes
 
-    def like(self, parts: Sequence[torch.Tensor], move: Optional[tuple],
+    def like(self, parts: Sequence[torch.Tensor], move: tuple | None,
              permuted: bool) -> 'SpikeTensor':
         """Spikes of the same neuron in another arrangement."""
         same = permuted and parts[0].numel() == self.parts[0].numel()
@@ -273,7 +273,7 @@ def _mm(func, left, right):
 
 
 #: Ops that turn spikes into membrane potentials.
-SYNAPSES: Dict[object, Callable] = {
+SYNAPSES: dict[object, Callable] = {
     aten.convolution: _convolution,
     aten.addmm: _addmm,
     aten.mm: _mm,

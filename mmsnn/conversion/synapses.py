@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 from math import prod
-from typing import Dict, List, Tuple, Union
 
 import torch
 
@@ -17,7 +16,7 @@ SYNAPSE_KINDS = {
 }
 
 
-def synapse_cost(func, args, out: torch.Tensor) -> Dict:
+def synapse_cost(func, args, out: torch.Tensor) -> dict:
     """Amounts of one convolution, linear or matrix product.
 
     A spike at an input element causes one addition for each output element
@@ -42,7 +41,7 @@ def synapse_cost(func, args, out: torch.Tensor) -> Dict:
     return dict(kind=SYNAPSE_KINDS[packet], **cost)
 
 
-def batched_linear_cost(left: SpikeTensor, weight: torch.Tensor) -> Dict:
+def batched_linear_cost(left: SpikeTensor, weight: torch.Tensor) -> dict:
     """What a batched product with weights costs beside its SOPs.
 
     Args:
@@ -60,7 +59,7 @@ def batched_linear_cost(left: SpikeTensor, weight: torch.Tensor) -> Dict:
         accumulator_max=0)
 
 
-def fan_out(func, args, out: torch.Tensor) -> Union[int, torch.Tensor]:
+def fan_out(func, args, out: torch.Tensor) -> int | torch.Tensor:
     """How many output elements each spike reaches.
 
     Args:
@@ -100,7 +99,7 @@ def _product_fan_out(left, right) -> int:
     return left.shape[-2]
 
 
-def _convolution(func, args, out) -> Dict:
+def _convolution(func, args, out) -> dict:
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
     sites = x if transposed else out
     dense = sites.numel() * prod(weight.shape[2:]) * weight.shape[1]
@@ -129,13 +128,13 @@ def _convolution(func, args, out) -> Dict:
     return dict(common, sops=sops, **_spiking(x))
 
 
-def _per_axis(numbers, axes: int) -> List[int]:
+def _per_axis(numbers, axes: int) -> list[int]:
     return [numbers[i % len(numbers)] for i in range(axes)]
 
 
 @lru_cache(maxsize=4096)
 def _reach(size: int, out: int, kernel: int, stride: int, padding: int,
-           dilation: int, transposed: bool) -> Tuple[int, ...]:
+           dilation: int, transposed: bool) -> tuple[int, ...]:
     """Along one axis: how many outputs each input position reaches."""
     reach = [0] * size
     for a in range(size if transposed else out):
@@ -146,7 +145,7 @@ def _reach(size: int, out: int, kernel: int, stride: int, padding: int,
     return tuple(reach)
 
 
-def _linear(x, weight, bias: bool) -> Dict:
+def _linear(x, weight, bias: bool) -> dict:
     if isinstance(weight, SpikeTensor):
         return _matmul(x.unsqueeze(0), weight.unsqueeze(0))
     rows, features = x.shape[0], weight.shape[1]
@@ -163,7 +162,7 @@ def _linear(x, weight, bias: bool) -> Dict:
     return dict(common, sops=x.spikes * features, **_spiking(x))
 
 
-def _matmul(left, right) -> Dict:
+def _matmul(left, right) -> dict:
     """(B, n, m) @ (B, m, p). Each spike of the train selects a row of the
     other operand to add; zeros of a spiking operand are not added."""
     dense = left.numel() * right.shape[-1]
@@ -194,7 +193,7 @@ def _matmul(left, right) -> Dict:
         **_spiking(train))
 
 
-def _spiking(x: SpikeTensor) -> Dict:
+def _spiking(x: SpikeTensor) -> dict:
     return dict(
         spiking=True,
         in_spikes=x.spikes,

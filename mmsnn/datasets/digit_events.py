@@ -19,7 +19,6 @@ import json
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -165,7 +164,7 @@ def write_digit_events(folder: Path, scenes: SceneSpec,
 def digit_events(root: str = 'data/digit_events',
                  task: str = 'cls',
                  split: str = 'train',
-                 events: Optional[dict] = None,
+                 events: dict | None = None,
                  **kwargs) -> BaseDataset:
     """Return the data set that reads digit events.
 

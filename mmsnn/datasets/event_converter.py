@@ -3,7 +3,6 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 from mmengine.utils import track_iter_progress
@@ -16,7 +15,7 @@ from mmsnn.files import whole_file
 
 def convert_folder(source: str | os.PathLike,
                    target: str | os.PathLike,
-                   size: Optional[tuple[int, int]] = None,
+                   size: tuple[int, int] | None = None,
                    on_error: str = 'raise') -> tuple[int, list[str]]:
     """Write every recording of a folder as ``.npy``, with progress.
 

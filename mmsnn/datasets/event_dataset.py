@@ -5,7 +5,6 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
@@ -44,7 +43,7 @@ class EventDataset(BaseDataset):
     """
 
     #: Width and height of the sensor.
-    SENSOR: Optional[tuple[int, int]] = None
+    SENSOR: tuple[int, int] | None = None
     #: Valid ``split``.
     SPLITS: tuple[str, ...] = SPLITS
 
@@ -52,7 +51,7 @@ class EventDataset(BaseDataset):
                  data_root: str,
                  split: str = 'train',
                  on_error: str = 'raise',
-                 sensor_size: Optional[tuple[int, int]] = None,
+                 sensor_size: tuple[int, int] | None = None,
                  **kwargs) -> None:
         for key, value, valid in (('split', split, self.SPLITS),
                                   ('on_error', on_error, ON_ERROR)):
@@ -114,7 +113,7 @@ class EventDataset(BaseDataset):
             raise kind(f"{reason} (on_error='skip' leaves it out)")
         self.skipped.append(reason)
 
-    def file_of(self, stem: Path, label: str) -> Optional[Path]:
+    def file_of(self, stem: Path, label: str) -> Path | None:
         """The recording of a label, whatever its suffix.
 
         Args:
@@ -130,7 +129,7 @@ class EventDataset(BaseDataset):
         return None
 
     @property
-    def CLASSES(self) -> Optional[tuple[str, ...]]:
+    def CLASSES(self) -> tuple[str, ...] | None:
         """Names of the classes."""
         return self.metainfo.get('classes')
 

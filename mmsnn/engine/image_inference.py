@@ -5,9 +5,9 @@ import copy
 import pickle
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Union
 
 import cv2
 import numpy as np
@@ -20,12 +20,13 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmsnn.conversion import Depth, NeuronDepth, OpTrace, to_spike_train
+from mmsnn.conversion import Depth, NeuronDepth, to_spike_train
 from mmsnn.engine.cli import framework, tested_dataset
 from mmsnn.engine.drawing import draw_prediction
 from mmsnn.engine.report import processor
 from mmsnn.files import whole_file
 from mmsnn.hardware import Estimate, estimate, load_chip
+from mmsnn.trace import OpTrace
 from mmsnn.visualization import plot_image_result
 
 
@@ -73,7 +74,7 @@ class ImageResult:
     energy: Estimate
     latency: Latency
 
-    def rows(self) -> Dict[str, List[str]]:
+    def rows(self) -> dict[str, list[str]]:
         """Lines of text under a heading each: the short table."""
         latency, energy = self.latency, self.energy
         depth = latency.depth
@@ -104,9 +105,9 @@ class ImageResult:
         }
 
 
-def infer_image(image: Union[str, Path],
-                config: Union[str, Path, Config],
-                checkpoint: Union[str, Path],
+def infer_image(image: str | Path,
+                config: str | Path | Config,
+                checkpoint: str | Path,
                 form: str = 'spikes',
                 chip: str = 'cmos45',
                 device: str = 'cpu',
@@ -173,7 +174,7 @@ def infer_image(image: Union[str, Path],
             depth=depth.longest))
 
 
-def load_model(config: Config, checkpoint: Union[str, Path],
+def load_model(config: Config, checkpoint: str | Path,
                device: str = 'cpu') -> nn.Module:
     """Build the model of a config, with all weights of a checkpoint.
 
@@ -216,7 +217,7 @@ def load_model(config: Config, checkpoint: Union[str, Path],
     return model.to(device).eval()
 
 
-def image_batch(config: Config, path: Union[str, Path]) -> dict:
+def image_batch(config: Config, path: str | Path) -> dict:
     """An image file as a batch of one, prepared by the test pipeline.
 
     What loads annotations is left out of the pipeline.
@@ -237,7 +238,7 @@ def image_batch(config: Config, path: Union[str, Path]) -> dict:
         [Compose(transforms)(dict(img_path=str(path), img_id=0))])
 
 
-def write_picture(result: ImageResult, path: Union[str, Path]) -> None:
+def write_picture(result: ImageResult, path: str | Path) -> None:
     """Write the drawn prediction beside energy and latency, as one picture.
 
     Args:

@@ -1,7 +1,8 @@
 """The key ``neuron`` of a config: one key for all neurons of a model."""
 
 import copy
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 from mmengine.config import Config
 
@@ -34,7 +35,7 @@ def map_neurons(part: Any, change: Callable[[dict], dict]) -> Any:
     return part
 
 
-def merge_options(cfg: Config, options: Optional[dict]) -> None:
+def merge_options(cfg: Config, options: dict | None) -> None:
     """Merge ``--cfg-options`` into a config, a ``neuron`` into its model too.
 
     At the top of a config ``neuron`` is only a name for what stands in

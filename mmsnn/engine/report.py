@@ -4,7 +4,6 @@ import platform
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Dict, Optional
 
 import mmcv
 import mmengine
@@ -40,7 +39,7 @@ def provenance(runner) -> dict:
         if runner._load_from else f'weights of iteration {runner.iter}')
 
 
-def processor(device: Optional[str] = None) -> str:
+def processor(device: str | None = None) -> str:
     """Name of what computes.
 
     Args:
@@ -61,8 +60,8 @@ def processor(device: Optional[str] = None) -> str:
 
 def write_evaluation_report(folder: Path, runner, evaluation,
                             energy: Estimate,
-                            training_metrics: Dict[str, float],
-                            metrics: Dict[str, float], samples) -> Path:
+                            training_metrics: dict[str, float],
+                            metrics: dict[str, float], samples) -> Path:
     """Write ``report.html``, its pictures, ``energy.json``, ``energy.csv``
     and ``trace.json``.
 

@@ -1,7 +1,7 @@
 """Samples kept for the pictures of a report."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -39,10 +39,10 @@ class SampleCollector:
     def __init__(self, number: int, metainfo: dict) -> None:
         self.number = number
         self.metainfo = metainfo
-        self.samples: List = []
+        self.samples: list = []
 
     def add(self, data_batch, spiking: Sequence,
-            training: Optional[Sequence]) -> None:
+            training: Sequence | None) -> None:
         """Look at a batch, for as long as samples are wanted.
 
         Args:
@@ -68,7 +68,7 @@ class SampleCollector:
                 self.samples.append(
                     _classification(image, second, first, name))
 
-    def pictures(self) -> List[Tuple[str, Figure, str]]:
+    def pictures(self) -> list[tuple[str, Figure, str]]:
         """File name, figure and caption of each picture."""
         if not self.samples:
             return []

@@ -1,7 +1,7 @@
 """Evaluation of a model in spike-train form, without a Runner."""
 
 import copy
-from typing import Dict, List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_gather_object
@@ -9,15 +9,11 @@ from mmengine.evaluator import Evaluator
 from torch import nn
 from torch.utils._pytree import tree_map
 
-from mmsnn.conversion import (
-    EqualityCheck,
-    EqualityReport,
-    OpTrace,
-    to_spike_train,
-)
+from mmsnn.conversion import EqualityCheck, EqualityReport, to_spike_train
 from mmsnn.conversion.precision import in_its_precision, precision
 from mmsnn.hardware import Chip, Estimate, estimate
 from mmsnn.hardware.figures import Amount, bounds
+from mmsnn.trace import OpTrace
 
 
 class SpikeEvaluation:
@@ -46,8 +42,8 @@ class SpikeEvaluation:
                  form: str = 'spikes',
                  proof_batches: int = 1,
                  proof_dtypes: Sequence[str] = ('float64', 'float32'),
-                 evaluator: Optional[Evaluator] = None,
-                 dtype: Optional[str] = None) -> None:
+                 evaluator: Evaluator | None = None,
+                 dtype: str | None = None) -> None:
         self.training = model
         kind = None if dtype is None else _type(dtype, 'dtype')
         if kind is not None:
@@ -58,7 +54,7 @@ class SpikeEvaluation:
         self._proofs = [
             _Proof(model, dtype) for dtype in proof_dtypes
         ] if proof_batches else []
-        self._merged: Optional[OpTrace] = None
+        self._merged: OpTrace | None = None
         self.spiking.__enter__()
 
     @property
@@ -67,12 +63,12 @@ class SpikeEvaluation:
         return self._merged or self.spiking.trace
 
     @property
-    def equality(self) -> List[EqualityReport]:
+    def equality(self) -> list[EqualityReport]:
         """One report per floating-point type of the proof."""
         return [proof.check.report for proof in self._proofs]
 
     @torch.no_grad()
-    def after_batch(self, index: int, data_batch) -> Optional[Sequence]:
+    def after_batch(self, index: int, data_batch) -> Sequence | None:
         """Prove equality and run the training form on a batch.
 
         Args:
@@ -96,7 +92,7 @@ class SpikeEvaluation:
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         return outputs
 
-    def training_metrics(self, size: int) -> Dict[str, float]:
+    def training_metrics(self, size: int) -> dict[str, float]:
         """Metrics of the training form over ``size`` images; empty if they
         were not asked for."""
         if self.evaluator is None:
@@ -106,7 +102,7 @@ class SpikeEvaluation:
             for k, v in self.evaluator.evaluate(size).items()
         }
 
-    def finish(self, chip: Union[str, Chip] = 'cmos45') -> Estimate:
+    def finish(self, chip: str | Chip = 'cmos45') -> Estimate:
         """Collect the traces of all processes and estimate energy.
 
         Args:
@@ -119,7 +115,7 @@ class SpikeEvaluation:
         self._merged = OpTrace.merged(all_gather_object(self.trace))
         return estimate(self.trace, chip)
 
-    def scalars(self, energy: Estimate) -> Dict[str, float]:
+    def scalars(self, energy: Estimate) -> dict[str, float]:
         """What is logged like a metric.
 
         Args:
@@ -148,7 +144,7 @@ class SpikeEvaluation:
         return found
 
 
-def _numbers(name: str, energy: Amount) -> Dict[str, float]:
+def _numbers(name: str, energy: Amount) -> dict[str, float]:
     """An energy as one number, or as two if it is a range."""
     low, high = bounds(energy)
     if low == high:

@@ -11,11 +11,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, stdev
 from threading import Lock
-from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -34,7 +34,7 @@ def read_json(path: Path):
     return json.loads(path.read_text())
 
 
-def training_log(folder: Path) -> List[dict]:
+def training_log(folder: Path) -> list[dict]:
     """What was logged while training.
 
     Args:
@@ -51,7 +51,7 @@ def training_log(folder: Path) -> List[dict]:
     return [line for _, line in sorted(lines.items())]
 
 
-def training_seconds(folder: Path) -> List[float]:
+def training_seconds(folder: Path) -> list[float]:
     """Training time between the lines of the log, in s.
 
     Data loading is part of it. It is exact where the means in the log are
@@ -68,7 +68,7 @@ def training_seconds(folder: Path) -> List[float]:
     return found
 
 
-def scalars(folder: Path) -> List[dict]:
+def scalars(folder: Path) -> list[dict]:
     """Lines of all logs in a work folder, oldest first."""
     return [
         json.loads(line)
@@ -83,7 +83,7 @@ def build_model(cfg: Config) -> nn.Module:
         return MODELS.build(dict(cfg.model, _scope_=cfg.default_scope))
 
 
-def spread(values: Sequence[Optional[float]]) -> Optional[dict]:
+def spread(values: Sequence[float | None]) -> dict | None:
     """Mean and standard deviation (of a sample), without what is unknown.
 
     Example:
@@ -98,7 +98,7 @@ def spread(values: Sequence[Optional[float]]) -> Optional[dict]:
 
 
 def call(command: list, log: Path,
-         watch: Optional[Callable[[], None]] = None) -> float:
+         watch: Callable[[], None] | None = None) -> float:
     """Run a command in a process of its own.
 
     Args:
@@ -150,7 +150,7 @@ class Run:
     """
 
     def __init__(self, name: str, config: Path, seed: int, folder: Path,
-                 tools: Path, options: Optional[Dict] = None) -> None:
+                 tools: Path, options: dict | None = None) -> None:
         self.name, self.config, self.seed = name, config, seed
         self.folder, self.tools = folder, tools
         options = {'randomness.seed': seed, **(options or {})}
@@ -228,7 +228,7 @@ class Run:
         return sum(p.numel() for p in model.parameters())
 
     @property
-    def peak_mb(self) -> Optional[float]:
+    def peak_mb(self) -> float | None:
         """Peak memory of training in MB; None if the process that trained it
         did not end."""
         path = self.folder / 'memory.json'
@@ -286,7 +286,7 @@ def prepare(args: argparse.Namespace, root: Path) -> None:
         [str(root), os.environ.get('PYTHONPATH', '')])
 
 
-def finish_all(runs: Sequence[Run], jobs: int) -> List[dict]:
+def finish_all(runs: Sequence[Run], jobs: int) -> list[dict]:
     """Finish runs, some at a time.
 
     Args:

@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import OpTrace
 
 from .chip import Chip, load_chip
 from .chip_results import ChipEstimate
@@ -18,9 +19,6 @@ from .on_chip import (
     supported_timings,
 )
 from .spread import Spread, spread
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class ChipSpread:
         return {k: str(v) for k, v in found.items() if v is not None}
 
 
-def chip_spreads(trace: 'OpTrace',
+def chip_spreads(trace: OpTrace,
                  chip: str | Path | Chip,
                  weights: str = 'shared',
                  mode: str = 'lossless',
@@ -93,7 +91,7 @@ def chip_spreads(trace: 'OpTrace',
             ``raise``.
         most (int, optional): So many of the images. Defaults to None: all
             that the trace keeps
-            (:data:`mmsnn.conversion.record.MOST_IMAGES`).
+            (:data:`mmsnn.trace.MOST_IMAGES`).
 
     Returns:
         list[ChipSpread]: One for each timing that the chip supports.
@@ -150,7 +148,7 @@ def _of(ranges: Sequence[Range | None]) -> RangeSpread | None:
     return RangeSpread(*ends)
 
 
-def networks_by_image(trace: 'OpTrace', most: int | None = None
+def networks_by_image(trace: OpTrace, most: int | None = None
                       ) -> tuple[Network, list[Network]]:
     """The network of a trace, and those of its images.
 

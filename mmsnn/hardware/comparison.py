@@ -1,7 +1,8 @@
 """A spiking form against its twin: who wins, and from which rate on."""
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import OpRecord
 
 from .counts import (
     ACTIVATION_READS,
@@ -15,9 +16,6 @@ from .figures import Amount, added, bounds, divided
 from .pricing import Pricing
 from .results import Comparison, EnergyResult
 
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord
-
 #: Verdicts that are no verb.
 _WORDS = {
     'equal': 'equals it',
@@ -26,7 +24,7 @@ _WORDS = {
 
 
 def compare(spiking: EnergyResult, twin: EnergyResult,
-            synapses: list['OpRecord'], pricing: Pricing) -> Comparison:
+            synapses: list[OpRecord], pricing: Pricing) -> Comparison:
     """Compare two results of equal precision.
 
     Args:

@@ -4,13 +4,8 @@ Counts are exact: Python integers, or fractions for the formula.
 """
 
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord
-
-#: Kinds of op that are synapses when spikes drive them.
-SYNAPSES = ('conv', 'linear', 'matmul')
+from mmsnn.trace import SYNAPSES, OpRecord, is_spiking_synapse
 
 SYNAPSE_ACS = 'synapse ACs'
 SYNAPSE_MACS = 'synapse MACs'
@@ -41,12 +36,7 @@ CAUSES = (SYNAPSE_ACS, SYNAPSE_MACS, REAL_MACS, ADDS, COMPARISONS, OTHER,
 Counts = dict[str, int | Fraction]
 
 
-def is_spiking_synapse(record: 'OpRecord') -> bool:
-    """Whether spikes drive the op and it is one of :data:`SYNAPSES`."""
-    return record.spiking and record.kind in SYNAPSES
-
-
-def spiking_counts(record: 'OpRecord') -> Counts:
+def spiking_counts(record: OpRecord) -> Counts:
     """Operations in spike-train form, as the trace recorded them, and the
     accesses to memory that they make.
 
@@ -57,7 +47,7 @@ def spiking_counts(record: 'OpRecord') -> Counts:
     a register.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord
+        >>> from mmsnn.trace import OpRecord
         >>> counts = spiking_counts(OpRecord('fc', 'linear', 'linear',
         ...                                  spiking=True, sops=6, adds=2))
         >>> {cause: count for cause, count in counts.items() if count}
@@ -85,7 +75,7 @@ def spiking_counts(record: 'OpRecord') -> Counts:
     }
 
 
-def twin_counts(record: 'OpRecord') -> Counts:
+def twin_counts(record: OpRecord) -> Counts:
     """Operations in a twin: every synapse is dense multiply-accumulates,
     every other op is as in spike-train form, and activation functions are
     free. Where one image is repeated over time steps, the twin sees it once.
@@ -95,7 +85,7 @@ def twin_counts(record: 'OpRecord') -> Counts:
     spiking form has a neuron, one activation is written.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord
+        >>> from mmsnn.trace import OpRecord
         >>> counts = twin_counts(OpRecord('fc', 'linear', 'linear',
         ...                               dense_ops=8, sops=6, adds=2))
         >>> {cause: str(count) for cause, count in counts.items() if count}
@@ -114,7 +104,7 @@ def twin_counts(record: 'OpRecord') -> Counts:
     return {k: Fraction(v, record.repeats) for k, v in counts.items()}
 
 
-def formula_counts(record: 'OpRecord') -> Counts:
+def formula_counts(record: OpRecord) -> Counts:
     """Operations by the formula of the paper's supplement S1: ``FL * r`` for
     a spiking synapse, ``FL`` for a synapse on real input, nothing else.
 
@@ -122,7 +112,7 @@ def formula_counts(record: 'OpRecord') -> Counts:
         ValueError: If a spiking synapse has no rate.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord
+        >>> from mmsnn.trace import OpRecord
         >>> counts = formula_counts(OpRecord('fc', 'linear', 'linear',
         ...                                  spiking=True, dense_ops=8,
         ...                                  in_spikes=3, in_elements=4))

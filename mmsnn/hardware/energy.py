@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import OpRecord, OpTrace, is_spiking_synapse
 
 from .chip import Chip, load_chip
 from .comparison import compare
@@ -13,7 +14,6 @@ from .counts import (
     MEMORY_CAUSES,
     Counts,
     formula_counts,
-    is_spiking_synapse,
     spiking_counts,
     twin_counts,
 )
@@ -27,16 +27,13 @@ from .memory import charged_memory
 from .pricing import Pricing
 from .results import EnergyResult, Estimate, LayerEnergy
 
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord, OpTrace
-
 
 @dataclass(frozen=True)
 class _Form:
     """A way of counting at one precision of the weights."""
     title: str
     precision: str
-    count: Callable[['OpRecord'], Counts]
+    count: Callable[[OpRecord], Counts]
     source: str
     fidelity: str
 
@@ -70,7 +67,7 @@ PAIRS = (('spiking_fp32', 'float_twin_fp32'), ('spiking_int8',
                                                'quantised_twin_int8'))
 
 
-def estimate(trace: 'OpTrace',
+def estimate(trace: OpTrace,
              chip: str | Path | Chip = 'cmos45',
              memory: str | None = None) -> Estimate:
     """Energy per image in spike-train form, by the formula, and of the twins.
@@ -99,7 +96,7 @@ def estimate(trace: 'OpTrace',
         MissingFigureError: If a figure that is needed is absent or null.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord, OpTrace
+        >>> from mmsnn.trace import OpRecord, OpTrace
         >>> fc = OpRecord('fc', 'linear', 'linear', spiking=True,
         ...               dense_ops=10**9, sops=2 * 10**8, in_spikes=20,
         ...               in_elements=100, max_spikes=4)
@@ -154,7 +151,7 @@ def estimate(trace: 'OpTrace',
 
 
 def _checked(
-        trace: 'OpTrace') -> tuple[list['OpRecord'], list['OpRecord']]:
+        trace: OpTrace) -> tuple[list[OpRecord], list[OpRecord]]:
     """All records and the spiking synapses of a trace that can be priced."""
     if trace.images < 1:
         raise ValueError('the op trace holds no image: run the model on at '
@@ -198,7 +195,7 @@ def _missing(pricing: Pricing, max_spikes: int) -> dict[str, str]:
     return missing
 
 
-def _result(key: str, records: list['OpRecord'], images: int,
+def _result(key: str, records: list[OpRecord], images: int,
             pricing: Pricing) -> EnergyResult:
     form, chip = FORMS[key], pricing.chip
     totals = dict.fromkeys(CAUSES, 0)
@@ -224,7 +221,7 @@ def _result(key: str, records: list['OpRecord'], images: int,
         f'{"; ".join(chip.excludes)}')
 
 
-def _layer(record: 'OpRecord', keys: list[str], images: int,
+def _layer(record: OpRecord, keys: list[str], images: int,
            pricing: Pricing) -> LayerEnergy:
     energies = {}
     for key in keys:

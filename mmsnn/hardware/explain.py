@@ -1,7 +1,8 @@
 """What an estimate says about itself: causes of differences, assumptions
 and what is not charged."""
 
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import SYNAPSES, OpRecord, is_spiking_synapse
 
 from .counts import (
     ADDS,
@@ -11,19 +12,14 @@ from .counts import (
     OTHER,
     SYNAPSE_ACS,
     SYNAPSE_MACS,
-    SYNAPSES,
     UPDATES,
     formula_counts,
-    is_spiking_synapse,
     spiking_counts,
 )
 from .figures import added
 from .memory import memory_assumptions
 from .pricing import PJ_PER_MJ, Pricing
 from .results import Difference, EnergyResult
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord
 
 
 def activation_bits(max_spikes: int) -> int:
@@ -70,7 +66,7 @@ _CAUSES_OF_DIFFERENCE = {
 }
 
 
-def differences(records: list['OpRecord'], images: int,
+def differences(records: list[OpRecord], images: int,
                 pricing: Pricing) -> list[Difference]:
     """Formula minus exact count with FP32 weights, by cause."""
     surplus = {name: {} for name in _CAUSES_OF_DIFFERENCE}
@@ -132,7 +128,7 @@ def assumptions(results: dict[str, EnergyResult], max_spikes: int,
     return texts + memory_assumptions(pricing.memories)
 
 
-def not_charged(records: list['OpRecord'], images: int,
+def not_charged(records: list[OpRecord], images: int,
                 pricing: Pricing) -> list[str]:
     """What the energies leave out, neuron updates with their number."""
     texts = list(pricing.chip.excludes)

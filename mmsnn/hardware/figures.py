@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 
 class MissingFigureError(ValueError):
@@ -50,7 +50,7 @@ class Range(NamedTuple):
 
 
 #: A number, or a range where a figure of the chip is one.
-Amount = Union[float, Range]
+Amount = float | Range
 
 
 def bounds(value: Amount) -> Range:

@@ -1,16 +1,14 @@
 """Firing while input still arrives, beside the lossless form."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import OpTrace
 
 from .chip import Chip
 from .energy import estimate
 from .figures import Amount, MissingFigureError
 from .from_trace import network_from_trace
 from .on_chip import estimate_on_chip, supported_timings
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Beside:
         return f'{self.what}: {values[1]} free running, {values[0]} lossless'
 
 
-def beside_lossless(lossless: 'OpTrace', free: 'OpTrace',
+def beside_lossless(lossless: OpTrace, free: OpTrace,
                     chips: list[Chip], **options) -> list[Beside]:
     """Spikes, additions, energy and time of both forms.
 
@@ -73,7 +71,7 @@ def beside_lossless(lossless: 'OpTrace', free: 'OpTrace',
     return rows
 
 
-def _operations(lossless: 'OpTrace', free: 'OpTrace',
+def _operations(lossless: OpTrace, free: OpTrace,
                 chip: Chip) -> list[Beside]:
     try:
         a, b = estimate(lossless, chip), estimate(free, chip)
@@ -86,7 +84,7 @@ def _operations(lossless: 'OpTrace', free: 'OpTrace',
     ]
 
 
-def _time(lossless: 'OpTrace', free: 'OpTrace', chip: Chip,
+def _time(lossless: OpTrace, free: OpTrace, chip: Chip,
           options: dict) -> list[Beside]:
     a, b = (
         estimate_on_chip(

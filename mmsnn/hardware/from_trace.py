@@ -3,17 +3,13 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
-from .counts import is_spiking_synapse
-from .graph import TraceGraph, role
+from mmsnn.trace import OpRecord, OpTrace, Source, is_spiking_synapse
+
+from .graph import TraceGraph, role, run_notes
 from .network import Network, Population, Projection
 from .profiles import sampled_profile
-from .runs import run_notes
 from .shapes import Shapes
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord, OpTrace, Source
 
 #: Names of the populations that stand for what no op has made.
 INPUT, UNKNOWN = 'input', 'unknown'
@@ -22,7 +18,7 @@ NOT_STATIC = ('it multiplies two activations: what a spike selects is only '
               'known while the network runs')
 
 
-def network_from_trace(trace: 'OpTrace') -> Network:
+def network_from_trace(trace: OpTrace) -> Network:
     """Populations and projections of a traced model, means per run.
 
     A synapse ends in the population that holds its result: the first neurons
@@ -87,13 +83,13 @@ class NetworkBuilder:
         made_by (list[int]): Number of the op of each projection.
     """
 
-    def __init__(self, trace: 'OpTrace') -> None:
+    def __init__(self, trace: OpTrace) -> None:
         self.trace = trace
         self.graph = TraceGraph(trace)
         self.images = trace.images * self.graph.runs
         self.records = self.graph.records
         self.shapes = Shapes(self.graph, trace)
-        self.names: dict['Source', str] = {}
+        self.names: dict[Source, str] = {}
         self.populations: list[Population] = []
         self.projections: list[Projection] = []
         self.made_by: list[int] = []
@@ -188,19 +184,19 @@ class NetworkBuilder:
         inputs.append(Population(name, shape, kind='input', state_bits=0))
         self.by_name[name] = inputs[-1]
 
-    def _held_by(self, source: 'Source', i: int) -> str:
+    def _held_by(self, source: Source, i: int) -> str:
         """Name of the population that holds what an op reads."""
         if isinstance(source, int):
             return self.names[self.graph.home[source]]
         return self.names[self._key(source, i)]
 
-    def _key(self, source: str, i: int) -> 'Source':
+    def _key(self, source: str, i: int) -> Source:
         return source if source == INPUT else (source, self.records[i].module)
 
     def _project(self, i: int) -> None:
         record = self.records[i]
         target = self.names[self.graph.home[i]]
-        sources: dict[str, 'Source'] = {}
+        sources: dict[str, Source] = {}
         operands = []
         for source, operand in self.graph.sources[i].items():
             held = self._held_by(source, i)
@@ -213,7 +209,7 @@ class NetworkBuilder:
             return
         self._hand_on(i, sources, target)
 
-    def _hand_on(self, i: int, sources: dict[str, 'Source'],
+    def _hand_on(self, i: int, sources: dict[str, Source],
                  target: str) -> None:
         """Projections of an op on real values, which is charged once."""
         record = self.records[i]
@@ -236,7 +232,7 @@ class NetworkBuilder:
                     adds=(record.adds + record.comparisons + record.other) *
                     part))
 
-    def _synapse(self, i: int, sources: dict[str, 'Source'], target: str,
+    def _synapse(self, i: int, sources: dict[str, Source], target: str,
                  operands: list[str]) -> None:
         record = self.records[i]
         spiking = is_spiking_synapse(record)
@@ -266,7 +262,7 @@ class NetworkBuilder:
                     operand=operands[0] if operands else '',
                     source_offset=offset))
 
-    def _parts(self, record: 'OpRecord', held: list[str]) -> dict[str, tuple]:
+    def _parts(self, record: OpRecord, held: list[str]) -> dict[str, tuple]:
         """Share of each of several populations that one synapse reads: of
         what it does, of its weights, and where its channels begin."""
         if len(held) == 1:
@@ -288,7 +284,7 @@ class NetworkBuilder:
             offset += number if side_by_side else 0
         return parts
 
-    def _sops(self, record: 'OpRecord', held: str,
+    def _sops(self, record: OpRecord, held: str,
               share: Fraction) -> tuple[float, ...]:
         """Additions per sub-step of the source where they were sampled (then
         the sample says how the exact total falls), else in all."""
@@ -303,7 +299,7 @@ class NetworkBuilder:
         return tuple(total * s / sampled for s in record.substep_sops)
 
 
-def _uniform(record: 'OpRecord') -> bool:
+def _uniform(record: OpRecord) -> bool:
     """Whether every spike reaches equally many outputs, so that additions
     fall from sub-step to sub-step exactly as spikes do."""
     g = record.geometry

@@ -6,19 +6,16 @@ own where the result is handed on as numbers.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from .counts import SYNAPSES
+from mmsnn.trace import SYNAPSES, OpRecord, OpTrace, Source
+
 from .runs import Runs, find_runs
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord, OpTrace, Source
 
 #: Additions of membranes: they happen where the sum is held.
 _SUMS = ('add', 'add_', 'sub', 'sub_', 'rsub')
 
 
-def role(record: 'OpRecord') -> str:
+def role(record: OpRecord) -> str:
     """``neuron``, ``synapse``, ``sum`` (of membranes) or ``real``."""
     if record.kind == 'neuron':
         return 'neuron'
@@ -56,7 +53,7 @@ class TraceGraph:
             themselves; such edges are left out.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord, OpTrace
+        >>> from mmsnn.trace import OpRecord, OpTrace
         >>> trace = OpTrace([OpRecord('stem', 'conv', 'convolution', macs=9),
         ...                  OpRecord('a', 'neuron', 'neuron', neurons=4)], 1)
         >>> keys = list(trace._records)
@@ -66,23 +63,23 @@ class TraceGraph:
         {1: 1, 0: 1}
     """
 
-    def __init__(self, trace: 'OpTrace') -> None:
+    def __init__(self, trace: OpTrace) -> None:
         self.records = list(trace)
         self._all = trace.sources()
-        self._left_out: set['Source'] = set()
+        self._left_out: set[Source] = set()
         for i, record in enumerate(self.records):
             if self._is_left_out(i, record):
                 self._left_out.add(i)
         self.feedback: list[str] = []
-        self.through: dict[int, set['Source']] = {}
-        self.sources: dict[int, dict['Source', bool]] = {}
+        self.through: dict[int, set[Source]] = {}
+        self.sources: dict[int, dict[Source, bool]] = {}
         for i, record in enumerate(self.records):
             if i not in self._left_out:
                 self.sources[i] = self._read(i, record)
         self.runs, self.outside = self._fold()
         self.home = self._homes()
 
-    def _fold(self) -> tuple[int, list['OpRecord']]:
+    def _fold(self) -> tuple[int, list[OpRecord]]:
         """Keep one of several runs, with the amounts of all."""
         runs = Runs()
         if not self.through and not self.feedback:
@@ -100,7 +97,7 @@ class TraceGraph:
         self.sources = {i: self.sources[i] for i in runs.records}
         return runs.number, [self.records[i] for i in runs.outside]
 
-    def _is_left_out(self, i: int, record: 'OpRecord') -> bool:
+    def _is_left_out(self, i: int, record: OpRecord) -> bool:
         if record.postprocess:
             return True
         if record.kind not in ('real', 'add'):
@@ -109,8 +106,8 @@ class TraceGraph:
             s in self._left_out for s in self._all[i])
         return not record.output_shape or bool(made_of_results)
 
-    def _read(self, i: int, record: 'OpRecord') -> dict['Source', bool]:
-        found: dict['Source', bool] = {}
+    def _read(self, i: int, record: OpRecord) -> dict[Source, bool]:
+        found: dict[Source, bool] = {}
         todo, seen = list(self._all[i].items()), set()
         while todo:
             source, operand = todo.pop(0)
@@ -148,3 +145,36 @@ class TraceGraph:
                     self.records[others[0]]) == 'sum':
                 home[i] = home[others[0]]
         return home
+
+
+def run_notes(graph: TraceGraph, images: int) -> tuple[str, ...]:
+    """What is to be known about modules that run several times on an image,
+    in words.
+
+    Args:
+        graph (TraceGraph): Of a trace.
+        images (int): Images of the trace.
+    """
+    records = graph.records
+    if graph.runs > 1:
+        text = (f'The network runs {graph.runs} times for an image and is '
+                'mapped once.')
+        if graph.outside:
+            ops = sum(r.adds + r.comparisons + r.other for r in graph.outside)
+            macs = sum(r.macs for r in graph.outside)
+            text += (f' {len(graph.outside)} ops that join the results '
+                     f'({ops / images:,.0f} operations and '
+                     f'{macs / images:,.0f} multiply-accumulates per image) '
+                     'run outside the cores.')
+        return (text, )
+    again = {
+        records[i].module: None
+        for i in graph.sources if records[i].call > 1 and
+        (records[i].kind == 'neuron' or records[i].kind in SYNAPSES)
+    }
+    if not again:
+        return ()
+    return (f'{len(again)} modules run several times for an image '
+            f'({next(iter(again))}, ...), but no whole network that reads '
+            'only the image repeats: each of their calls is mapped for '
+            'itself.', )

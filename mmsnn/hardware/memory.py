@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import OpRecord
 
 from .chip import Chip
 from .counts import (
@@ -12,9 +13,6 @@ from .counts import (
     STATE_WRITES,
     WEIGHT_READS,
 )
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord
 
 #: Figure of the chip spec -> bytes of one bank; None if it has no size.
 BANKS = {
@@ -70,7 +68,7 @@ class Memory:
         return f'{takes}, which {self.figure} holds'
 
 
-def charged_memory(chip: Chip, records: Iterable['OpRecord'], precision: str,
+def charged_memory(chip: Chip, records: Iterable[OpRecord], precision: str,
                    name: str | None = None) -> Memory | None:
     """The memory that accesses of a network are charged for.
 
@@ -91,7 +89,7 @@ def charged_memory(chip: Chip, records: Iterable['OpRecord'], precision: str,
         MissingFigureError: If the spec does not know it.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord
+        >>> from mmsnn.trace import OpRecord
         >>> from mmsnn.hardware import load_chip
         >>> chip = load_chip('cmos45_memory')
         >>> fc = OpRecord('fc', 'linear', 'mm', weights=5000)
@@ -118,11 +116,11 @@ def charged_memory(chip: Chip, records: Iterable['OpRecord'], precision: str,
     return Memory((fits[:1] or known[-1:])[0], held, False)
 
 
-def held_bytes(records: Iterable['OpRecord'], precision: str) -> int:
+def held_bytes(records: Iterable[OpRecord], precision: str) -> int:
     """Bytes of all weights, each module's once, and of all membranes.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord
+        >>> from mmsnn.trace import OpRecord
         >>> records = [OpRecord('n', 'neuron', 'neuron', state_bytes=32),
         ...            OpRecord('fc', 'linear', 'mm', weights=10)]
         >>> held_bytes(records, 'fp32'), held_bytes(records, 'int8')

@@ -2,14 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import SYNAPSES, OpTrace, is_spiking_synapse
 
 from .chip import Chip, load_chip
-from .counts import SYNAPSES, is_spiking_synapse
 from .graph import TraceGraph
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
 
 #: Powers of the paper (tables 1 to 3), mJ per image, as reported, by a pattern
 #: of our config names.
@@ -82,7 +79,7 @@ class ImpliedCount:
                 f'{self.formula_mj:.3g} mJ by the same formula')
 
 
-def implied_count(trace: 'OpTrace', power_mj: float,
+def implied_count(trace: OpTrace, power_mj: float,
                   chip: str | Chip = 'cmos45') -> ImpliedCount:
     """The mean spike count that a reported power implies for a model.
 
@@ -92,7 +89,7 @@ def implied_count(trace: 'OpTrace', power_mj: float,
         chip (str | Chip): Gives ``fp32.mac`` and ``fp32.ac``.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord, OpTrace
+        >>> from mmsnn.trace import OpRecord, OpTrace
         >>> stem = OpRecord('stem', 'conv', 'c', dense_ops=10, macs=10)
         >>> fc = OpRecord('fc', 'linear', 'mm', spiking=True, in_spikes=1,
         ...               dense_ops=100, sops=25, in_elements=4, max_spikes=4)
@@ -159,7 +156,7 @@ class HiddenCost:
     energy_mj: float
 
 
-def hidden_multiplications(trace: 'OpTrace',
+def hidden_multiplications(trace: OpTrace,
                            chip: str | Chip = 'cmos45') -> list[HiddenCost]:
     """Every multiplication that an energy formula for spikes can overlook.
 

@@ -45,7 +45,7 @@ class LayerEnergy:
 
     Attributes:
         module (str): Module path.
-        kind (str): Kind of op, see :data:`mmsnn.conversion.trace.KINDS`.
+        kind (str): Kind of op, see :data:`mmsnn.trace.KINDS`.
         op (str): Name of the op.
         spiking (bool): Whether spikes drive it.
         rate (float): Spikes per input element and image, summed over T x D.

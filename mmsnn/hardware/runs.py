@@ -5,16 +5,10 @@ chip that is one network, mapped once and run several times.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from .counts import SYNAPSES
+from mmsnn.trace import SYNAPSES, OpRecord, Source
 
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord, Source
-
-    from .graph import TraceGraph
-
-    Edges = dict[int, dict[Source, bool]]
+Edges = dict[int, dict[Source, bool]]
 
 #: In what records of two runs of the same op are equal.
 _SAME = ('module', 'kind', 'op', 'spiking', 'static', 'geometry',
@@ -40,7 +34,7 @@ class Runs:
     outside: list[int] = field(default_factory=list)
 
 
-def find_runs(records: 'list[OpRecord]', sources: 'Edges') -> Runs:
+def find_runs(records: list[OpRecord], sources: Edges) -> Runs:
     """Whether all that fires, and all that leads to it, is one network that
     runs several times.
 
@@ -57,7 +51,7 @@ def find_runs(records: 'list[OpRecord]', sources: 'Edges') -> Runs:
             read, as in :attr:`TraceGraph.sources`.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord
+        >>> from mmsnn.trace import OpRecord
         >>> def window(call):
         ...     return [OpRecord('a', 'neuron', 'neuron', call=call),
         ...             OpRecord('fc', 'linear', 'mm', call=call)]
@@ -81,7 +75,7 @@ def find_runs(records: 'list[OpRecord]', sources: 'Edges') -> Runs:
     return Runs(number, {same[0]: list(same) for same in zip(*parts)}, outside)
 
 
-def _body(records, sources: 'Edges') -> list[int]:
+def _body(records, sources: Edges) -> list[int]:
     """Neurons and synapses, and all that they depend on."""
     needed: set = set()
     for i in reversed(sources):
@@ -93,7 +87,7 @@ def _body(records, sources: 'Edges') -> list[int]:
 
 
 def _repeats(body: list[int], number: int, records,
-             sources: 'Edges') -> bool:
+             sources: Edges) -> bool:
     length = len(body) // number
     place = {i: divmod(k, length) for k, i in enumerate(body)}
     return all(
@@ -102,7 +96,7 @@ def _repeats(body: list[int], number: int, records,
 
 
 def _alike(first: int, other: int, place: dict, records,
-           sources: 'Edges') -> bool:
+           sources: Edges) -> bool:
     """Whether two ops are the same one in two runs."""
     a, b = records[first], records[other]
     if any(getattr(a, name) != getattr(b, name) for name in _SAME):
@@ -111,7 +105,7 @@ def _alike(first: int, other: int, place: dict, records,
     return read[0] is not None and read[0] == read[1]
 
 
-def _read(i: int, place: dict, sources: 'Edges') -> dict | None:
+def _read(i: int, place: dict, sources: Edges) -> dict | None:
     """What an op reads, as places in its run; None if it reads another run,
     or what nothing seen has made."""
     found: dict = {}
@@ -127,7 +121,7 @@ def _read(i: int, place: dict, sources: 'Edges') -> dict | None:
 
 
 def _continue(parts: list[list[int]], records,
-              sources: 'Edges') -> list[int]:
+              sources: Edges) -> list[int]:
     """Add what repeats behind the last synapses to the runs; returns the
     rest."""
     run_of = {i: k for k, part in enumerate(parts) for i in part}
@@ -149,36 +143,3 @@ def _continue(parts: list[list[int]], records,
             part.append(i)
     inside = {i for part in parts for i in part}
     return [i for i in rest if i not in inside]
-
-
-def run_notes(graph: 'TraceGraph', images: int) -> tuple[str, ...]:
-    """What is to be known about modules that run several times on an image,
-    in words.
-
-    Args:
-        graph (TraceGraph): Of a trace.
-        images (int): Images of the trace.
-    """
-    records = graph.records
-    if graph.runs > 1:
-        text = (f'The network runs {graph.runs} times for an image and is '
-                'mapped once.')
-        if graph.outside:
-            ops = sum(r.adds + r.comparisons + r.other for r in graph.outside)
-            macs = sum(r.macs for r in graph.outside)
-            text += (f' {len(graph.outside)} ops that join the results '
-                     f'({ops / images:,.0f} operations and '
-                     f'{macs / images:,.0f} multiply-accumulates per image) '
-                     'run outside the cores.')
-        return (text, )
-    again = {
-        records[i].module: None
-        for i in graph.sources if records[i].call > 1 and
-        (records[i].kind == 'neuron' or records[i].kind in SYNAPSES)
-    }
-    if not again:
-        return ()
-    return (f'{len(again)} modules run several times for an image '
-            f'({next(iter(again))}, ...), but no whole network that reads '
-            'only the image repeats: each of their calls is mapped for '
-            'itself.', )

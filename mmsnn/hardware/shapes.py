@@ -1,14 +1,11 @@
 """Shapes of one image, channels first, from the shapes of whole batches."""
 
 import math
-from typing import TYPE_CHECKING
 
-from .counts import is_spiking_synapse
+from mmsnn.trace import OpRecord, OpTrace, is_spiking_synapse
+
 from .graph import TraceGraph
 from .network import Geometry, Population
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord, OpTrace
 
 Shape = tuple[int, ...]
 
@@ -24,7 +21,7 @@ class Shapes:
         trace (OpTrace): The same trace.
     """
 
-    def __init__(self, graph: TraceGraph, trace: 'OpTrace') -> None:
+    def __init__(self, graph: TraceGraph, trace: OpTrace) -> None:
         self.graph, self.records = graph, graph.records
         self.images = trace.images * graph.runs
         self.timesteps = max(r.timesteps for r in trace)
@@ -81,7 +78,7 @@ class Shapes:
             inner.insert(1, 0)
         return tuple(inner)
 
-    def _rows(self, record: 'OpRecord') -> int:
+    def _rows(self, record: OpRecord) -> int:
         """Rows of a batch that an image has in one time step."""
         if not record.output_shape:
             return 1
@@ -95,7 +92,7 @@ class Shapes:
         return tuple(max(1, n) for n in self.records[i].input_shape[1:]) or (
             1, )
 
-    def channels_in(self, record: 'OpRecord') -> int:
+    def channels_in(self, record: OpRecord) -> int:
         """Input channels of a synapse."""
         return record.input_shape[-1 if record.kind == 'linear' else 1]
 
@@ -120,7 +117,7 @@ class Shapes:
             (1, ) * more + tuple(g['dilation']),
             g['groups'], g['transposed']) if axes else None
 
-    def _linear(self, record: 'OpRecord', source: Population) -> Geometry:
+    def _linear(self, record: OpRecord, source: Population) -> Geometry:
         inputs, outputs = record.input_shape[-1], record.output_shape[-1]
         steps = record.timesteps if is_spiking_synapse(record) else 1
         tokens = record.dense_ops / (inputs * outputs * self.images * steps)

@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scipy import stats
+
+from mmsnn.trace import OpTrace, is_spiking_synapse
 
 from .counts import (
     ACTIVATION_READS,
@@ -19,13 +20,9 @@ from .counts import (
     SYNAPSE_MACS,
     UPDATES,
     WEIGHT_READS,
-    is_spiking_synapse,
 )
 from .figures import bounds
 from .results import EnergyResult, Estimate
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
 
 #: Cause of energy -> amount of which a trace keeps variances.
 _AMOUNTS = {
@@ -95,7 +92,7 @@ def spread(mean: float, std: float | None, runs: int, images: int) -> Spread:
                   images)
 
 
-def energy_spreads(trace: 'OpTrace',
+def energy_spreads(trace: OpTrace,
                    estimate: Estimate) -> dict[str, Spread]:
     """Of the energy in spike-train form, mJ per image, by key of the result.
 
@@ -137,7 +134,7 @@ def _prices(result: EnergyResult) -> dict[str, float]:
     return prices
 
 
-def rate_spreads(trace: 'OpTrace') -> dict[str, Spread]:
+def rate_spreads(trace: OpTrace) -> dict[str, Spread]:
     """Of the rate of every spiking synapse, and of the spikes per neuron of
     the whole network (under ``network``). Modules that have several synapses
     are numbered."""

@@ -25,7 +25,7 @@ def format_table(estimate: Estimate, top: int = 12) -> str:
             first.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord, OpTrace
+        >>> from mmsnn.trace import OpRecord, OpTrace
         >>> from mmsnn.hardware import estimate
         >>> fc = OpRecord('fc', 'linear', 'linear', spiking=True,
         ...               dense_ops=10, sops=2, in_spikes=2, in_elements=10,

@@ -1,20 +1,16 @@
 """Memory traffic of each op in spike-train form."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from mmsnn.trace import SYNAPSES, OpRecord, OpTrace, is_spiking_synapse
 
 from .counts import (
     ACTIVATION_READS,
     STATE_READS,
     STATE_WRITES,
-    SYNAPSES,
     WEIGHT_READS,
-    is_spiking_synapse,
     spiking_counts,
 )
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpRecord, OpTrace
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,14 @@ class Traffic:
     accumulator_bits: int
 
 
-def memory_traffic(trace: 'OpTrace') -> list[Traffic]:
+def memory_traffic(trace: OpTrace) -> list[Traffic]:
     """Traffic of every neuron layer and synapse, in order.
 
     Args:
         trace (OpTrace): Of at least one image.
 
     Example:
-        >>> from mmsnn.conversion.trace import OpRecord, OpTrace
+        >>> from mmsnn.trace import OpRecord, OpTrace
         >>> n = OpRecord('n', 'neuron', 'neuron', neurons=8, max_spikes=4,
         ...              state_bytes=32)
         >>> fc = OpRecord('fc', 'linear', 'mm', spiking=True, sops=30,
@@ -80,7 +76,7 @@ def memory_traffic(trace: 'OpTrace') -> list[Traffic]:
     ]
 
 
-def _traffic(record: 'OpRecord', images: int) -> Traffic:
+def _traffic(record: OpRecord, images: int) -> Traffic:
     counts = spiking_counts(record)
     held = record.state_bytes
     if record.accumulators:

@@ -1,6 +1,5 @@
 """Spike-driven self-attention: one forward, three variants."""
 
-from typing import Optional
 
 import torch
 from mmengine.model import BaseModule
@@ -81,7 +80,7 @@ class SpikeAttention(BaseModule):
                  channels: int,
                  neuron: dict,
                  num_heads: int = 8,
-                 value_ratio: Optional[int] = None,
+                 value_ratio: int | None = None,
                  norm_cfg: dict = dict(type='BN')) -> None:
         super().__init__()
         if num_heads < 1 or channels % num_heads:

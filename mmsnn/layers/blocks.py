@@ -2,7 +2,7 @@
 every branch starts with a neuron and ends with a norm."""
 
 from collections import OrderedDict
-from typing import Optional, Sequence, Type
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -127,7 +127,7 @@ class ResidualBlock(BaseModule):
                  branches: 'OrderedDict[str, nn.Module]',
                  channels: int,
                  drop_path: float = 0.,
-                 layer_scale: Optional[float] = None,
+                 layer_scale: float | None = None,
                  plain: Sequence[str] = ()) -> None:
         super().__init__()
         for name, branch in branches.items():
@@ -190,7 +190,7 @@ class ConvBlock(ResidualBlock):
     def __init__(self,
                  channels: int,
                  neuron: dict,
-                 sep_conv: Optional[dict] = dict(kernel_size=7),
+                 sep_conv: dict | None = dict(kernel_size=7),
                  bias: bool = False,
                  drop_path: float = 0.,
                  norm_cfg: dict = dict(type='BN')) -> None:
@@ -231,11 +231,11 @@ class TransformerBlock(ResidualBlock):
                  channels: int,
                  neuron: dict,
                  num_heads: int = 8,
-                 attention: Type[SpikeAttention] = ESDSA,
-                 sep_conv: Optional[dict] = dict(kernel_size=3),
+                 attention: type[SpikeAttention] = ESDSA,
+                 sep_conv: dict | None = dict(kernel_size=3),
                  linear_pair: bool = False,
                  drop_path: float = 0.,
-                 layer_scale: Optional[float] = None,
+                 layer_scale: float | None = None,
                  norm_cfg: dict = dict(type='BN')) -> None:
         options = dict(neuron=neuron, norm_cfg=norm_cfg)
         branches = OrderedDict()

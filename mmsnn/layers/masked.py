@@ -6,8 +6,8 @@ and statistics are over visible positions because there are no others. Only
 convolutions have to know where a patch lies: :class:`SpikeSparseConv2d`.
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional, Tuple
 
 import torch
 from torch import nn
@@ -41,8 +41,8 @@ class MaskContext:
     """
 
     def __init__(self) -> None:
-        self._mask: Optional[torch.Tensor] = None
-        self._patches: Dict[int, VisiblePatches] = {}
+        self._mask: torch.Tensor | None = None
+        self._patches: dict[int, VisiblePatches] = {}
 
     @contextmanager
     def visible(self, mask: torch.Tensor) -> Iterator[VisiblePatches]:
@@ -59,7 +59,7 @@ class MaskContext:
         """Hide nothing any more, until the end of :meth:`visible`."""
         self._mask = None
 
-    def patches(self, samples: int) -> Optional[VisiblePatches]:
+    def patches(self, samples: int) -> VisiblePatches | None:
         """The visible patches of a batch in which each image of the mask
         comes once or, over time, several times; None if nothing is hidden."""
         if self._mask is None:
@@ -76,7 +76,7 @@ class _SparseConv:
 
     def __init__(self,
                  *args,
-                 context: Optional[MaskContext] = None,
+                 context: MaskContext | None = None,
                  **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.context = MaskContext() if context is None else context
@@ -168,7 +168,7 @@ class SpikeSparseConv2d(_SparseConv, SpikeConv2d, nn.Conv2d):
 
 
 def _convolve(x: torch.Tensor, weight: torch.Tensor,
-              bias: Optional[torch.Tensor],
+              bias: torch.Tensor | None,
               patches: VisiblePatches) -> torch.Tensor:
     """Packed (N, C_in, V * t, t) to (N, C_out, V * t, t), stride 1."""
     side, margin = x.shape[-1], weight.shape[-1] // 2
@@ -181,7 +181,7 @@ def _convolve(x: torch.Tensor, weight: torch.Tensor,
 
 
 def _weight_gradient(x: torch.Tensor, grad: torch.Tensor,
-                     shape: Tuple[int, ...],
+                     shape: tuple[int, ...],
                      patches: VisiblePatches) -> torch.Tensor:
     side, margin = x.shape[-1], shape[-1] // 2
     if side <= SMALL:

@@ -2,13 +2,13 @@
 
 import ctypes
 import sys
-from functools import lru_cache
+from functools import cache
 
 #: Parameters of glibc's ``mallopt`` (malloc.h).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-@lru_cache(maxsize=None)
+@cache
 def keep_freed_memory(limit: int = 2**30) -> bool:
     """Let the process reuse freed memory instead of giving it back.
 

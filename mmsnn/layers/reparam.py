@@ -2,7 +2,6 @@
 fold into one convolution for deployment."""
 
 from collections import OrderedDict
-from typing import Tuple
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -32,7 +31,7 @@ def deploy(module: nn.Module) -> None:
             deploy(child)
 
 
-def norm_as_affine(norm: _BatchNorm) -> Tuple[torch.Tensor, torch.Tensor]:
+def norm_as_affine(norm: _BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
     """What a batch norm in eval mode computes: ``x * scale + shift``.
 
     Args:
@@ -104,7 +103,7 @@ class ReparamConv(nn.Module):
         conv.bias.copy_(bias)
         self.branch = conv.requires_grad_(first.requires_grad)
 
-    def _equivalent(self) -> Tuple[torch.Tensor, torch.Tensor]:
+    def _equivalent(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Kernel and bias of the chain, composed layer by layer."""
         channels = self.branch[0].in_channels
         device = self.branch[0].weight.device
@@ -122,7 +121,7 @@ class ReparamConv(nn.Module):
 
 
 def _compose(kernel: torch.Tensor, bias: torch.Tensor,
-             conv: nn.Conv2d) -> Tuple[torch.Tensor, torch.Tensor]:
+             conv: nn.Conv2d) -> tuple[torch.Tensor, torch.Tensor]:
     """Kernel and bias of what is there already, with a convolution behind."""
     weight = conv.weight.double()
     if conv.kernel_size == (1, 1):

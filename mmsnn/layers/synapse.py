@@ -1,7 +1,6 @@
 """Spiking synapses: convolutions and linears with a neuron in front."""
 
 from collections import OrderedDict
-from typing import Optional, Type
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -11,7 +10,7 @@ from mmsnn.neurons import build_neuron, is_spiking
 from mmsnn.registry import MODELS
 
 
-def recast(layer: nn.Module, kind: Type[nn.Module]) -> nn.Module:
+def recast(layer: nn.Module, kind: type[nn.Module]) -> nn.Module:
     """A layer as another class: the same parameters and children.
 
     Args:
@@ -121,8 +120,8 @@ def conv_norm(in_channels: int,
               stride: int = 1,
               groups: int = 1,
               bias: bool = False,
-              norm_cfg: Optional[dict] = dict(type='BN'),
-              neuron: Optional[dict] = None,
+              norm_cfg: dict | None = dict(type='BN'),
+              neuron: dict | None = None,
               inplace: bool = False) -> nn.Sequential:
     """A convolution with its norm, behind a neuron unless that is None.
 

@@ -5,7 +5,7 @@ pixels has t x t positions, t = p / s. Activations are **packed**: of each
 image the V visible patches, one below the other, (N, C, V * t, t).
 """
 
-from typing import Dict, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -122,8 +122,8 @@ class VisiblePatches:
                              f'every image, but shows {counts.tolist()}')
         self.mask = mask
         self.count = int(counts[0])
-        self._numbers: Dict[tuple, torch.Tensor] = {}
-        self._sources: Dict[tuple, _Sources] = {}
+        self._numbers: dict[tuple, torch.Tensor] = {}
+        self._sources: dict[tuple, _Sources] = {}
 
     def pack(self, grid: torch.Tensor) -> torch.Tensor:
         """(N, C, h * t, w * t) to (N, C, V * t, t), in channels-last layout.

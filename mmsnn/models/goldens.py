@@ -2,9 +2,9 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ def is_golden(path: Path) -> bool:
 
 
 def check_golden(path: Path,
-                 report: Callable[[str], None] = print) -> Optional[bool]:
+                 report: Callable[[str], None] = print) -> bool | None:
     """Build the model of one golden and compare all that it pins.
 
     Args:
@@ -65,7 +65,7 @@ class Comparison:
     """What one golden shows, as a line of text and a verdict."""
 
     def __init__(self) -> None:
-        self.parts: List[str] = []
+        self.parts: list[str] = []
         self.passed = True
 
     def close(self, name: str, actual: torch.Tensor,
@@ -80,7 +80,7 @@ class Comparison:
         error = (error / expected_.abs().max().clamp_min(1e-300)).item()
         self._add(f'{name} {error:.1e}', error <= TOLERANCES[expected.dtype])
 
-    def counts(self, actual: Dict[str, int], expected: Dict[str,
+    def counts(self, actual: dict[str, int], expected: dict[str,
                                                             int]) -> None:
         """Compare the sums of spike counts of all neurons as integers."""
         wrong = [k for k in expected if actual.get(k) != expected[k]]
@@ -88,7 +88,7 @@ class Comparison:
         text = f'spike counts: {len(wrong)} of {len(expected)} neurons differ'
         self._add(text + (f' (first: {wrong[0]})' if wrong else ''), not wrong)
 
-    def gradients(self, model: nn.Module, expected: Dict[str, float]) -> None:
+    def gradients(self, model: nn.Module, expected: dict[str, float]) -> None:
         """Compare the norms of the gradients of all parameters."""
         actual = {
             k: p.grad.norm().item()
@@ -118,7 +118,7 @@ class Comparison:
         return f'{"PASS" if self.passed else "FAIL"}  {", ".join(self.parts)}'
 
 
-def check_classifier(spec: dict, arrays: Dict[str, np.ndarray]) -> Comparison:
+def check_classifier(spec: dict, arrays: dict[str, np.ndarray]) -> Comparison:
     """A classifier: logits, feature maps, spike counts, gradients."""
     result = Comparison()
     state = _state(arrays)
@@ -164,7 +164,7 @@ def check_classifier(spec: dict, arrays: Dict[str, np.ndarray]) -> Comparison:
     return result
 
 
-def check_pretraining(spec: dict, arrays: Dict[str,
+def check_pretraining(spec: dict, arrays: dict[str,
                                                np.ndarray]) -> Comparison:
     """The encoder of masked pre-training with all tokens kept: latent tokens
     and spike counts."""
@@ -205,7 +205,7 @@ def check_pretraining(spec: dict, arrays: Dict[str,
     return result
 
 
-def _state(arrays: Dict[str, np.ndarray]) -> Dict[str, torch.Tensor]:
+def _state(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     """The published state of a golden."""
     return {
         k[len('state.'):]: torch.from_numpy(v)
@@ -213,7 +213,7 @@ def _state(arrays: Dict[str, np.ndarray]) -> Dict[str, torch.Tensor]:
     }
 
 
-def _load(model: nn.Module, state: Dict[str, torch.Tensor]) -> nn.Module:
+def _load(model: nn.Module, state: dict[str, torch.Tensor]) -> nn.Module:
     """Load strictly; the model in float64 and eval mode.
 
     Raises:
@@ -227,7 +227,7 @@ def _load(model: nn.Module, state: Dict[str, torch.Tensor]) -> nn.Module:
 
 
 @contextmanager
-def _spike_counts(model: nn.Module) -> Iterator[Dict[str, int]]:
+def _spike_counts(model: nn.Module) -> Iterator[dict[str, int]]:
     """Sums of the spike counts of all neurons, by path."""
     sums = defaultdict(int)
     handles = [
@@ -246,7 +246,7 @@ def _spike_counts(model: nn.Module) -> Iterator[Dict[str, int]]:
 UNREAD = dict(espikeformer_large=dict(lif='head.fc_kd.neuron'))
 
 
-def _build(spec: dict, state: Dict[str, torch.Tensor],
+def _build(spec: dict, state: dict[str, torch.Tensor],
            in_channels: int) -> nn.Module:
     """The classifier of a golden in float64 and eval mode, weights loaded.
 

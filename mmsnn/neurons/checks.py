@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
@@ -62,7 +62,7 @@ def check_keys(**keys) -> None:
 
 def check_input(membrane: torch.Tensor,
                 timesteps: int,
-                state: Optional[torch.Tensor] = None) -> None:
+                state: torch.Tensor | None = None) -> None:
     """Check that an input holds whole samples of T time steps, and a state
     as many samples.
 

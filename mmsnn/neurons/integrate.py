@@ -1,5 +1,4 @@
 import ctypes
-from typing import List
 
 import torch
 
@@ -8,7 +7,7 @@ from . import native
 
 def integrate_and_fire(potential: torch.Tensor,
                        max_spikes: int,
-                       offset: float = 0.5) -> List[torch.Tensor]:
+                       offset: float = 0.5) -> list[torch.Tensor]:
     """An IF neuron with soft reset, run for D sub-steps.
 
     The whole input of the time step has been integrated. The neuron starts

@@ -8,7 +8,6 @@ Run ``python -m mmsnn.neurons.native`` to compile now and see what happened.
 import ctypes
 import functools
 from pathlib import Path
-from typing import Optional
 
 import torch
 
@@ -21,8 +20,8 @@ DTYPES = {
 }
 
 
-@functools.lru_cache(maxsize=None)
-def load() -> Optional[ctypes.CDLL]:
+@functools.cache
+def load() -> ctypes.CDLL | None:
     """The kernels, or None where they can't be had (:func:`main` says why)."""
     try:
         return _load()

@@ -19,7 +19,6 @@ offset 0 in place of 1/2. Their count is ``clip(floor(u - 1), -1, D - 1) + 1``
 
 import ctypes
 from math import frexp
-from typing import List, Optional, Tuple
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -102,7 +101,7 @@ def is_finite(membrane: torch.Tensor) -> bool:
 
 def spikes_per_substep(counts: torch.Tensor,
                        max_spikes: int,
-                       scale: float = 1.0) -> List[int]:
+                       scale: float = 1.0) -> list[int]:
     """Number of neurons that fire in sub-step 1..D.
 
     Args:
@@ -174,8 +173,8 @@ def fire_and_count(
         max_spikes: int,
         scale: float,
         levels: torch.Tensor,
-        reach: Optional[torch.Tensor] = None,
-        inplace: bool = False) -> Tuple[torch.Tensor, bool, int]:
+        reach: torch.Tensor | None = None,
+        inplace: bool = False) -> tuple[torch.Tensor, bool, int]:
     """:func:`spike_firing` without gradient, counted in the same pass.
 
     Args:
@@ -227,7 +226,7 @@ def fire_and_count(
 
 
 def spikes_reaching(counts: torch.Tensor, max_spikes: int, scale: float,
-                    reach: Optional[torch.Tensor]) -> int:
+                    reach: torch.Tensor | None) -> int:
     """Spikes times ``reach`` at their position; 0 where that is None.
 
     Args:

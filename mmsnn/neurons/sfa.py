@@ -1,4 +1,3 @@
-from typing import Optional
 
 from mmsnn.registry import MODELS
 
@@ -41,7 +40,7 @@ class SFANeuron(SpikingNeuron):
 
     def __init__(self,
                  max_spikes: int = 4,
-                 scale: Optional[float] = None,
+                 scale: float | None = None,
                  threshold: float = 1.0,
                  **keys) -> None:
         super().__init__(max_spikes, scale, threshold, **keys)

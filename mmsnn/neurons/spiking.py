@@ -1,4 +1,4 @@
-from typing import Callable, Optional, Tuple, Union
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -66,7 +66,7 @@ class SpikingNeuron(nn.Module):
 
     def __init__(self,
                  max_spikes: int = 1,
-                 scale: Optional[float] = None,
+                 scale: float | None = None,
                  threshold: float = 1.0,
                  timesteps: int = 1,
                  decay: float = 1.0,
@@ -107,7 +107,7 @@ class SpikingNeuron(nn.Module):
             self.decay_logit = nn.Parameter(torch.tensor(self._decay).logit())
 
     @property
-    def decay(self) -> Union[float, torch.Tensor]:
+    def decay(self) -> float | torch.Tensor:
         """What is left of the membrane potential after a time step; a tensor
         of no dimensions if it is learnt."""
         return self.decay_logit.sigmoid() if self.learn_decay else self._decay
@@ -148,9 +148,9 @@ class SpikingNeuron(nn.Module):
     def run(
         self,
         membrane: torch.Tensor,
-        state: Optional[torch.Tensor] = None,
-        timesteps: Optional[int] = None
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        state: torch.Tensor | None = None,
+        timesteps: int | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Fire from a given state, and return the state that is left.
 
         Args:
@@ -226,10 +226,10 @@ class SpikingNeuron(nn.Module):
     def unroll(
         self,
         membrane: torch.Tensor,
-        state: Optional[torch.Tensor] = None,
-        timesteps: Optional[int] = None,
-        fire: Optional[Callable[[torch.Tensor], torch.Tensor]] = None
-    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        state: torch.Tensor | None = None,
+        timesteps: int | None = None,
+        fire: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """:meth:`run`, time step by time step in PyTorch operations.
 
         Args:

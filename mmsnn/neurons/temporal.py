@@ -8,7 +8,6 @@ membrane potentials: then the input is kept, and they are computed again.
 """
 
 import ctypes
-from typing import Optional, Tuple
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -34,7 +33,7 @@ class _Neuron(ctypes.Structure):
     ]
 
 
-def usable(membrane: torch.Tensor, state: Optional[torch.Tensor]) -> bool:
+def usable(membrane: torch.Tensor, state: torch.Tensor | None) -> bool:
     """Whether the kernels can run on an input and a state."""
     return (native.usable(membrane) and
             (state is None or
@@ -42,8 +41,8 @@ def usable(membrane: torch.Tensor, state: Optional[torch.Tensor]) -> bool:
 
 
 def fire_over_time(neuron, membrane: torch.Tensor,
-                   state: Optional[torch.Tensor], timesteps: int,
-                   inplace: bool) -> Tuple[torch.Tensor, torch.Tensor]:
+                   state: torch.Tensor | None, timesteps: int,
+                   inplace: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """What :meth:`SpikingNeuron.run` returns, in one pass.
 
     Args:

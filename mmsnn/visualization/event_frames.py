@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional
 
 import cv2
 import numpy as np
@@ -26,7 +25,7 @@ _GAP = 24
 
 
 def colour_frames(frames: np.ndarray,
-                  full: Optional[float] = None) -> np.ndarray:
+                  full: float | None = None) -> np.ndarray:
     """Colour frames: brighter events red, darker ones blue, none white.
 
     Args:
@@ -61,7 +60,7 @@ def colour_frames(frames: np.ndarray,
 
 def plot_event_frames(images: np.ndarray,
                       title: str = '',
-                      labels: Optional[Sequence[str]] = None) -> Figure:
+                      labels: Sequence[str] | None = None) -> Figure:
     """All times of a sample side by side.
 
     Args:
@@ -108,7 +107,7 @@ def draw_boxes(images: np.ndarray, boxes: Sequence) -> None:
 def write_picture(path: Path,
                   images: np.ndarray,
                   title: str = '',
-                  labels: Optional[Sequence[str]] = None,
+                  labels: Sequence[str] | None = None,
                   fps: float = 10.) -> None:
     """Write a sheet (:func:`plot_event_frames`) or, where the suffix says so,
     a video (:func:`write_video`); whole or not at all."""
@@ -123,7 +122,7 @@ def write_video(path: Path,
                 images: np.ndarray,
                 fps: float = 10.,
                 title: str = '',
-                labels: Optional[Sequence[str]] = None) -> None:
+                labels: Sequence[str] | None = None) -> None:
     """Write images as MP4 (OpenCV) or GIF (Pillow), whole or not at all.
 
     Args:

@@ -3,13 +3,11 @@ ask, answered from the measurements, and never from anything else."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any
 
 from mmsnn.hardware.figures import added, bounds, divided, scaled
 from mmsnn.hardware.results import EnergyResult, Estimate
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
+from mmsnn.trace import OpTrace
 
 NOT_MEASURED = 'not measured: '
 NO_ESTIMATE = NOT_MEASURED + 'no energy estimate was made.'
@@ -80,7 +78,7 @@ def equality_sentence(report: Any) -> str:
     return text
 
 
-def answers(estimate: Estimate | None, trace: Optional['OpTrace'],
+def answers(estimate: Estimate | None, trace: OpTrace | None,
             equality: Sequence[Any]) -> list[Answer]:
     """The questions of the report's first page, in order."""
     return [
@@ -156,7 +154,7 @@ def _total(estimate: Estimate | None) -> Answer:
     ])
 
 
-def _which_rate(trace: Optional['OpTrace']) -> Answer:
+def _which_rate(trace: OpTrace | None) -> Answer:
     question = 'Which rate goes with which operation?'
     if trace is None:
         return Answer(question, [NO_TRACE], 'missing')
@@ -171,7 +169,7 @@ def _which_rate(trace: Optional['OpTrace']) -> Answer:
     ])
 
 
-def _integer_or_binary(trace: Optional['OpTrace']) -> Answer:
+def _integer_or_binary(trace: OpTrace | None) -> Answer:
     question = 'Are these rates of integers or of 0/1 spikes?'
     if trace is None:
         return Answer(question, [NO_TRACE], 'missing')
@@ -191,7 +189,7 @@ def _integer_or_binary(trace: Optional['OpTrace']) -> Answer:
 
 
 def _charged_as_real(estimate: Estimate | None,
-                     trace: Optional['OpTrace']) -> Answer:
+                     trace: OpTrace | None) -> Answer:
     question = 'What is charged although no spike drives it?'
     if trace is None:
         return Answer(question, [NO_TRACE], 'missing')
@@ -210,7 +208,7 @@ def _charged_as_real(estimate: Estimate | None,
     return Answer(question, lines)
 
 
-def _attention(trace: Optional['OpTrace']) -> Answer:
+def _attention(trace: OpTrace | None) -> Answer:
     question = 'Are the products of attention binary?'
     if trace is None:
         return Answer(question, [NO_TRACE], 'missing')
@@ -238,7 +236,7 @@ def _attention(trace: Optional['OpTrace']) -> Answer:
     return Answer(question, lines)
 
 
-def _hidden(trace: Optional['OpTrace']) -> Answer:
+def _hidden(trace: OpTrace | None) -> Answer:
     question = 'Can folding or re-parameterisation hide multiplications?'
     if trace is None:
         return Answer(question, [NO_TRACE], 'missing')

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mmsnn.hardware.free_running import Beside
 from mmsnn.hardware.paper import HIDDEN, HiddenCost, ImpliedCount
 from mmsnn.hardware.spread import Spread
 from mmsnn.hardware.traffic import Traffic
+from mmsnn.trace import OpTrace
 
 from .chip_plots import (
     plot_chip_causes,
@@ -23,9 +24,6 @@ from .chip_plots import (
     plot_utilisation,
 )
 from .report import Picture, ReportData, encode, environment, own_plots
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
 
 
 @dataclass
@@ -58,7 +56,7 @@ class HardwareReport:
 
     title: str
     description: str
-    trace: 'OpTrace'
+    trace: OpTrace
     estimates: Sequence[Estimate] = ()
     chips: Sequence[ChipEstimate] = ()
     failed: Mapping[str, str] = field(default_factory=dict)

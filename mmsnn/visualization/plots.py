@@ -5,18 +5,15 @@ and its global state are not used.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from mmsnn.hardware.counts import CAUSES, is_spiking_synapse
+from mmsnn.hardware.counts import CAUSES
 from mmsnn.hardware.energy import FORMS
 from mmsnn.hardware.figures import bounds
 from mmsnn.hardware.results import Estimate
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
+from mmsnn.trace import OpTrace, is_spiking_synapse
 
 #: Colours that stay apart for colour-blind readers and in grey print.
 FORM_COLORS = dict(
@@ -240,7 +237,7 @@ def plot_firing_rate(
     return figure
 
 
-def plot_rate_by_layer(trace: 'OpTrace') -> Figure:
+def plot_rate_by_layer(trace: OpTrace) -> Figure:
     """Spikes per input and image of every spiking synapse, in order of
     execution.
 

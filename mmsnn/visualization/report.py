@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import (
-    TYPE_CHECKING,
     Any,
-    Optional,
 )
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,9 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mmsnn.files import write_whole
-from mmsnn.hardware.counts import is_spiking_synapse
 from mmsnn.hardware.figures import Amount, scaled
 from mmsnn.hardware.results import Estimate
+from mmsnn.trace import OpTrace, is_spiking_synapse
 
 from . import facts
 from .plots import (
@@ -27,9 +25,6 @@ from .plots import (
     plot_firing_rate,
     plot_rate_by_layer,
 )
-
-if TYPE_CHECKING:
-    from mmsnn.conversion.trace import OpTrace
 
 #: What a reader needs to repeat a run; a report names those that it lacks.
 PROVENANCE = ('date', 'versions', 'machine', 'command', 'seed', 'checkpoint')
@@ -72,7 +67,7 @@ class ReportData:
     spike_train_metrics: dict[str, float] = field(default_factory=dict)
     equality: Sequence[Any] = ()
     estimate: Estimate | None = None
-    trace: Optional['OpTrace'] = None
+    trace: OpTrace | None = None
     pictures: Sequence[Picture] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from statistics import median
-from typing import List
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -49,7 +48,7 @@ def read_run(run: Run) -> dict:
     return found
 
 
-def summarise(runs: List[dict]) -> List[dict]:
+def summarise(runs: list[dict]) -> list[dict]:
     """One entry per model, in the order of :data:`MODELS`."""
     found = []
     for model in MODELS:
@@ -70,7 +69,7 @@ def summarise(runs: List[dict]) -> List[dict]:
     return found
 
 
-def markdown(summary: List[dict], idle_mb: float) -> str:
+def markdown(summary: list[dict], idle_mb: float) -> str:
     """The table of the README. Memory is without that of idle Python."""
     def number(value, digits, with_std=False, less=0.):
         if value is None:
@@ -100,7 +99,7 @@ def markdown(summary: List[dict], idle_mb: float) -> str:
     return '\n'.join(lines)
 
 
-def plot(summary: List[dict]) -> Figure:
+def plot(summary: list[dict]) -> Figure:
     """Accuracy against energy, one point per model."""
     figure = Figure(figsize=(7.2, 4), layout='constrained')
     axes = figure.add_subplot()
@@ -127,7 +126,7 @@ def plot(summary: List[dict]) -> Figure:
     return figure
 
 
-def write_results(folder: Path, runs: List[dict], idle_mb: float) -> str:
+def write_results(folder: Path, runs: list[dict], idle_mb: float) -> str:
     """Write ``table.md``, ``results.json`` and ``accuracy_energy.png``.
 
     Args:

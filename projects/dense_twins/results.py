@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
 
 from mmsnn.engine.study import (
     Run,
@@ -101,7 +100,7 @@ def read_run(run: Run) -> dict:
     return found
 
 
-def summarise(runs: List[dict]) -> List[dict]:
+def summarise(runs: list[dict]) -> list[dict]:
     """One entry per task and model, in the order of :data:`TASKS`.
 
     Args:
@@ -144,17 +143,17 @@ def summarise(runs: List[dict]) -> List[dict]:
     return found
 
 
-def _spread(runs: List[dict], form: str, task: Task) -> Optional[dict]:
+def _spread(runs: list[dict], form: str, task: Task) -> dict | None:
     return spread([run[form][task.metric] / task.unit if form in run else None
                    for run in runs])
 
 
-def _total(runs: List[dict], key: str) -> Optional[int]:
+def _total(runs: list[dict], key: str) -> int | None:
     values = [run[key] for run in runs if key in run]
     return int(sum(values)) if values else None
 
 
-def markdown(summary: List[dict]) -> str:
+def markdown(summary: list[dict]) -> str:
     """The table of all tasks and models."""
     lines = [
         '| task | model | parameters | seeds | training (min) | metric '
@@ -179,14 +178,14 @@ def markdown(summary: List[dict]) -> str:
     return '\n'.join(lines)
 
 
-def _number(value: Optional[dict], digits: int) -> str:
+def _number(value: dict | None, digits: int) -> str:
     if value is None:
         return '-'
     text = f'{value["mean"]:.{digits}f}'
     return text + f' ± {value["std"]:.{digits}f}' * (value['std'] > 0)
 
 
-def both_forms(runs: List[dict]) -> str:
+def both_forms(runs: list[dict]) -> str:
     """Table of every metric of the spiking models, in both forms."""
     lines = ['| task | seed | metric | training form | spike-train form |',
              '|' + '---|' * 5]
@@ -200,7 +199,7 @@ def both_forms(runs: List[dict]) -> str:
     return '\n'.join(lines)
 
 
-def collect_pictures(folder: Path, runs: Dict[str, Path]) -> None:
+def collect_pictures(folder: Path, runs: dict[str, Path]) -> None:
     """Copy the predictions of spiking models into ``pictures``.
 
     Args:
@@ -213,7 +212,7 @@ def collect_pictures(folder: Path, runs: Dict[str, Path]) -> None:
                     folder / 'pictures' / f'{task}.png')
 
 
-def write_results(folder: Path, runs: List[dict]) -> str:
+def write_results(folder: Path, runs: list[dict]) -> str:
     """Write ``table.md`` and ``results.json``.
 
     Args:

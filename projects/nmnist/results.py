@@ -1,11 +1,9 @@
 """What the runs on N-MNIST left behind, as a table and a plot."""
 
 from pathlib import Path
-from typing import List
 
 from matplotlib.figure import Figure
 
-from mmsnn.conversion import OpTrace
 from mmsnn.engine.study import (
     Run,
     read_json,
@@ -14,6 +12,7 @@ from mmsnn.engine.study import (
     training_seconds,
 )
 from mmsnn.files import dump_json, whole_file, write_whole
+from mmsnn.trace import OpTrace
 
 #: Time steps of the data, and most spikes in each: 8 sub-steps in all.
 CHOICES = {'8x1': (8, 1), '4x2': (4, 2), '2x4': (2, 4), '1x8': (1, 8)}
@@ -51,7 +50,7 @@ def read_run(run: Run) -> dict:
         spikes=sum(trace.firing_rate()))
 
 
-def summarise(runs: List[dict]) -> List[dict]:
+def summarise(runs: list[dict]) -> list[dict]:
     """One entry per choice, in the order of :data:`CHOICES`."""
     found = []
     for choice in CHOICES:
@@ -68,7 +67,7 @@ def summarise(runs: List[dict]) -> List[dict]:
     return found
 
 
-def markdown(summary: List[dict]) -> str:
+def markdown(summary: list[dict]) -> str:
     """The table of the README."""
 
     def number(value, digits):
@@ -101,7 +100,7 @@ def markdown(summary: List[dict]) -> str:
     return '\n'.join(lines)
 
 
-def plot(summary: List[dict]) -> Figure:
+def plot(summary: list[dict]) -> Figure:
     """Accuracy against energy, one point per choice."""
     figure = Figure(figsize=(6, 3.6), layout='constrained')
     axes = figure.add_subplot()
@@ -123,7 +122,7 @@ def plot(summary: List[dict]) -> Figure:
     return figure
 
 
-def write_results(folder: Path, runs: List[dict]) -> str:
+def write_results(folder: Path, runs: list[dict]) -> str:
     """Write ``table.md``, ``results.json`` and ``accuracy_energy.png``.
 
     Args:

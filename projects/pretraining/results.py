@@ -1,7 +1,6 @@
 """What the runs of the study left behind, as a table and a plot."""
 
 from pathlib import Path
-from typing import List
 
 from matplotlib.figure import Figure
 
@@ -23,7 +22,7 @@ VARIANTS = {
 }
 
 
-def read_looks(folder: Path) -> List[dict]:
+def read_looks(folder: Path) -> list[dict]:
     """What ``EffectiveRankHook`` logged while pre-training.
 
     Args:
@@ -43,7 +42,7 @@ def read_looks(folder: Path) -> List[dict]:
     return [look for _, look in sorted(looks.items())]
 
 
-def summarise(trials: List[dict], scratch: List[dict]) -> List[dict]:
+def summarise(trials: list[dict], scratch: list[dict]) -> list[dict]:
     """One entry per variant, in the order of :data:`VARIANTS`.
 
     Args:
@@ -75,7 +74,7 @@ def summarise(trials: List[dict], scratch: List[dict]) -> List[dict]:
     return found
 
 
-def markdown(summary: List[dict]) -> str:
+def markdown(summary: list[dict]) -> str:
     """The table of the README."""
     def number(value, sign='', digits=2):
         return f'{value["mean"]:{sign}.{digits}f} ± {value["std"]:.{digits}f}'
@@ -97,7 +96,7 @@ def markdown(summary: List[dict]) -> str:
     return '\n'.join(lines)
 
 
-def plot(trials: List[dict]) -> Figure:
+def plot(trials: list[dict]) -> Figure:
     """Effective rank while pre-training: a line per run, a colour per
     variant."""
     figure = Figure(figsize=(6, 3.4), layout='constrained')
@@ -119,8 +118,8 @@ def plot(trials: List[dict]) -> Figure:
     return figure
 
 
-def write_results(folder: Path, trials: List[dict],
-                  scratch: List[dict]) -> str:
+def write_results(folder: Path, trials: list[dict],
+                  scratch: list[dict]) -> str:
     """Write ``table.md``, ``results.json`` and ``effective_rank.png``.
 
     Args:

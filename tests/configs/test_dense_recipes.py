@@ -2,7 +2,7 @@
 
 import copy
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ TINY = dict(_delete_=True, embed_dims=WIDTHS, depths=[1, 1, 0, 1, 1],
             num_heads=2)
 
 
-@lru_cache(maxsize=None)
+@cache
 def read(name: str) -> Config:
     return Config.fromfile(CONFIGS[name])
 

@@ -7,14 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmsnn.conversion import (
-    OpTrace,
-    UnclassifiedOpError,
-    fold_norms,
-    to_spike_train,
-)
+from mmsnn.conversion import UnclassifiedOpError, fold_norms, to_spike_train
 from mmsnn.layers import SpikeConv2d
 from mmsnn.neurons import SFANeuron
+from mmsnn.trace import OpTrace
 
 FORMS = ['spikes', 'counts']
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=4)

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
+from mmsnn.trace import OpTrace
 
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=2)
 FORMS = ['spikes', 'counts']

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmsnn.conversion import OpTrace
 from mmsnn.engine.hardware_report import (
     format_report,
     make_report,
@@ -16,6 +15,7 @@ from mmsnn.engine.hardware_report import (
 )
 from mmsnn.engine.hardware_report.points import read_points
 from mmsnn.hardware.chip import CHIP_DIR
+from mmsnn.trace import OpTrace
 
 
 class Noise:

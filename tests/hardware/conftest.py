@@ -1,10 +1,10 @@
 import pytest
 import yaml
 
-from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import load_chip
 from mmsnn.hardware.chip import CHIP_DIR
 from mmsnn.hardware.schema import SCHEMA
+from mmsnn.trace import OpRecord, OpTrace
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import OpTrace, to_spike_train
-from mmsnn.conversion.record import MOST_IMAGES
+from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import estimate_on_chip, network_from_trace
 from mmsnn.hardware.chip_spread import chip_spreads, networks_by_image
 from mmsnn.layers import SpikeConv2d, SpikeLinear
+from mmsnn.trace import MOST_IMAGES, OpTrace
 
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=2)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import MissingFigureError, estimate
+from mmsnn.trace import OpRecord, OpTrace
 
 # pJ per image of the worked example, by hand.
 BY_HAND = {

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import OpRecord, OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import network_from_trace
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
+from mmsnn.trace import OpRecord, OpTrace
 
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=2)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmsnn.conversion import OpRecord, OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import (
     MissingFigureError,
     Range,
@@ -20,6 +20,7 @@ from mmsnn.hardware import (
 from mmsnn.hardware.memory import charged_memory
 from mmsnn.hardware.spread import energy_spreads
 from mmsnn.layers import SpikeLinear
+from mmsnn.trace import OpRecord, OpTrace
 
 # pJ per byte of the smallest SRAM.
 LOW, HIGH = 1.25, 2.5

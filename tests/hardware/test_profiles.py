@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import (
     Geometry,
     Network,
@@ -20,6 +20,7 @@ from mmsnn.hardware.loads import count_loads
 from mmsnn.hardware.profiles import sampled_profile
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
+from mmsnn.trace import OpTrace
 
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=2)
 FORMS = ['counts', 'spikes']

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import (
     Network,
     Population,
@@ -14,6 +14,7 @@ from mmsnn.hardware import (
 )
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
+from mmsnn.trace import OpTrace
 
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=2)
 

@@ -2,12 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import OpRecord, OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import estimate
 from mmsnn.hardware.paper import hidden_multiplications, implied_count
 from mmsnn.hardware.spread import energy_spreads, rate_spreads
 from mmsnn.hardware.traffic import memory_traffic
 from mmsnn.layers import SpikeConv2d, SpikeLinear
+from mmsnn.trace import OpRecord, OpTrace
 
 NEURON = dict(type='mmsnn.SFANeuron', max_spikes=4)
 

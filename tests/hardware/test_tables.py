@@ -3,7 +3,6 @@ import json
 
 import pytest
 
-from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import (
     Network,
     Population,
@@ -15,6 +14,7 @@ from mmsnn.hardware import (
     write_json,
 )
 from mmsnn.hardware.tables import format_layers
+from mmsnn.trace import OpRecord, OpTrace
 
 
 def test_table_shows_layers_totals_and_verdicts(example):

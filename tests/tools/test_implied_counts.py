@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmsnn.conversion.trace import OpRecord, OpTrace
+from mmsnn.trace import OpRecord, OpTrace
 
 ROOT = Path(__file__).parents[2]
 

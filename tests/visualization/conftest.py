@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import estimate
+from mmsnn.trace import OpRecord, OpTrace
 
 
 def spiking(module, kind='conv', op='convolution', **changes):

@@ -3,8 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import estimate
+from mmsnn.trace import OpRecord, OpTrace
 from mmsnn.visualization import (
     plot_energy_by_layer,
     plot_energy_totals,

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.figure import Figure
 
-from mmsnn.conversion.trace import OpRecord, OpTrace
 from mmsnn.hardware import estimate
+from mmsnn.trace import OpRecord, OpTrace
 from mmsnn.visualization import ReportData, write_report
 
 SECTIONS = ('answers', 'metrics', 'pictures', 'equality', 'energy', 'rates',

@@ -12,13 +12,14 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 import mmsnn  # noqa: F401  lets configs inherit from mmpretrain::
-from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.engine.cli import framework
 from mmsnn.hardware.paper import (
     hidden_multiplications,
     implied_count,
     reported_power,
 )
+from mmsnn.trace import OpTrace
 
 HEAD = ('| config | mJ, as reported | spikes per neuron and image that it '
         'implies | of at most | first layer, mJ | other multiplications '

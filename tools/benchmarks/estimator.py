@@ -19,11 +19,12 @@ from mmengine.registry import MODELS
 from rich.progress import track
 from timing import at_most, parse_arguments, report
 
-from mmsnn.conversion import OpTrace, to_spike_train
+from mmsnn.conversion import to_spike_train
 from mmsnn.engine.hardware_report import Measured, make_report, write_all
 from mmsnn.hardware import network_from_trace
 from mmsnn.models.backbones import ESpikeFormer
 from mmsnn.models.published import classifier_config
+from mmsnn.trace import OpTrace
 
 ESTIMATES = 'network and estimates'
 PHASES = (

@@ -11,7 +11,6 @@ import argparse
 import pickle
 import re
 from pathlib import Path
-from typing import Dict, Optional
 
 import torch
 
@@ -26,7 +25,7 @@ UNREADABLE = (pickle.UnpicklingError, RuntimeError, OSError, EOFError,
               LookupError, ValueError, TypeError, AttributeError)
 
 
-def read_state(path: Path, key: Optional[str]) -> Dict[str, torch.Tensor]:
+def read_state(path: Path, key: str | None) -> dict[str, torch.Tensor]:
     """Published names and weights; ValueError if there are none."""
     # Training scripts store their arguments beside the weights.
     torch.serialization.add_safe_globals([argparse.Namespace])

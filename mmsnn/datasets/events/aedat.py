@@ -7,7 +7,6 @@ Written from the public description
 import re
 import struct
 from collections.abc import Iterator
-from typing import Optional
 
 import numpy as np
 
@@ -62,7 +61,7 @@ class AEDATReader(EventReader):
                 f'known are {", ".join(_SIZES)}')
 
     def chunks(self,
-               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+               start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         first = 0
         with open(self.path, 'rb') as file:
             file.seek(self.data)

@@ -1,7 +1,6 @@
 """AEDAT 4.0, read by faery."""
 
 from collections.abc import Iterator
-from typing import Optional
 
 import numpy as np
 
@@ -39,7 +38,7 @@ class AEDAT4Reader(EventReader):
                 f'its header cannot be read: {_told(error)}') from None
 
     def chunks(self,
-               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+               start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         first = 0
         with self._decoder() as decoder:
             packets = iter(decoder)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class ATISReader(EventReader):
         self.path.stat()
 
     def chunks(self,
-               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+               start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         first, later = 0, 0
         with open(self.path, 'rb') as file:
             for words in self.words(file, '5u1'):

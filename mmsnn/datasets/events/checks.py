@@ -1,6 +1,5 @@
 """Events out of order, outside the sensor, or after a clock has wrapped."""
 
-from typing import Optional
 
 import numpy as np
 
@@ -62,8 +61,8 @@ class Checks:
         bits (int, optional): Bits of the clock, if it wraps.
     """
 
-    def __init__(self, faults: Faults, size: Optional[tuple[int, int]],
-                 bits: Optional[int]) -> None:
+    def __init__(self, faults: Faults, size: tuple[int, int] | None,
+                 bits: int | None) -> None:
         self.faults = faults
         self.size = size
         self.bits = bits

@@ -4,7 +4,6 @@ import importlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import Optional
 
 import numpy as np
 
@@ -50,7 +49,7 @@ class ColumnReader(EventReader):
         self.columns = columns
 
     def chunks(self,
-               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+               start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         count = len(self.columns['t'])
         if start is not None:
             start -= self.offset

@@ -1,7 +1,6 @@
 """Prophesee's DAT format, both versions."""
 
 from collections.abc import Iterator
-from typing import Optional
 
 import numpy as np
 
@@ -46,7 +45,7 @@ class DATReader(EventReader):
             self.size = self.faults.size(fields['width'], fields['height'])
 
     def chunks(self,
-               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+               start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         count, rest = divmod(self.bytes, 8)
         if not count:
             words = np.empty((0, 2), '<u4')

@@ -7,7 +7,6 @@ why no library reads them here.
 
 import re
 from collections.abc import Iterator
-from typing import Optional
 
 import numpy as np
 
@@ -48,7 +47,7 @@ class EVTReader(EventReader):
                 options['width'], options['height'])
 
     def chunks(self,
-               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+               start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         first = 0
         with open(self.path, 'rb') as file:
             file.seek(self.data)

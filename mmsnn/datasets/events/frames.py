@@ -1,7 +1,6 @@
 """From events to T frames: bins of time or of events, and what to count."""
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -30,9 +29,9 @@ class Bins:
 
 
 def split(events: np.ndarray,
-          bins: Optional[int],
+          bins: int | None,
           by: str = 'count',
-          per_bin: Optional[int] = None) -> Bins:
+          per_bin: int | None = None) -> Bins:
     """Divide events among T bins.
 
     Without ``per_bin``, all events are divided into bins of equally many

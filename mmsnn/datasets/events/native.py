@@ -9,13 +9,12 @@ happened.
 import ctypes
 import functools
 from pathlib import Path
-from typing import Optional
 
 from mmsnn.native import load_library, say
 
 
-@functools.lru_cache(maxsize=None)
-def load() -> Optional[ctypes.CDLL]:
+@functools.cache
+def load() -> ctypes.CDLL | None:
     """The kernels, or None where they can't be had (:func:`main` says why)."""
     try:
         return _load()

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, Optional
+from typing import BinaryIO
 
 import numpy as np
 
@@ -29,9 +29,9 @@ class EventReader(ABC):
     """
 
     #: Bits of the format's timestamps, if these wrap.
-    bits: Optional[int] = None
+    bits: int | None = None
     #: Width and height of the sensor, if the header has them.
-    size: Optional[tuple[int, int]] = None
+    size: tuple[int, int] | None = None
 
     def __init__(self, path: Path, faults: Faults) -> None:
         self.path = path
@@ -44,7 +44,7 @@ class EventReader(ABC):
 
     @abstractmethod
     def chunks(self,
-               start: Optional[int]) -> Iterator[tuple[int, np.ndarray]]:
+               start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the events, in file order.
 
         Args:
@@ -98,7 +98,7 @@ def header_lines(file: BinaryIO, mark: bytes,
     return lines
 
 
-def first_at(times: Sequence, start: Optional[int]) -> int:
+def first_at(times: Sequence, start: int | None) -> int:
     """Index of the first event from a time on, of a sorted sequence.
 
     The last one's where all are earlier; 0 where the times are not sorted.

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -59,7 +58,7 @@ class Recording:
 
     def __init__(self,
                  path: str | os.PathLike,
-                 size: Optional[tuple[int, int]] = None,
+                 size: tuple[int, int] | None = None,
                  on_error: str = 'raise') -> None:
         self.path = Path(path)
         self.faults = Faults(self.path, on_error)
@@ -74,8 +73,8 @@ class Recording:
         self.size = tuple(size) if size else self.reader.size
 
     def chunks(self,
-               start: Optional[int] = None,
-               stop: Optional[int] = None) -> Iterator[np.ndarray]:
+               start: int | None = None,
+               stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield the events of a window, in chunks of some megabytes.
 
         What comes after the window is not read, so faults there stay
@@ -114,8 +113,8 @@ class Recording:
             self.faults.log()
 
     def read(self,
-             start: Optional[int] = None,
-             stop: Optional[int] = None) -> np.ndarray:
+             start: int | None = None,
+             stop: int | None = None) -> np.ndarray:
         """The events of a window, (N,). See :meth:`chunks`."""
         chunks = list(self.chunks(start, stop))
         if len(chunks) == 1:
@@ -127,9 +126,9 @@ class Recording:
 
 
 def read_events(path: str | os.PathLike,
-                start: Optional[int] = None,
-                stop: Optional[int] = None,
-                size: Optional[tuple[int, int]] = None,
+                start: int | None = None,
+                stop: int | None = None,
+                size: tuple[int, int] | None = None,
                 on_error: str = 'raise') -> np.ndarray:
     """Read the events of a recording, or of a window of it.
 

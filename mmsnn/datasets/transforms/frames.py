@@ -1,7 +1,6 @@
 """Events to T frames."""
 
 from abc import abstractmethod
-from typing import Optional
 
 import numpy as np
 
@@ -44,9 +43,9 @@ class EventFrames(ShownTransform):
     """
 
     def __init__(self,
-                 bins: Optional[int],
+                 bins: int | None,
                  by: str = 'count',
-                 per_bin: Optional[int] = None) -> None:
+                 per_bin: int | None = None) -> None:
         split(np.empty(0, [('t', 'i8')]), bins, by, per_bin)  # checks them
         self.bins = bins
         self.by = by
@@ -83,11 +82,11 @@ class EventHistogram(EventFrames):
     """
 
     def __init__(self,
-                 bins: Optional[int],
+                 bins: int | None,
                  by: str = 'count',
-                 per_bin: Optional[int] = None,
+                 per_bin: int | None = None,
                  channels: str = 'both',
-                 max_count: Optional[float] = None) -> None:
+                 max_count: float | None = None) -> None:
         super().__init__(bins, by, per_bin)
         check_choice('channels', channels, ('both', 'sum', 'difference'))
         self.channels = channels
@@ -144,9 +143,9 @@ class EventTimeSurface(EventFrames):
     """
 
     def __init__(self,
-                 bins: Optional[int],
+                 bins: int | None,
                  by: str = 'time',
-                 per_bin: Optional[int] = None,
+                 per_bin: int | None = None,
                  tau: float = 50_000.) -> None:
         super().__init__(bins, by, per_bin)
         if tau <= 0:

@@ -1,7 +1,6 @@
 """Where events are: orientation, flips, crops, sizes."""
 
 from collections.abc import Sequence
-from typing import Optional
 
 import numpy as np
 
@@ -192,8 +191,8 @@ class DownsampleEvents(EventTransform):
     """
 
     def __init__(self,
-                 size: Optional[Sequence[int]] = None,
-                 factor: Optional[int] = None) -> None:
+                 size: Sequence[int] | None = None,
+                 factor: int | None = None) -> None:
         if (size is None) == (factor is None):
             raise ValueError('DownsampleEvents takes either size or factor')
         if min(size or (factor, )) < 1:

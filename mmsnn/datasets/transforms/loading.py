@@ -1,7 +1,6 @@
 """Reading a sample's events."""
 
 import logging
-from typing import Optional
 
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
@@ -47,7 +46,7 @@ class LoadEvents(BaseTransform):
     """
 
     def __init__(self,
-                 size: Optional[tuple[int, int]] = None,
+                 size: tuple[int, int] | None = None,
                  on_error: str = 'raise') -> None:
         self.size = size
         self.on_error = on_error

@@ -1,7 +1,6 @@
 """Which events stay: polarity, time, drops, hot pixels."""
 
 from collections.abc import Sequence
-from typing import Optional
 
 import numpy as np
 
@@ -100,7 +99,7 @@ class RandomEventDrop(EventTransform):
     def __init__(self,
                  prob: float = 0.75,
                  methods: Sequence[str] = ('event', 'time', 'area'),
-                 max_ratio: Optional[dict] = None) -> None:
+                 max_ratio: dict | None = None) -> None:
         check_range('prob', prob, 0, 1)
         for method in (*methods, *(max_ratio or {})):
             check_choice('methods', method, tuple(self.METHODS))
@@ -152,8 +151,8 @@ class FilterHotPixels(EventTransform):
     """
 
     def __init__(self,
-                 n_sigma: Optional[float] = 5.,
-                 max_rate: Optional[float] = None) -> None:
+                 n_sigma: float | None = 5.,
+                 max_rate: float | None = None) -> None:
         if n_sigma is None and max_rate is None:
             raise ValueError('FilterHotPixels needs n_sigma or max_rate')
         for name, value in (('n_sigma', n_sigma), ('max_rate', max_rate)):

@@ -4,7 +4,7 @@ import csv
 import io
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from mmsnn.files import dump_json, write_whole
 from mmsnn.hardware import write_csv
@@ -59,13 +59,13 @@ def write_all(folder: Path, report: HardwareReport) -> Path:
     return write_hardware_report(folder / 'report.html', report)[0]
 
 
-def _ends(name: str, value: Optional[Range]) -> Dict[str, Any]:
+def _ends(name: str, value: Range | None) -> dict[str, Any]:
     """Two columns; empty where nothing is known."""
     low, high = value or ('', '')
     return {f'low_{name}': low, f'high_{name}': high}
 
 
-def _write_csv(path: Path, rows: List[Dict[str, Any]]) -> None:
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     table = io.StringIO()
     if rows:
         writer = csv.DictWriter(table, list(rows[0]), lineterminator='\n')

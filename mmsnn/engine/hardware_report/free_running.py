@@ -1,6 +1,5 @@
 """Firing while input still arrives: how wrong, and what it costs."""
 
-from typing import Union
 
 from torch import nn
 
@@ -8,7 +7,7 @@ from mmsnn.conversion import EqualityReport, FreeRunningRun, run_free_running
 
 
 def measure_free_running(model: nn.Module,
-                         batch) -> Union[FreeRunningRun, str]:
+                         batch) -> FreeRunningRun | str:
     """Run one batch in that form and in the lossless one.
 
     Args:

@@ -2,9 +2,9 @@
 
 import platform
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -37,9 +37,9 @@ from .measure import Measured
 from .points import own_points, read_points
 
 
-def estimates(measured: Measured, chips: Sequence[Union[str, Path, Chip]],
-              **options) -> Tuple[List[Estimate], List[ChipEstimate],
-                                  Dict[str, str]]:
+def estimates(measured: Measured, chips: Sequence[str | Path | Chip],
+              **options) -> tuple[list[Estimate], list[ChipEstimate],
+                                  dict[str, str]]:
     """Energy and time on chips.
 
     Args:
@@ -75,7 +75,7 @@ def estimates(measured: Measured, chips: Sequence[Union[str, Path, Chip]],
 
 
 def spreads_on_chips(measured: Measured, chips: Sequence[Chip],
-                     **options) -> Tuple[List[ChipSpread], Dict[str, str]]:
+                     **options) -> tuple[list[ChipSpread], dict[str, str]]:
     """How much energy and time differ between images, on chips with cores.
 
     Args:
@@ -97,14 +97,14 @@ def spreads_on_chips(measured: Measured, chips: Sequence[Chip],
     return found, failed
 
 
-def load_chips(chips: Sequence[Union[str, Path, Chip]]) -> List[Chip]:
+def load_chips(chips: Sequence[str | Path | Chip]) -> list[Chip]:
     """Specs by name or path, each with a name of its own.
 
     Raises:
         ValueError: If there is no such spec, or two have one name.
     """
     loaded = [c if isinstance(c, Chip) else load_chip(c) for c in chips]
-    by_name: Dict[str, Chip] = {}
+    by_name: dict[str, Chip] = {}
     for chip in loaded:
         other = by_name.setdefault(chip.name, chip)
         if other is not chip:
@@ -116,8 +116,8 @@ def load_chips(chips: Sequence[Union[str, Path, Chip]]) -> List[Chip]:
 
 
 def make_report(config: Config, checkpoint, measured: Measured,
-                chips: Sequence[Union[str, Path, Chip]],
-                power_mj: Optional[float] = None,
+                chips: Sequence[str | Path | Chip],
+                power_mj: float | None = None,
                 points: Sequence[Path] = (),
                 spread: bool = False,
                 **options) -> HardwareReport:
@@ -175,7 +175,7 @@ def make_report(config: Config, checkpoint, measured: Measured,
             checkpoint=Path(checkpoint).name))
 
 
-def _free_running(run: Union[FreeRunningRun, str, None], chips: List[Chip],
+def _free_running(run: FreeRunningRun | str | None, chips: list[Chip],
                   options: dict) -> dict:
     if run is None or isinstance(run, str):
         return dict(free_running=run)

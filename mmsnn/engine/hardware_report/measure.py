@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -10,9 +9,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmsnn.conversion import FreeRunningRun, OpTrace, to_spike_train
+from mmsnn.conversion import FreeRunningRun, to_spike_train
 from mmsnn.engine.cli import framework, set_loader_defaults
 from mmsnn.engine.image_inference import load_model
+from mmsnn.trace import OpTrace
 
 from .free_running import measure_free_running
 from .spike_maps import spike_maps
@@ -34,13 +34,13 @@ class Measured:
 
     trace: OpTrace
     one_size: OpTrace
-    maps: Dict[str, np.ndarray] = field(default_factory=dict)
-    metrics: Dict[str, float] = field(default_factory=dict)
-    free_running: Union[FreeRunningRun, str, None] = None
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    free_running: FreeRunningRun | str | None = None
 
 
 def measure(config: Config,
-            checkpoint: Union[str, Path],
+            checkpoint: str | Path,
             images: int = 16,
             device: str = 'cpu',
             metrics: bool = False,
@@ -94,8 +94,8 @@ def _evaluator(config: Config, loader) -> Evaluator:
     return evaluator
 
 
-def _run(spiking, loader, images: int, evaluator: Optional[Evaluator],
-         only: Optional[set] = None) -> List[tuple]:
+def _run(spiking, loader, images: int, evaluator: Evaluator | None,
+         only: set | None = None) -> list[tuple]:
     """Record a trace; returns the size of each image."""
     sizes, before = [], {}
     with spiking:

@@ -1,8 +1,8 @@
 """Points of energy over accuracy: of this run, and of others."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence
 
 from mmsnn.hardware import Estimate
 
@@ -12,7 +12,7 @@ POINT = dict(label=str, chip=str, energy_mj=(int, float), metric=str,
 
 
 def own_points(estimates: Sequence[Estimate],
-               metrics: Dict[str, float]) -> List[Dict]:
+               metrics: dict[str, float]) -> list[dict]:
     """The point of a run: its first metric, and the energy of its spiking form
     on the first chip where that is one number.
 
@@ -32,7 +32,7 @@ def own_points(estimates: Sequence[Estimate],
     ]
 
 
-def read_points(path: Path) -> List[Dict]:
+def read_points(path: Path) -> list[dict]:
     """The points that another run has written.
 
     Args:

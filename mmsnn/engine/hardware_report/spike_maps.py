@@ -1,6 +1,5 @@
 """Where the neurons of some layers fire, of one image."""
 
-from typing import Dict
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from mmsnn.conversion import SpikeTensor
 MAPS = 4
 
 
-def spike_maps(spiking, batch) -> Dict[str, np.ndarray]:
+def spike_maps(spiking, batch) -> dict[str, np.ndarray]:
     """Share of the channels that fire at each position, in each sub-step.
 
     Args:
@@ -22,7 +21,7 @@ def spike_maps(spiking, batch) -> Dict[str, np.ndarray]:
         dict[str, ndarray]: (sub-steps, H, W) by layer, of :data:`MAPS` layers
         that have positions, evenly chosen.
     """
-    found: Dict[str, np.ndarray] = {}
+    found: dict[str, np.ndarray] = {}
 
     def keep(name):
 

@@ -1,6 +1,5 @@
 """The report for a terminal."""
 
-from typing import List
 
 from mmsnn.hardware.tables import (
     format_constants,
@@ -10,7 +9,7 @@ from mmsnn.hardware.tables import (
 from mmsnn.visualization import HardwareReport
 
 
-def format_report(report: HardwareReport, top: int = 12) -> List[str]:
+def format_report(report: HardwareReport, top: int = 12) -> list[str]:
     """Lines for a terminal.
 
     Args:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -62,7 +61,7 @@ class ReconstructionHook(FixedImagesHook):
                  interval: int = 10,
                  by_epoch: bool = True,
                  images: int = 6,
-                 out_dir: Optional[Union[str, Path]] = None,
+                 out_dir: str | Path | None = None,
                  seed: int = 0) -> None:
         super().__init__(interval, by_epoch, images, seed)
         self.out_dir = out_dir

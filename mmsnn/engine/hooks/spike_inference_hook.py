@@ -1,17 +1,17 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence, Union
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
-from mmsnn.conversion import OpTrace
 from mmsnn.engine.hardware_report import Measured, make_report, write_all
 from mmsnn.engine.report import provenance, write_evaluation_report
 from mmsnn.engine.samples import SampleCollector
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
 from mmsnn.hardware import format_table, load_chip
 from mmsnn.registry import HOOKS
+from mmsnn.trace import OpTrace
 
 
 @HOOKS.register_module()
@@ -69,12 +69,12 @@ class SpikeInferenceHook(Hook):
                  proof_batches: int = 1,
                  proof_dtypes: Sequence[str] = ('float64', 'float32'),
                  compare_metrics: bool = True,
-                 dtype: Optional[str] = None,
+                 dtype: str | None = None,
                  chip: str = 'cmos45',
                  chips: Sequence[str] = (),
                  pictures: int = 6,
                  phases: Sequence[str] = ('val', 'test'),
-                 out_dir: Optional[Union[str, Path]] = None) -> None:
+                 out_dir: str | Path | None = None) -> None:
         if form not in ('spikes', 'counts'):
             raise ValueError("form must be 'spikes' or 'counts', "
                              f'but is {form!r}')
@@ -96,7 +96,7 @@ class SpikeInferenceHook(Hook):
         self.pictures = pictures
         self.phases = tuple(phases)
         self.out_dir = out_dir
-        self._evaluation: Optional[SpikeEvaluation] = None
+        self._evaluation: SpikeEvaluation | None = None
 
     def _before_epoch(self, runner, mode: str = 'train') -> None:
         if mode not in self.phases:

@@ -1,5 +1,5 @@
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, List, Optional
 
 from mmpretrain.engine.optimizers import (
     LearningRateDecayOptimWrapperConstructor,
@@ -40,10 +40,10 @@ class LayerDecayOptimWrapperConstructor(
     """
 
     def add_params(self,
-                   params: List[dict],
+                   params: list[dict],
                    module: nn.Module,
                    prefix: str = '',
-                   get_layer_depth: Optional[Callable] = None,
+                   get_layer_depth: Callable | None = None,
                    **kwargs) -> None:
         """Add the parameters of a module, each with its learning rate."""
         if self.base_wd is None:

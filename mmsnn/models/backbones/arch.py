@@ -1,10 +1,9 @@
 """Reading the ``arch`` key of a backbone."""
 
-from typing import Dict, Union
 
 
-def read_arch(arch: Union[str, dict], zoo: Dict[str, dict],
-              families: Dict[str, dict]) -> dict:
+def read_arch(arch: str | dict, zoo: dict[str, dict],
+              families: dict[str, dict]) -> dict:
     """Complete and check the ``arch`` of a backbone.
 
     Args:

@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -72,8 +72,8 @@ class SpikingBackbone(BaseModule):
             the key and what is valid.
     """
 
-    arch_zoo: Dict[str, dict] = {}
-    families: Dict[str, dict] = {}
+    arch_zoo: dict[str, dict] = {}
+    families: dict[str, dict] = {}
     #: The first stage whose blocks may be dropped.
     first_dropped = 0
     #: ``SpikingModule`` leaves it as it is: the stem has no neuron.
@@ -81,9 +81,9 @@ class SpikingBackbone(BaseModule):
 
     def __init__(
         self,
-        arch: Union[str, dict],
+        arch: str | dict,
         neuron: dict,
-        out_indices: Union[Sequence[int], int, None] = None,
+        out_indices: Sequence[int] | int | None = None,
         drop_path_rate: float = 0.,
         frozen_stages: int = -1,
         norm_eval: bool = False,
@@ -91,7 +91,7 @@ class SpikingBackbone(BaseModule):
         norm_cfg: dict = dict(type='BN'),
         deploy: bool = False,
         keep_freed_memory: bool = True,
-        init_cfg: Union[dict, Sequence[dict], None] = (
+        init_cfg: dict | Sequence[dict] | None = (
             dict(type='Kaiming', layer=['Conv2d']),
             dict(type='Constant', val=1., layer=['_BatchNorm', 'GroupNorm'])),
     ) -> None:
@@ -164,13 +164,13 @@ class SpikingBackbone(BaseModule):
                     *(make(widths[i + 1], rates.pop(0))
                       for _ in range(depth))))
             self.stages.append(stage)
-        self.timesteps: Optional[int] = next(
+        self.timesteps: int | None = next(
             (m.timesteps for m in self.modules() if is_spiking(m)), None)
         if self.deploy:
             self.switch_to_deploy()
         self._freeze_stages()
 
-    def forward(self, x: torch.Tensor) -> Tuple[torch.Tensor, ...]:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Extract feature maps.
 
         Args:
@@ -199,7 +199,7 @@ class SpikingBackbone(BaseModule):
         outs = tuple(self.run_stages(x, repeats))
         return merge_time(outs, timesteps) if self.merge_time else outs
 
-    def run_stages(self, x: torch.Tensor, repeats: int) -> List[torch.Tensor]:
+    def run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
         """Map images (N, C, H, W) to the outputs of ``out_indices``, each
         shown ``repeats`` times."""
         outs = []
@@ -210,7 +210,7 @@ class SpikingBackbone(BaseModule):
                 outs.append(x)
         return outs
 
-    def _time_of(self, x: torch.Tensor) -> Tuple[int, int]:
+    def _time_of(self, x: torch.Tensor) -> tuple[int, int]:
         """T of the input, and how often an image is repeated."""
         if x.dim() == 4:
             timesteps = self.timesteps or 1
@@ -233,7 +233,7 @@ class SpikingBackbone(BaseModule):
 
     def get_layer_depth(self,
                         param_name: str,
-                        prefix: str = '') -> Tuple[int, int]:
+                        prefix: str = '') -> tuple[int, int]:
         """Layer of a parameter, for layer-wise learning rate decay.
 
         The stem is layer 0 and each block is one more; a downsampling

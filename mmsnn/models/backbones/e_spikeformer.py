@@ -1,5 +1,4 @@
 import logging
-from typing import Optional, Union
 
 from mmengine.logging import print_log
 
@@ -70,10 +69,10 @@ class ESpikeFormer(SpikingBackbone):
         large=dict(depths=(1, 1, 2, 12), num_heads=8, linear_pair=False))
 
     def __init__(self,
-                 arch: Union[str, dict] = '10m',
+                 arch: str | dict = '10m',
                  in_channels: int = 3,
                  neuron: dict = dict(type='mmsnn.SFANeuron', max_spikes=4),
-                 layer_scale_init_value: Optional[float] = 1e-6,
+                 layer_scale_init_value: float | None = 1e-6,
                  **kwargs) -> None:
         super().__init__(arch, neuron, **kwargs)
         self.is_large = self.arch['family'] == 'large'

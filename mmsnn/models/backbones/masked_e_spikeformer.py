@@ -1,4 +1,4 @@
-from typing import Callable, List, Optional, Tuple
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -58,8 +58,8 @@ class MaskedESpikeFormer(ESpikeFormer):
     def __init__(self,
                  *args,
                  ssc: bool = True,
-                 drop_masked: Optional[bool] = None,
-                 layer_scale_init_value: Optional[float] = None,
+                 drop_masked: bool | None = None,
+                 layer_scale_init_value: float | None = None,
                  **kwargs) -> None:
         super().__init__(
             *args, layer_scale_init_value=layer_scale_init_value, **kwargs)
@@ -81,8 +81,8 @@ class MaskedESpikeFormer(ESpikeFormer):
 
     def forward(self,
                 x: torch.Tensor,
-                mask: Optional[torch.Tensor] = None
-                ) -> Tuple[torch.Tensor, ...]:
+                mask: torch.Tensor | None = None
+                ) -> tuple[torch.Tensor, ...]:
         """Extract feature maps of what is visible.
 
         Args:
@@ -113,7 +113,7 @@ class MaskedESpikeFormer(ESpikeFormer):
         with self.context.visible(mask):
             return super().forward(x)
 
-    def run_stages(self, x: torch.Tensor, repeats: int) -> List[torch.Tensor]:
+    def run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
         patches = self.context.patches(len(x))
         if patches is None:
             return super().run_stages(x, repeats)

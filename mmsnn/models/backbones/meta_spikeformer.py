@@ -1,4 +1,3 @@
-from typing import Union
 
 from mmsnn.layers import SDSA3, ConvBlock, TransformerBlock
 from mmsnn.registry import MODELS
@@ -52,7 +51,7 @@ class MetaSpikeFormer(SpikingBackbone):
     families = dict(meta=dict(depths=(1, 1, 2, 6, 2), num_heads=8))
 
     def __init__(self,
-                 arch: Union[str, dict] = '15m',
+                 arch: str | dict = '15m',
                  in_channels: int = 3,
                  neuron: dict = dict(type='mmsnn.LIFNeuron', timesteps=4),
                  **kwargs) -> None:

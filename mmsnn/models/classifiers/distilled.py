@@ -1,4 +1,3 @@
-from typing import List, Optional
 
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
@@ -76,7 +75,7 @@ class DistilledImageClassifier(ImageClassifier):
         teacher if it ever needs one."""
         return dict(self.__dict__, _teacher=())
 
-    def _check_classes(self, number: Optional[int]) -> None:
+    def _check_classes(self, number: int | None) -> None:
         if number not in (None, self.head.num_classes):
             raise ValueError(f'teacher knows {number} classes, but '
                              f'head.num_classes is {self.head.num_classes}')
@@ -93,7 +92,7 @@ class DistilledImageClassifier(ImageClassifier):
         _ = self.teacher  # what is wrong with it is said before training
 
     def loss(self, inputs: torch.Tensor,
-             data_samples: List[DataSample]) -> dict:
+             data_samples: list[DataSample]) -> dict:
         """Losses of both heads.
 
         Args:
@@ -110,7 +109,7 @@ class DistilledImageClassifier(ImageClassifier):
             self.extract_feat(inputs), data_samples, teacher_score=score)
 
 
-def _num_classes(classifier: nn.Module) -> Optional[int]:
+def _num_classes(classifier: nn.Module) -> int | None:
     """Number of classes that a classifier says it knows."""
     for part in ('head', 'model'):  # mmpretrain's own, and those of timm
         number = getattr(

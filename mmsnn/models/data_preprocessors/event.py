@@ -1,4 +1,3 @@
-from typing import Optional
 
 from mmpretrain.models.utils import ClsDataPreprocessor
 
@@ -36,8 +35,8 @@ class EventDataPreprocessor(FoldedFrames, ClsDataPreprocessor):
 
     def __init__(self,
                  pad_size_divisor: int = 1,
-                 num_classes: Optional[int] = None,
-                 batch_augments: Optional[dict] = None,
+                 num_classes: int | None = None,
+                 batch_augments: dict | None = None,
                  to_onehot: bool = False) -> None:
         super().__init__(
             pad_size_divisor=pad_size_divisor,

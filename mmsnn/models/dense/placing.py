@@ -1,6 +1,6 @@
 """Where neurons go in a module that knows nothing of them."""
 
-from typing import Dict, Optional, Sequence, Set
+from collections.abc import Sequence
 
 import mmcv.cnn
 from mmengine.model import BaseModel
@@ -76,7 +76,7 @@ def make_spiking(module: nn.Module,
     return _make_spiking(module, neuron, path, kept, {})
 
 
-def _named(module: nn.Module, names: Sequence[str]) -> Set[object]:
+def _named(module: nn.Module, names: Sequence[str]) -> set[object]:
     """Modules and parameters that ``keep_real`` names."""
     if isinstance(names, str):
         raise ValueError('keep_real must be a list of class names and paths, '
@@ -97,7 +97,7 @@ def _named(module: nn.Module, names: Sequence[str]) -> Set[object]:
     return kept
 
 
-def _check_stem(model: nn.Module, kept: Set[object]) -> None:
+def _check_stem(model: nn.Module, kept: set[object]) -> None:
     """A neuron would cut the image off below 0 and above D."""
     backbone = getattr(model, 'backbone', nn.Identity())
     left = {
@@ -116,15 +116,15 @@ def _check_stem(model: nn.Module, kept: Set[object]) -> None:
             'keep_real')
 
 
-def _is_left(module: nn.Module, kept: Set[object]) -> bool:
+def _is_left(module: nn.Module, kept: set[object]) -> bool:
     return (module in kept or is_spiking(module)
             or isinstance(module, tuple(SPIKING.values()))
             or getattr(module, 'neurons_placed', False))
 
 
 def _make_spiking(module: nn.Module, neuron: dict, path: str,
-                  kept: Set[object],
-                  made: Dict[nn.Module, nn.Module]) -> nn.Module:
+                  kept: set[object],
+                  made: dict[nn.Module, nn.Module]) -> nn.Module:
     """``made`` keeps what is shared in the module shared."""
     if module not in made:
         if _is_left(module, kept):
@@ -147,7 +147,7 @@ def _make_spiking(module: nn.Module, neuron: dict, path: str,
 
 
 def _prepare_conv_module(module: mmcv.cnn.ConvModule,
-                         kept: Set[object]) -> None:
+                         kept: set[object]) -> None:
     # The shortcut calls the convolution's op past its neuron.
     module.turn_on_efficient_conv_bn_eval(False)
     if (module.with_activation and isinstance(module.activate, REPLACED)
@@ -156,7 +156,7 @@ def _prepare_conv_module(module: mmcv.cnn.ConvModule,
         del module.activate
 
 
-def _check(module: nn.Module, path: str, kept: Set[object]) -> None:
+def _check(module: nn.Module, path: str, kept: set[object]) -> None:
     """Weights that no neuron stands in front of must be known to be none."""
     hidden = _hidden_weights(module, kept)
     if hidden is None and not isinstance(module, READERS):
@@ -171,7 +171,7 @@ def _check(module: nn.Module, path: str, kept: Set[object]) -> None:
         f'{names} in keep_real')
 
 
-def _hidden_weights(module: nn.Module, kept: Set[object]) -> Optional[str]:
+def _hidden_weights(module: nn.Module, kept: set[object]) -> str | None:
     """Name of a parameter that may be the weights of a synapse."""
     if isinstance(module, NO_SYNAPSES):
         return None

@@ -1,7 +1,7 @@
 """What makes any neck or head spiking."""
 
-from functools import lru_cache
-from typing import Sequence, Type
+from collections.abc import Sequence
+from functools import cache
 
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -100,13 +100,13 @@ class TimeMerging:
         return _restore, (plain, ), self.__dict__
 
 
-@lru_cache(maxsize=None)
-def merging_form(kind: Type[nn.Module]) -> Type[nn.Module]:
+@cache
+def merging_form(kind: type[nn.Module]) -> type[nn.Module]:
     """Subclass of a module's class whose outputs are averaged over time."""
     return type(kind.__name__, (TimeMerging, kind),
                 dict(__module__=kind.__module__))
 
 
-def _restore(plain: Type[nn.Module]) -> nn.Module:
+def _restore(plain: type[nn.Module]) -> nn.Module:
     kind = merging_form(plain)
     return kind.__new__(kind)

@@ -1,4 +1,3 @@
-from typing import List, Optional, Tuple
 
 import torch
 from mmpretrain.models.heads import LinearClsHead
@@ -65,20 +64,20 @@ class DistillationClsHead(LinearClsHead):
 
     def scores(
             self,
-            feats: Tuple[torch.Tensor]) -> Tuple[torch.Tensor, torch.Tensor]:
+            feats: tuple[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores of both heads, (N, num_classes), averaged over time."""
         x = self.pre_logits(feats)
         return merge_time((self.fc(x), self.fc_kd(x)), self.timesteps)
 
-    def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
+    def forward(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
         """Mean of both heads' scores, in training too."""
         score, score_kd = self.scores(feats)
         return (score + score_kd) / 2
 
     def loss(self,
-             feats: Tuple[torch.Tensor],
-             data_samples: List[DataSample],
-             teacher_score: Optional[torch.Tensor] = None) -> dict:
+             feats: tuple[torch.Tensor],
+             data_samples: list[DataSample],
+             teacher_score: torch.Tensor | None = None) -> dict:
         """Losses of both heads.
 
         Args:

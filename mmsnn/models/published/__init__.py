@@ -7,7 +7,7 @@ counted through.
 
 import re
 from collections import OrderedDict
-from typing import Dict, Iterable, List
+from collections.abc import Iterable
 
 import torch
 
@@ -35,7 +35,7 @@ def family_of(state: Iterable[str]) -> str:
     return 'unknown'
 
 
-def convert_state_dict(state: Dict[str, torch.Tensor]) -> OrderedDict:
+def convert_state_dict(state: dict[str, torch.Tensor]) -> OrderedDict:
     """Rename a published state dict to that of a model of this suite.
 
     Args:
@@ -72,7 +72,7 @@ def convert_state_dict(state: Dict[str, torch.Tensor]) -> OrderedDict:
     return converted
 
 
-def left_out(state: Iterable[str]) -> Dict[str, List[str]]:
+def left_out(state: Iterable[str]) -> dict[str, list[str]]:
     """Keys that :func:`convert_state_dict` leaves out, by the reason.
 
     Example:
@@ -91,7 +91,7 @@ def left_out(state: Iterable[str]) -> Dict[str, List[str]]:
 
 
 def parameter_paths(names: Iterable[str],
-                    family: str = 'espikeformer') -> Dict[str, str]:
+                    family: str = 'espikeformer') -> dict[str, str]:
     """Map published parameter names to those of our model."""
     unused = '|'.join(pattern for pattern, _ in _ALL[family].left_out)
     return rename([x for x in names if not re.fullmatch(unused, x)],
@@ -99,7 +99,7 @@ def parameter_paths(names: Iterable[str],
 
 
 def neuron_paths(names: Iterable[str],
-                 family: str = 'espikeformer') -> Dict[str, str]:
+                 family: str = 'espikeformer') -> dict[str, str]:
     """Map published neuron names to module paths of our model."""
     return rename(names, _ALL[family].neurons)
 

@@ -1,6 +1,6 @@
 """Configs of the published models."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 
 def spiking_head(num_classes: int, in_channels: int, neuron: dict) -> dict:
@@ -38,12 +38,12 @@ def _arch(embed_dims, depths, num_heads, **keys) -> dict:
 
 
 def base_classifier(embed_dims: Sequence[int],
-                    depths: Optional[Sequence[int]] = None,
+                    depths: Sequence[int] | None = None,
                     num_heads: int = 8,
                     num_classes: int = 1000,
                     max_spikes: int = 4,
                     in_channels: int = 3,
-                    neuron: Optional[dict] = None) -> dict:
+                    neuron: dict | None = None) -> dict:
     """E-SpikeFormer, base family."""
     neuron = neuron or dict(type='mmsnn.SFANeuron', max_spikes=max_spikes)
     return _classifier(
@@ -52,14 +52,14 @@ def base_classifier(embed_dims: Sequence[int],
 
 
 def large_classifier(embed_dims: Sequence[int],
-                     depths: Optional[Sequence[int]] = None,
+                     depths: Sequence[int] | None = None,
                      num_heads: int = 8,
                      num_classes: int = 1000,
                      max_spikes: int = 4,
                      in_channels: int = 3,
-                     neuron: Optional[dict] = None,
+                     neuron: dict | None = None,
                      linear_pair: bool = False,
-                     layer_scale_init_value: Optional[float] = 1e-6,
+                     layer_scale_init_value: float | None = 1e-6,
                      distillation_head: bool = False) -> dict:
     """E-SpikeFormer, large family: the head reads the mean membrane."""
     neuron = neuron or dict(type='mmsnn.SFANeuron', max_spikes=max_spikes)
@@ -85,11 +85,11 @@ def large_classifier(embed_dims: Sequence[int],
 
 
 def large_pretraining(embed_dims: Sequence[int],
-                      depths: Optional[Sequence[int]] = None,
+                      depths: Sequence[int] | None = None,
                       num_heads: int = 8,
                       max_spikes: int = 4,
                       in_channels: int = 3,
-                      neuron: Optional[dict] = None,
+                      neuron: dict | None = None,
                       linear_pair: bool = False,
                       patch_size: int = 16,
                       mask_ratio: float = 0.5) -> dict:
@@ -114,12 +114,12 @@ def large_pretraining(embed_dims: Sequence[int],
 
 
 def meta_classifier(embed_dims: Sequence[int],
-                    depths: Optional[Sequence[int]] = None,
+                    depths: Sequence[int] | None = None,
                     num_heads: int = 8,
                     num_classes: int = 1000,
                     max_spikes: int = 1,
                     in_channels: int = 3,
-                    neuron: Optional[dict] = None) -> dict:
+                    neuron: dict | None = None) -> dict:
     """Meta-SpikeFormer, with LIF neurons over 4 time steps by default."""
     neuron = neuron or dict(
         type='mmsnn.LIFNeuron', max_spikes=max_spikes, timesteps=4)

@@ -1,7 +1,6 @@
 """The published families, one table each."""
 
 from collections import OrderedDict
-from typing import List
 
 from .classifiers import (
     base_classifier,
@@ -24,7 +23,7 @@ _SEP_CONV = dict(pwconv1='expand', dwconv='depthwise', pwconv2='reduce')
 _PARTS = {'1': 'expand', '2': 'depthwise', '3': 'reduce'}
 
 #: Channel convolutions where convolution and norm lie beside each other.
-_MIXER: List[Rule] = [
+_MIXER: list[Rule] = [
     (BLOCK + r'(conv|bn)([12])\.(\w+)', lambda stage, j, kind, i, rest:
      f'{{{stage}.{j}}}.mixer.{MIXER[i]}.{CONV_NORM[kind]}.{rest}'),
 ]

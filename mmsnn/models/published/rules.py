@@ -1,11 +1,11 @@
 """Renaming of published names to ours, by rules."""
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterable, List, Tuple
 
 #: (pattern of a published name, function of its groups that gives ours).
-Rule = Tuple[str, Callable[..., str]]
+Rule = tuple[str, Callable[..., str]]
 
 STAGES = {'1_1': 0, '1_2': 1, '2': 2, '3': 3, '4': 4}
 MIXER = {'1': 'expand', '2': 'reduce'}
@@ -16,7 +16,7 @@ QKV = dict(q='query', k='key', v='value', proj='proj')
 BLOCK = r'(ConvBlock\d_\d|block[34])\.(\d+)\.'
 
 #: What all families share.
-PARAMETERS: List[Rule] = [
+PARAMETERS: list[Rule] = [
     (r'downsample(1_1|1_2|2|3|4)\.encode_(conv|bn)\.(\w+)',
      lambda s, kind, rest:
      f'backbone.stages.{STAGES[s]}.downsample.{CONV_NORM[kind]}.{rest}'),
@@ -25,7 +25,7 @@ PARAMETERS: List[Rule] = [
      f'{{{stage}.{j}}}.mlp.{MIXER[i]}.{CONV_NORM[kind]}.{rest}'),
     (r'head\.(weight|bias)', lambda rest: f'head.fc.{rest}'),
 ]
-NEURONS: List[Rule] = [
+NEURONS: list[Rule] = [
     (r'downsample(1_2|2|3|4)\.encode_(?:spike|lif)',
      lambda s: f'backbone.stages.{STAGES[s]}.downsample.conv.neuron'),
     (BLOCK + r'attn\.head_(?:spike|lif)',
@@ -53,13 +53,13 @@ class Family:
     """
 
     mark: str
-    parameters: List[Rule]
-    neurons: List[Rule]
+    parameters: list[Rule]
+    neurons: list[Rule]
     model: Callable[..., dict]
-    left_out: Tuple[Tuple[str, str], ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
-def rename(names: Iterable[str], rules: List[Rule]) -> Dict[str, str]:
+def rename(names: Iterable[str], rules: list[Rule]) -> dict[str, str]:
     """Map names by the first rule that fits.
 
     Raises:
@@ -90,7 +90,7 @@ def rename(names: Iterable[str], rules: List[Rule]) -> Dict[str, str]:
     return renamed
 
 
-def _number_blocks(names: List[str]) -> Dict[str, str]:
+def _number_blocks(names: list[str]) -> dict[str, str]:
     """Path of each published block, e.g. ``ConvBlock2_2.0`` is the second
     block of stage 2."""
     found = set()

@@ -5,7 +5,7 @@ largest to the smallest, with zeros at masked positions, and gives what is
 predicted of each pixel, (N, channels, H, W).
 """
 
-from typing import List, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -62,7 +62,7 @@ class PlainDecoder(MAEPretrainDecoder):
         num_heads: int = 4,
         mlp_ratio: int = 4,
         norm_cfg: dict = dict(type='LN', eps=1e-6),
-        init_cfg: Union[dict, Sequence[dict], None] = (
+        init_cfg: dict | Sequence[dict] | None = (
             dict(type='Xavier', layer='Linear', distribution='uniform'),
             dict(type='Constant', layer='LayerNorm', val=1., bias=0.)),
     ) -> None:
@@ -114,7 +114,7 @@ class PlainDecoder(MAEPretrainDecoder):
         return build_2d_sincos_position_embedding(
             (width, height), self.mask_token.shape[-1])
 
-    def forward(self, maps: Tuple[torch.Tensor, ...],
+    def forward(self, maps: tuple[torch.Tensor, ...],
                 mask: torch.Tensor) -> torch.Tensor:
         """Predict all pixels from the last map.
 
@@ -202,7 +202,7 @@ class MultiScaleDecoder(SparKLightDecoder):
             self.mask_tokens.append(nn.init.trunc_normal_(token, std=.02))
 
     def densify(self, maps: Sequence[torch.Tensor],
-                mask: torch.Tensor) -> List[torch.Tensor]:
+                mask: torch.Tensor) -> list[torch.Tensor]:
         """Norms, and mask tokens in the masked places.
 
         Args:

@@ -1,11 +1,10 @@
 """Images as rows of pixels of their patches."""
 
-from typing import Tuple
 
 import torch
 
 
-def unpatchify(rows: torch.Tensor, grid: Tuple[int, int],
+def unpatchify(rows: torch.Tensor, grid: tuple[int, int],
                side: int) -> torch.Tensor:
     """The inverse of ``SparKPretrainHead.patchify``.
 

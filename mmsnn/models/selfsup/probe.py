@@ -1,4 +1,4 @@
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.models.necks import ClsBatchNormNeck
@@ -26,6 +26,6 @@ class PooledBatchNormNeck(ClsBatchNormNeck):
     """
 
     def forward(self,
-                inputs: Sequence[torch.Tensor]) -> Tuple[torch.Tensor, ...]:
+                inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Map (N, C, H, W) each to (N, C)."""
         return super().forward([x.mean((2, 3)) for x in inputs])

@@ -1,4 +1,4 @@
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from mmcv.cnn import build_norm_layer
@@ -22,9 +22,9 @@ class Reconstruction(NamedTuple):
     mask: torch.Tensor
 
 
-def random_mask(shape: Tuple[int, int, int],
+def random_mask(shape: tuple[int, int, int],
                 ratio: float,
-                generator: Optional[torch.Generator] = None) -> torch.Tensor:
+                generator: torch.Generator | None = None) -> torch.Tensor:
     """A mask of random patches, as many in each image.
 
     Args:
@@ -100,13 +100,13 @@ class SpikeSparK(BaseSelfSupervisor):
 
     def __init__(self,
                  backbone: dict,
-                 neck: Optional[dict] = None,
-                 head: Optional[dict] = None,
+                 neck: dict | None = None,
+                 head: dict | None = None,
                  patch_size: int = 16,
                  mask_ratio: float = 0.5,
                  norm_cfg: dict = dict(type='BN'),
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(
             backbone, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if not isinstance(self.backbone, MaskedESpikeFormer):
@@ -148,7 +148,7 @@ class SpikeSparK(BaseSelfSupervisor):
     def random_mask(
             self,
             inputs: torch.Tensor,
-            generator: Optional[torch.Generator] = None) -> torch.Tensor:
+            generator: torch.Generator | None = None) -> torch.Tensor:
         """A mask for images, see :func:`random_mask`.
 
         Args:
@@ -175,7 +175,7 @@ class SpikeSparK(BaseSelfSupervisor):
         return mask.to(inputs.device)
 
     def encode(self, inputs: torch.Tensor,
-               mask: torch.Tensor) -> Tuple[torch.Tensor, ...]:
+               mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What the decoder gets.
 
         Args:
@@ -197,7 +197,7 @@ class SpikeSparK(BaseSelfSupervisor):
 
     def encoder_output(self,
                        inputs: torch.Tensor,
-                       mask: Optional[torch.Tensor] = None,
+                       mask: torch.Tensor | None = None,
                        normed: bool = False) -> torch.Tensor:
         """Output of the encoder as a matrix, e.g. for its effective rank.
 
@@ -220,8 +220,8 @@ class SpikeSparK(BaseSelfSupervisor):
         return rows.flatten(0, 2)
 
     def loss(self, inputs: torch.Tensor,
-             data_samples: Optional[List[DataSample]],
-             **kwargs) -> Dict[str, torch.Tensor]:
+             data_samples: list[DataSample] | None,
+             **kwargs) -> dict[str, torch.Tensor]:
         """Mask at random and reconstruct.
 
         Args:
@@ -242,7 +242,7 @@ class SpikeSparK(BaseSelfSupervisor):
     @torch.no_grad()
     def reconstruct(self,
                     inputs: torch.Tensor,
-                    mask: Optional[torch.Tensor] = None) -> Reconstruction:
+                    mask: torch.Tensor | None = None) -> Reconstruction:
         """Images with their masked patches as the model imagines them.
 
         Args:
@@ -278,6 +278,6 @@ class SpikeSparK(BaseSelfSupervisor):
                 'its stride')
         return prediction
 
-    def _maps(self, inputs, mask) -> Tuple[torch.Tensor, ...]:
+    def _maps(self, inputs, mask) -> tuple[torch.Tensor, ...]:
         maps = self.backbone(inputs, mask)
         return merge_time(maps, len(maps[-1]) // len(inputs))

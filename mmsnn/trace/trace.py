@@ -6,16 +6,14 @@ over calls: all counts are totals over ``trace.images`` images.
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from mmsnn.files import dump_json
 
-from .record import DESCRIPTION, KINDS, OpRecord
-from .statistics import RunStatistics, amounts
-
-__all__ = ['INPUT', 'KINDS', 'UNKNOWN', 'OpRecord', 'OpTrace', 'Source']
+from .record import DESCRIPTION, OpRecord
+from .run_statistics import RunStatistics, amounts
 
 #: Format version of :meth:`OpTrace.save`.
 FORMAT = 3
@@ -25,7 +23,7 @@ FORMAT = 3
 INPUT, UNKNOWN = 'input', 'unknown'
 
 #: Number of a record in the trace, or :data:`INPUT`, or :data:`UNKNOWN`.
-Source = Union[int, str]
+Source = int | str
 
 
 class OpTrace:
@@ -45,11 +43,11 @@ class OpTrace:
     """
 
     def __init__(self,
-                 records: Optional[List[OpRecord]] = None,
+                 records: list[OpRecord] | None = None,
                  images: int = 0) -> None:
-        self._records: Dict[tuple, OpRecord] = {}
+        self._records: dict[tuple, OpRecord] = {}
         # Key of a record or a name -> whether it is a product's operand.
-        self._sources: Dict[tuple, Dict[Union[tuple, str], bool]] = {}
+        self._sources: dict[tuple, dict[tuple | str, bool]] = {}
         self.images = images
         self.statistics = RunStatistics()
         self.image_shapes: Counter = Counter()
@@ -91,7 +89,7 @@ class OpTrace:
             if source != key:
                 known[source] = True
 
-    def sources(self) -> List[Dict[Source, bool]]:
+    def sources(self) -> list[dict[Source, bool]]:
         """What each record has read, in their order: the network's graph.
 
         Returns:
@@ -116,7 +114,7 @@ class OpTrace:
             for source, operand in self._sources.get(key, {}).items()
         } for key in self._records]
 
-    def end_run(self, image_shape: Tuple[int, ...] = ()) -> None:
+    def end_run(self, image_shape: tuple[int, ...] = ()) -> None:
         """Note statistics: everything in here is of one run of the model.
 
         Args:
@@ -149,7 +147,7 @@ class OpTrace:
         """Number of neurons, times images."""
         return sum(r.neurons // r.timesteps for r in self)
 
-    def firing_rate(self) -> List[float]:
+    def firing_rate(self) -> list[float]:
         """Network spike firing rate per sub-step: spikes of all neurons in
         sub-step d of a time step over the number of neurons (paper, section
         5.3). Sub-steps 1..D of all time steps, one after the other."""
@@ -161,7 +159,7 @@ class OpTrace:
                 totals[d] += count
         return [t / neurons if neurons else 0.0 for t in totals]
 
-    def audit(self) -> List[OpRecord]:
+    def audit(self) -> list[OpRecord]:
         """Every op that cost something although no spike drove it."""
         return [
             r for r in self if not r.spiking and r.kind != 'neuron' and
@@ -169,7 +167,7 @@ class OpTrace:
         ]
 
     @classmethod
-    def merged(cls, traces: List['OpTrace']) -> 'OpTrace':
+    def merged(cls, traces: list['OpTrace']) -> 'OpTrace':
         """Totals over traces of the same model, e.g. one per process.
 
         Example:
@@ -254,7 +252,7 @@ class OpTrace:
             ) from error
 
 
-def _record(item: Dict) -> OpRecord:
+def _record(item: dict) -> OpRecord:
     unknown = set(item) - {f.name for f in fields(OpRecord)}
     if unknown:
         raise ValueError(f'unknown fields {sorted(unknown)}')

@@ -1,16 +1,16 @@
 """How much amounts differ between images."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Mapping, Optional
 
-from .record import OpRecord
+from .record import SYNAPSES, OpRecord
 
 #: Amounts of a run of the model of which variances and covariances are kept.
 AMOUNTS = ('sops', 'synapse_macs', 'real_macs', 'adds', 'comparisons',
            'other', 'updates', 'spikes')
 
 
-def amounts(records: Iterable[OpRecord]) -> Dict[str, int]:
+def amounts(records: Iterable[OpRecord]) -> dict[str, int]:
     """:data:`AMOUNTS` of records, summed.
 
     Example:
@@ -20,7 +20,7 @@ def amounts(records: Iterable[OpRecord]) -> Dict[str, int]:
     """
     total = dict.fromkeys(AMOUNTS, 0)
     for r in records:
-        synapse = r.kind in ('conv', 'linear', 'matmul')
+        synapse = r.kind in SYNAPSES
         total['synapse_macs' if synapse else 'real_macs'] += r.macs
         total['updates'] += r.neurons * r.max_spikes
         total['spikes'] += r.emitted
@@ -53,8 +53,8 @@ class RunStatistics:
 
     runs: int = 0
     images: int = 0
-    sums: List[float] = field(default_factory=lambda: [0.0] * len(AMOUNTS))
-    squares: List[List[float]] = field(
+    sums: list[float] = field(default_factory=lambda: [0.0] * len(AMOUNTS))
+    squares: list[list[float]] = field(
         default_factory=lambda: [[0.0] * len(AMOUNTS) for _ in AMOUNTS])
 
     def add(self, totals: Mapping[str, int], images: int) -> None:
@@ -88,7 +88,7 @@ class RunStatistics:
         return sum(w * self.sums[AMOUNTS.index(name)]
                    for name, w in weights.items()) / self.images
 
-    def std(self, weights: Mapping[str, float]) -> Optional[float]:
+    def std(self, weights: Mapping[str, float]) -> float | None:
         """Its standard deviation between images; None for a single run."""
         if self.runs < 2:
             return None

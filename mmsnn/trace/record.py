@@ -1,25 +1,16 @@
 """One op of a trace: what it is, and what it did."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from itertools import zip_longest
-from typing import Dict, List, Tuple
+from typing import Any
 
-#: Kinds of op in a trace. ``conv``, ``linear`` and ``matmul`` are synapses
-#: when their input is spikes, and cost multiply-accumulates when it is not.
-KINDS = ('conv', 'linear', 'matmul', 'neuron', 'norm', 'interpolate', 'pool',
-         'add', 'real')
+#: Kinds of op that are synapses when spikes drive them, and cost
+#: multiply-accumulates when their input is real values.
+SYNAPSES = ('conv', 'linear', 'matmul')
 
-#: Fields that describe an op; its first call sets them.
-DESCRIPTION = ('module', 'kind', 'op', 'spiking', 'note', 'call',
-               'postprocess', 'geometry', 'static')
-
-#: Fields of which the largest counts; all other numbers add up over calls.
-_LARGEST = ('weights', 'weight_bytes', 'state_bytes', 'accumulator_max',
-            'max_spikes', 'timesteps', 'repeats')
-
-#: Lists of one number (or of lists) per sub-step of all time steps; they add
-#: up.
-_LISTS = ('spikes', 'touched', 'substep_sops', 'axis_spikes')
+#: Kinds of op in a trace.
+KINDS = (*SYNAPSES, 'neuron', 'norm', 'interpolate', 'pool', 'add', 'real')
 
 #: Of so many images, recorded one by one, each one's counts are kept.
 MOST_IMAGES = 100
@@ -27,6 +18,38 @@ MOST_IMAGES = 100
 #: Of what varies between images, squares are kept too: see
 #: :meth:`OpRecord.std`.
 _VARYING = ('sops', 'in_spikes', 'emitted')
+
+
+def _sum(a: Any, b: Any) -> Any:
+    """Sums of numbers, or of the numbers of nested lists; what is missing is
+    0."""
+    if isinstance(a, list) or isinstance(b, list):
+        return [_sum(x, y) for x, y in zip_longest(a or [], b or [],
+                                                   fillvalue=0)]
+    return a + b
+
+
+def _last(a: Any, b: Any) -> Any:
+    return b
+
+
+def _first_images(a: list, b: list) -> list:
+    return (a + b)[:MOST_IMAGES]
+
+
+def _sum_by_name(a: dict, b: dict) -> dict:
+    return {k: a.get(k, 0) + b.get(k, 0) for k in {**a, **b}}
+
+
+def _merged(rule: Callable[[Any, Any], Any], default: Any = 0,
+            compare: bool = True) -> Any:
+    """A field that each call adds to: ``rule(before, new)``.
+
+    ``default`` is a value, or ``list`` or ``dict`` for an empty one.
+    """
+    start = dict(default_factory=default) if isinstance(default, type) else (
+        dict(default=default))
+    return field(**start, compare=compare, metadata=dict(merge=rule))
 
 
 @dataclass
@@ -107,46 +130,49 @@ class OpRecord:
             over runs of the total squared over the run's number of images.
     """
 
+    # What the op is.
     module: str
     kind: str
     op: str
     spiking: bool = False
-    input_shape: Tuple[int, ...] = ()
-    output_shape: Tuple[int, ...] = ()
-    calls: int = 0
-    dense_ops: int = 0
-    sops: int = 0
-    macs: int = 0
-    adds: int = 0
-    comparisons: int = 0
-    other: int = 0
-    in_spikes: int = 0
-    in_elements: int = 0
-    neurons: int = 0
-    spikes: List[int] = field(default_factory=list)
-    max_spikes: int = 0
-    timesteps: int = 1
-    repeats: int = 1
-    weights: int = 0
-    weight_bytes: int = 0
-    synapses: int = 0
-    state_bytes: int = 0
-    accumulator_max: int = 0
-    accumulators: int = 0
     note: str = ''
     call: int = 1
     postprocess: bool = False
-    geometry: Dict = field(default_factory=dict)
+    geometry: dict = field(default_factory=dict)
     static: bool = True
-    # Samples and statistics: what they hold depends on how images were cut
-    # into runs.
-    sampled: int = field(default=0, compare=False)
-    substep_sops: List[int] = field(default_factory=list, compare=False)
-    touched: List[int] = field(default_factory=list, compare=False)
-    axis_spikes: List[List[List[int]]] = field(
-        default_factory=list, compare=False)
-    by_image: List[List[int]] = field(default_factory=list, compare=False)
-    squares: Dict[str, float] = field(default_factory=dict, compare=False)
+    # How often it ran, and on what.
+    calls: int = _merged(_sum)
+    input_shape: tuple[int, ...] = _merged(_last, ())
+    output_shape: tuple[int, ...] = _merged(_last, ())
+    timesteps: int = _merged(max, 1)
+    repeats: int = _merged(max, 1)
+    # Amounts of operations.
+    dense_ops: int = _merged(_sum)
+    sops: int = _merged(_sum)
+    macs: int = _merged(_sum)
+    adds: int = _merged(_sum)
+    comparisons: int = _merged(_sum)
+    other: int = _merged(_sum)
+    # Neurons and spikes.
+    neurons: int = _merged(_sum)
+    max_spikes: int = _merged(max)
+    spikes: list[int] = _merged(_sum, list)
+    in_spikes: int = _merged(_sum)
+    in_elements: int = _merged(_sum)
+    # Memory.
+    weights: int = _merged(max)
+    weight_bytes: int = _merged(max)
+    synapses: int = _merged(_sum)
+    state_bytes: int = _merged(max)
+    accumulators: int = _merged(_sum)
+    accumulator_max: int = _merged(max)
+    # Samples and statistics, which depend on how images were cut into runs.
+    sampled: int = _merged(_sum, compare=False)
+    substep_sops: list[int] = _merged(_sum, list, compare=False)
+    touched: list[int] = _merged(_sum, list, compare=False)
+    axis_spikes: list[list[list[int]]] = _merged(_sum, list, compare=False)
+    by_image: list[list[int]] = _merged(_first_images, list, compare=False)
+    squares: dict[str, float] = _merged(_sum_by_name, dict, compare=False)
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -155,39 +181,25 @@ class OpRecord:
 
     def include(self, other: 'OpRecord') -> None:
         """Add the amounts of more calls of the same op."""
-        self.add_call(**{
-            f.name: getattr(other, f.name)
-            for f in fields(OpRecord) if f.name not in DESCRIPTION
-        })
+        self.add_call(**{name: getattr(other, name) for name in _MERGE})
 
     def add_call(self, calls: int = 1, **amounts) -> None:
         """Add the amounts of a call, or of several.
 
         Args:
             calls (int): Number of calls. Defaults to 1.
-            **amounts: Fields of the record.
+            **amounts: Fields of the record that calls add to.
         """
-        self.calls += calls
-        for name, value in amounts.items():
-            before = getattr(self, name)
-            if name in _LARGEST:
-                value = max(before, value)
-            elif name in _LISTS:
-                value = _added(before, value)
-            elif name == 'by_image':
-                value = (before + value)[:MOST_IMAGES]
-            elif name == 'squares':
-                value = {
-                    k: before.get(k, 0) + value.get(k, 0)
-                    for k in {**before, **value}
-                }
-            elif not name.endswith('_shape'):
-                value = before + value
-            setattr(self, name, value)
+        for name, value in dict(amounts, calls=calls).items():
+            setattr(self, name, _MERGE[name](getattr(self, name), value))
 
     @staticmethod
-    def times(calls: int, amounts: Dict) -> Dict:
+    def times(calls: int, amounts: dict) -> dict:
         """Amounts of several equal calls, for :meth:`add_call`.
+
+        Args:
+            calls (int): Number of calls.
+            amounts (dict): Of one of them.
 
         Example:
             >>> OpRecord.times(3, dict(macs=2, weight_bytes=8))
@@ -195,7 +207,7 @@ class OpRecord:
         """
         return dict(
             calls=calls, **{
-                k: v if k in _LARGEST or k.endswith('_shape') else v * calls
+                k: v * calls if _MERGE[k] is _sum else v
                 for k, v in amounts.items()
             })
 
@@ -253,9 +265,27 @@ class OpRecord:
         return self.in_spikes * self.timesteps / self.in_elements
 
 
-def _added(a, b):
-    """Sums of the numbers of nested lists; what is missing is 0."""
-    if isinstance(a, list) or isinstance(b, list):
-        return [_added(x, y) for x, y in zip_longest(a or [], b or [],
-                                                     fillvalue=0)]
-    return a + b
+#: Fields that describe an op; its first call sets them.
+DESCRIPTION = tuple(f.name for f in fields(OpRecord)
+                    if 'merge' not in f.metadata)
+
+#: How a field of one call joins those of the calls before.
+_MERGE: dict[str, Callable[[Any, Any], Any]] = {
+    f.name: f.metadata['merge']
+    for f in fields(OpRecord) if 'merge' in f.metadata
+}
+
+
+def is_spiking_synapse(record: OpRecord) -> bool:
+    """Whether spikes drive the op and it is one of :data:`SYNAPSES`.
+
+    Args:
+        record (OpRecord): The op.
+
+    Example:
+        >>> is_spiking_synapse(OpRecord('fc', 'linear', 'mm', spiking=True))
+        True
+        >>> is_spiking_synapse(OpRecord('stem', 'conv', 'convolution'))
+        False
+    """
+    return record.spiking and record.kind in SYNAPSES

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import OpRecord, OpTrace, to_spike_train
-from mmsnn.conversion.statistics import RunStatistics
+from mmsnn.conversion import to_spike_train
 from mmsnn.neurons import SFANeuron
+from mmsnn.trace import OpRecord, OpTrace, RunStatistics
 
 
 class Net(nn.Module):
