@@ -1,13 +1,13 @@
 """From trained models to spike trains: conversion, proof, op trace."""
 
 from .convert import SpikeTrainModel, to_spike_train
-from .costs import UnclassifiedOpError
+from .counting.real_ops import UnclassifiedOpError
 from .depth import Depth, NeuronDepth
 from .equality import EqualityCheck, EqualityReport, NeuronEquality
 from .fold import fold_norms
-from .free_running_trace import FreeRunningRun, run_free_running
+from .free_running import FreeRunningRun, run_free_running
 from .rates import firing_rates
-from .spike_tensor import SpikeTensor
+from .spikes.spike_tensor import SpikeTensor
 
 __all__ = [
     'Depth', 'EqualityCheck', 'EqualityReport', 'FreeRunningRun',

@@ -7,18 +7,27 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
+from mmsnn.conversion.counting.plan import (
+    CountingPlan,
+    PlanMismatch,
+    Replay,
+    signature,
+)
+from mmsnn.conversion.counting.recorder import ModulePath, OpRecorder
+from mmsnn.conversion.counting.tensor_sources import Literals, Provenance
+from mmsnn.conversion.spikes.forms import CountNeuron, SpikingForm, TrainNeuron
+from mmsnn.conversion.spikes.free_running_form import (
+    FreeRunningNeuron,
+    last_substep,
+    repeat,
+)
+from mmsnn.conversion.upstream.double import in_its_precision
+from mmsnn.conversion.upstream.mmcv_dispatch import expose_extensions
 from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
 
-from .extensions import expose_extensions
 from .fold import fold_norms
-from .free_running import FreeRunningNeuron, last_substep, repeat
-from .neurons import CountNeuron, SpikingForm, TrainNeuron
-from .plan import CountingPlan, PlanMismatch, Replay, signature
-from .precision import in_its_precision
-from .provenance import Literals, Provenance
-from .recorder import ModulePath, OpRecorder
 
 #: Names of the forms in configs.
 FORMS = dict(

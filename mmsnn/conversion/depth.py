@@ -8,9 +8,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from mmsnn.conversion.upstream.mmcv_dispatch import expose_extensions
 from mmsnn.neurons import is_spiking
-
-from .extensions import expose_extensions
 
 
 class Depth(NamedTuple):

@@ -11,11 +11,10 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from mmsnn.conversion.spikes.forms import SpikingForm
+from mmsnn.conversion.spikes.spike_tensor import decode
+from mmsnn.conversion.upstream.double import in_its_precision, precision
 from mmsnn.neurons import is_spiking
-
-from .neurons import SpikingForm
-from .precision import in_its_precision, precision
-from .spike_tensor import decode
 
 
 @dataclass

@@ -10,7 +10,7 @@ import mmengine
 import torch
 
 import mmsnn
-from mmsnn.conversion.precision import precision
+from mmsnn.conversion.upstream.double import precision
 from mmsnn.hardware import Estimate, write_csv, write_json
 from mmsnn.visualization import ReportData, write_report
 

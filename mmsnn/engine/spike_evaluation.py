@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from mmsnn.conversion import EqualityCheck, EqualityReport, to_spike_train
-from mmsnn.conversion.precision import in_its_precision, precision
+from mmsnn.conversion.upstream.double import in_its_precision, precision
 from mmsnn.hardware import Chip, Estimate, estimate
 from mmsnn.hardware.figures import Amount, bounds
 from mmsnn.trace import OpTrace

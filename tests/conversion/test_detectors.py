@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mmsnn.conversion import EqualityCheck, SpikeTensor, to_spike_train
-from mmsnn.conversion.spike_tensor import SYNAPSES, aten, decode
+from mmsnn.conversion.spikes.spike_tensor import SYNAPSES, aten, decode
 from mmsnn.neurons import is_spiking
 
 KINDS = ['mask_rcnn', 'cascade', 'retinanet', 'fcos']

@@ -10,11 +10,10 @@ from mmsnn.conversion import (
     EqualityCheck,
     EqualityReport,
     SpikeTensor,
-    spike_tensor,
     to_spike_train,
 )
-from mmsnn.conversion import neurons as forms
-from mmsnn.conversion.spike_tensor import SYNAPSES, aten, decode
+from mmsnn.conversion.spikes import forms, spike_tensor
+from mmsnn.conversion.spikes.spike_tensor import SYNAPSES, aten, decode
 from mmsnn.layers import SpikeConv2d
 from mmsnn.neurons import SFANeuron, is_spiking
 

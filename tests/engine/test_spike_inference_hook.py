@@ -137,7 +137,7 @@ def test_metrics_in_float64(config):
 def test_a_broken_conversion_is_reported(config, monkeypatch):
     runner = build_runner(config)
     model = runner.model.eval()
-    from mmsnn.conversion import spike_tensor
+    from mmsnn.conversion.spikes import spike_tensor
     right = spike_tensor.SYNAPSES[torch.ops.aten.convolution]
 
     def biased(func, x, weight, bias, *args):

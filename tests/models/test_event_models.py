@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmsnn.conversion import EqualityCheck, to_spike_train
-from mmsnn.conversion.neurons import SpikingForm
+from mmsnn.conversion.spikes.forms import SpikingForm
 from mmsnn.hardware import estimate
 from mmsnn.neurons import is_spiking
 

@@ -9,7 +9,7 @@ from math import ceil, log2, prod
 
 import torch
 
-from .costs import UnclassifiedOpError
+from .real_ops import UnclassifiedOpError
 
 #: Per pair of boxes: corners and sides of the intersection (4 + 2), the
 #: threshold; width, height, and the area of the union (2 + 2); the area of
@@ -184,6 +184,6 @@ def extension_cost(name: str, args: tuple, kwargs: dict,
     if name not in EXTENSION_COSTS:
         raise UnclassifiedOpError(
             f"no rule says what mmcv's compiled op {name} costs; write one in "
-            'mmsnn/conversion/extension_costs.py')
+            'mmsnn/conversion/counting/mmcv_ops.py')
     rule, on_values = EXTENSION_COSTS[name]
     return rule(out, *args, **kwargs), on_values

@@ -12,15 +12,15 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.trace import OpTrace
 
-from .costs import FACTORIES, UnclassifiedOpError, real_cost
-from .extension_costs import extension_cost
+from .mmcv_ops import extension_cost
 from .plan import CountingPlan
-from .provenance import Provenance, Sources
-from .samples import axis_sample, substep_sample
-from .spike_tensor import SpikeTensor
+from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
+from .substeps import axis_sample, substep_sample
 from .synapses import SYNAPSE_KINDS, batched_linear_cost, synapse_cost
+from .tensor_sources import Provenance, Sources
 
 #: Methods by which detectors and segmentors use their heads, beside
 #: ``forward``: what is done with a head's results happens in there.

@@ -113,14 +113,15 @@ def real_cost(func, args, kwargs, out) -> dict | None:
     space, name = func._schema.name.split('::')
     if space != 'aten':
         raise UnclassifiedOpError(
-            f'no rule says what {func} costs: mmsnn/conversion/costs.py has '
-            'rules for aten ops only')
+            f'no rule says what {func} costs: '
+            'mmsnn/conversion/counting/real_ops.py has rules for aten ops '
+            'only')
     if name in ('index_put', 'index_put_', 'scatter', 'scatter_') and (
             (len(args) > 3 and args[3] is True) or kwargs.get('accumulate')
             or kwargs.get('reduce')):
         raise UnclassifiedOpError(
             f'no rule says what {func} costs where it adds to what is there; '
-            'name it in mmsnn/conversion/costs.py')
+            'name it in mmsnn/conversion/counting/real_ops.py')
     if name in FREE or (func.is_view and not func._schema.is_mutable):
         return None
     outputs = _numel(out)
@@ -172,7 +173,7 @@ def real_cost(func, args, kwargs, out) -> dict | None:
         return dict(kind='real', other=outputs)
     raise UnclassifiedOpError(
         f'no rule says what {func} costs; name it in one of the tables of '
-        'mmsnn/conversion/costs.py')
+        'mmsnn/conversion/counting/real_ops.py')
 
 
 def _window(name: str, kernel_size) -> int:

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from mmsnn.conversion import neurons as forms
 from mmsnn.conversion import to_spike_train
+from mmsnn.conversion.spikes import forms
 from mmsnn.neurons import SFANeuron, integrate_and_fire, quantizer
 
 

@@ -12,7 +12,7 @@ from mmsnn.conversion import (
     SpikeTensor,
     to_spike_train,
 )
-from mmsnn.conversion.spike_tensor import SYNAPSES, aten
+from mmsnn.conversion.spikes.spike_tensor import SYNAPSES, aten
 from mmsnn.layers import SpikeConv2d
 
 DOUBLE = torch.float64

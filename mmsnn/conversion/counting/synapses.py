@@ -5,7 +5,7 @@ from math import prod
 
 import torch
 
-from .spike_tensor import SpikeTensor, aten
+from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, aten
 
 #: aten op -> kind of record in the trace.
 SYNAPSE_KINDS = {

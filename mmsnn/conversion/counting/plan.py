@@ -16,9 +16,9 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
+from mmsnn.conversion.spikes.spike_tensor import Origin, SpikeTensor
 from mmsnn.trace import MOST_IMAGES, OpRecord, OpTrace, RunStatistics, amounts
 
-from .spike_tensor import Origin, SpikeTensor
 from .synapses import fan_out, synapse_cost
 
 #: Metainfo that differs between images but not between what is computed.

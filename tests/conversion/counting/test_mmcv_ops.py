@@ -6,13 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import (
-    UnclassifiedOpError,
-    extensions,
-    to_spike_train,
-)
-from mmsnn.conversion.extension_costs import extension_cost
-from mmsnn.conversion.precision import DoublePrecision
+from mmsnn.conversion import UnclassifiedOpError, to_spike_train
+from mmsnn.conversion.counting.mmcv_ops import extension_cost
+from mmsnn.conversion.upstream import mmcv_dispatch as extensions
+from mmsnn.conversion.upstream.double import DoublePrecision
 from mmsnn.neurons import SFANeuron
 
 ops = pytest.importorskip('mmcv.ops')

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from .spike_tensor import decode
+from mmsnn.conversion.spikes.spike_tensor import decode
 
 #: Functions that only tell how the extension was built.
 _INFORMATION = ('get_compiler_version', 'get_compiling_cuda_version')

@@ -3,7 +3,8 @@
 
 import torch
 
-from .spike_tensor import SpikeTensor, aten
+from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, aten
+
 from .synapses import fan_out
 
 
@@ -117,8 +118,8 @@ def _convolution(func, args, out, rows: int) -> dict:
 
 
 def _product(left, right, rows: int) -> list[int]:
-    """As in :func:`mmsnn.conversion.synapses.synapse_cost`: each spike of the
-    train selects a row of the other operand."""
+    """As in :func:`.synapses.synapse_cost`: each spike of the train selects a
+    row of the other operand."""
     if isinstance(left, SpikeTensor):
         train, other, axis = left, right, -2
     else:

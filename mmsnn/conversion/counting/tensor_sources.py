@@ -9,9 +9,8 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 
+from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.trace import INPUT, UNKNOWN
-
-from .spike_tensor import SpikeTensor
 
 #: Keys of records that cost something, or INPUT, or UNKNOWN.
 Sources = tuple[Any, ...]
