@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from mmsnn.conversion import EqualityCheck, EqualityReport, to_spike_train
 from mmsnn.conversion.upstream.double import in_its_precision, precision
 from mmsnn.hardware import Chip, Estimate, estimate
-from mmsnn.hardware.figures import Amount, bounds
+from mmsnn.hardware.amounts import Amount, as_range
 from mmsnn.trace import OpTrace
 
 
@@ -146,7 +146,7 @@ class SpikeEvaluation:
 
 def _numbers(name: str, energy: Amount) -> dict[str, float]:
     """An energy as one number, or as two if it is a range."""
-    low, high = bounds(energy)
+    low, high = as_range(energy)
     if low == high:
         return {f'{name}_mj': low}
     return {f'{name}_low_mj': low, f'{name}_high_mj': high}

@@ -1,19 +1,20 @@
 """Energy and time of spiking networks, from their op trace or network."""
 
-from .chip import Chip, list_chips, load_chip
-from .chip_results import ChipEstimate, RowCost
-from .energy import estimate
-from .figures import Constant, Figure, MissingFigureError, Range
-from .from_trace import network_from_trace
-from .mapping import map_network
-from .network import Geometry, Network, Population, Projection
-from .on_chip import estimate_on_chip, estimates_on_chip
-from .results import (
-    Comparison,
+from .amounts import Range
+from .chips.figures import Constant, Figure, MissingFigureError
+from .chips.spec import Chip, list_chips, load_chip
+from .mapping.mapper import map_network
+from .network.from_trace import network_from_trace
+from .network.populations import Geometry, Network, Population, Projection
+from .on_chip.estimate import estimate_on_chip, estimates_on_chip
+from .on_chip.results import ChipEstimate, RowCost
+from .operations.estimate import estimate
+from .operations.results import (
     Difference,
     EnergyResult,
-    Estimate,
     LayerEnergy,
+    OperationsEstimate,
+    TwinComparison,
 )
 from .tables import format_table, write_csv, write_json
 

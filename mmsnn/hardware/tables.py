@@ -7,20 +7,21 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mmsnn.files import dump_json, write_whole
+from mmsnn.hardware.chips.figures import Constant
+from mmsnn.hardware.on_chip.event_energy import ENERGY_CAUSES
+from mmsnn.hardware.on_chip.results import ChipEstimate, RowCost
+from mmsnn.hardware.operations.results import OperationsEstimate
 
-from .chip_results import ChipEstimate, RowCost
-from .events import ENERGY_CAUSES
-from .figures import Constant, Range, added, bounds
-from .results import Estimate
+from .amounts import Range, added, as_range
 
 _COUNTS = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
 
 
-def format_table(estimate: Estimate, top: int = 12) -> str:
+def format_table(estimate: OperationsEstimate, top: int = 12) -> str:
     """The costliest ops, totals and comparisons, for a terminal.
 
     Args:
-        estimate (Estimate): What to show.
+        estimate (OperationsEstimate): What to show.
         top (int): Number of ops to list, the costliest in the first result
             first.
 
@@ -50,16 +51,16 @@ def format_table(estimate: Estimate, top: int = 12) -> str:
     return '\n'.join(lines + ['', *format_constants(estimate.constants)])
 
 
-def format_ops(estimate: Estimate, top: int = 12) -> list[str]:
+def format_ops(estimate: OperationsEstimate, top: int = 12) -> list[str]:
     """The costliest ops and their total, as lines of a table.
 
     Args:
-        estimate (Estimate): What to show.
+        estimate (OperationsEstimate): What to show.
         top (int): Number of ops, the costliest in the first result first.
     """
     first = estimate.results[0].key
     layers = sorted(
-        estimate.layers, key=lambda x: bounds(x.energy_mj[first]).high,
+        estimate.layers, key=lambda x: as_range(x.energy_mj[first]).high,
         reverse=True)[:top]
     keys = [r.key for r in estimate.results]
     rows = [
@@ -110,7 +111,7 @@ def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
             for c in causes)
 
     def cost(row: RowCost) -> tuple[float, int]:
-        return added(map(bounds, row.energy_mj.values())).high if (
+        return added(map(as_range, row.energy_mj.values())).high if (
             row.energy_mj) else 0., row.cores
 
     shown = sorted(estimate.rows, key=cost, reverse=True)[:top]
@@ -133,7 +134,7 @@ def format_constants(constants: Sequence[Constant]) -> list[str]:
     source, a line each.
 
     Example:
-        >>> from mmsnn.hardware.figures import Constant
+        >>> from mmsnn.hardware.chips.figures import Constant
         >>> mac = Constant('fp32.mac', 4.6, 'pJ', 'Horowitz 2014',
         ...                'reported', [])
         >>> format_constants([mac])
@@ -179,12 +180,12 @@ def _short(key: str) -> str:
     return f'{names[form]} {precision}'
 
 
-def write_json(path: str | Path, estimate: Estimate) -> None:
+def write_json(path: str | Path, estimate: OperationsEstimate) -> None:
     """Write everything the estimate holds as JSON, whole or not at all."""
     dump_json(path, estimate.to_dict())
 
 
-def write_csv(path: str | Path, estimate: Estimate) -> None:
+def write_csv(path: str | Path, estimate: OperationsEstimate) -> None:
     """Write one line per op (counts and mJ per image; two columns for a
     range) as CSV, whole or not at all."""
     ends = ('', ) if estimate.exact else ('_low', '_high')
@@ -198,6 +199,6 @@ def write_csv(path: str | Path, estimate: Estimate) -> None:
             (layer.module, layer.kind, layer.op, int(layer.spiking),
              layer.rate, *(getattr(layer, name) for name in _COUNTS),
              *(end for key in estimate.keys
-               for end in bounds(layer.energy_mj[key])[:len(ends)]),
+               for end in as_range(layer.energy_mj[key]).ends[:len(ends)]),
              layer.note))
     write_whole(path, table.getvalue())

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmsnn.hardware import ChipEstimate
-from mmsnn.hardware.events import ENERGY_CAUSES
+from mmsnn.hardware.on_chip.event_energy import ENERGY_CAUSES
 
 from .plots import MOST_GROUPS, group_modules
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmsnn.hardware.figures import added, bounds, divided, scaled
-from mmsnn.hardware.results import EnergyResult, Estimate
+from mmsnn.hardware.amounts import added, as_range, divided, scaled
+from mmsnn.hardware.operations.results import EnergyResult, OperationsEstimate
 from mmsnn.trace import OpTrace
 
 NOT_MEASURED = 'not measured: '
@@ -78,7 +78,7 @@ def equality_sentence(report: Any) -> str:
     return text
 
 
-def answers(estimate: Estimate | None, trace: OpTrace | None,
+def answers(estimate: OperationsEstimate | None, trace: OpTrace | None,
             equality: Sequence[Any]) -> list[Answer]:
     """The questions of the report's first page, in order."""
     return [
@@ -123,7 +123,7 @@ def _same(equality: Sequence[Any]) -> Answer:
     return Answer(question, lines, 'good')
 
 
-def _cost(estimate: Estimate | None) -> Answer:
+def _cost(estimate: OperationsEstimate | None) -> Answer:
     question = 'Does the spiking form cost more than the same network without '
     question += 'spikes?'
     if estimate is None:
@@ -140,7 +140,7 @@ def _cost(estimate: Estimate | None) -> Answer:
     return Answer(question, lines, state)
 
 
-def _total(estimate: Estimate | None) -> Answer:
+def _total(estimate: OperationsEstimate | None) -> Answer:
     question = 'How does the total come about?'
     if estimate is None:
         return Answer(question, [NO_ESTIMATE], 'missing')
@@ -188,7 +188,7 @@ def _integer_or_binary(trace: OpTrace | None) -> Answer:
     return Answer(question, lines)
 
 
-def _charged_as_real(estimate: Estimate | None,
+def _charged_as_real(estimate: OperationsEstimate | None,
                      trace: OpTrace | None) -> Answer:
     question = 'What is charged although no spike drives it?'
     if trace is None:
@@ -201,7 +201,7 @@ def _charged_as_real(estimate: Estimate | None,
         first = estimate.results[0]
         real = added(x.energy_mj[first.key] for x in estimate.layers
                      if not x.spiking and x.kind != 'neuron')
-        share = divided(real, first.energy_mj) if bounds(
+        share = divided(real, first.energy_mj) if as_range(
             first.energy_mj).high else 0.0
         lines[0] += (f' They make {real:.4g} mJ, {share:.1%} of the energy '
                      f'of the {first.title}.')
@@ -248,7 +248,7 @@ def _hidden(trace: OpTrace | None) -> Answer:
     ])
 
 
-def _left_out(estimate: Estimate | None) -> Answer:
+def _left_out(estimate: OperationsEstimate | None) -> Answer:
     question = 'What do these energies leave out?'
     if estimate is None:
         return Answer(question, [NO_ESTIMATE], 'missing')

@@ -9,11 +9,11 @@ import numpy as np
 
 from mmsnn.files import write_whole
 from mmsnn.hardware import ChipEstimate, Estimate
-from mmsnn.hardware.chip_spread import ChipSpread
-from mmsnn.hardware.free_running import Beside
-from mmsnn.hardware.paper import HIDDEN, HiddenCost, ImpliedCount
-from mmsnn.hardware.spread import Spread
-from mmsnn.hardware.traffic import Traffic
+from mmsnn.hardware.amounts import Spread
+from mmsnn.hardware.form_comparison import FormComparison
+from mmsnn.hardware.on_chip.spread import ChipSpread
+from mmsnn.hardware.operations.paper import HIDDEN, HiddenCost, ImpliedCount
+from mmsnn.hardware.operations.traffic import Traffic
 from mmsnn.trace import OpTrace
 
 from .chip_plots import (
@@ -46,7 +46,8 @@ class HardwareReport:
         hidden (Sequence[HiddenCost]): Multiplications without spikes.
         implied (ImpliedCount, optional): Of a reported power.
         free_running (str, optional): How wrong that form was.
-        beside_lossless (Sequence[Beside]): What it costs, of one image.
+        beside_lossless (Sequence[FormComparison]): What it costs, of one
+            image.
         metrics (Mapping[str, float]): In spike-train form.
         points (Sequence[Mapping]): See
             :func:`~mmsnn.visualization.chip_plots.plot_energy_accuracy`.
@@ -67,7 +68,7 @@ class HardwareReport:
     hidden: Sequence[HiddenCost] = ()
     implied: ImpliedCount | None = None
     free_running: str | None = None
-    beside_lossless: Sequence[Beside] = ()
+    beside_lossless: Sequence[FormComparison] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     points: Sequence[Mapping] = ()
     spike_maps: Mapping[str, np.ndarray] = field(default_factory=dict)

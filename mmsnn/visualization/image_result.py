@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmsnn.hardware.results import Estimate
+from mmsnn.hardware.operations.results import OperationsEstimate
 
 from .plots import draw_energy_totals
 
@@ -15,7 +15,7 @@ _LINE = 104
 
 
 def plot_image_result(drawn: np.ndarray,
-                      estimate: Estimate,
+                      estimate: OperationsEstimate,
                       texts: Mapping[str, Sequence[str]],
                       title: str = '') -> Figure:
     """A drawn prediction, beside the energy of all forms and lines of text.
@@ -23,7 +23,7 @@ def plot_image_result(drawn: np.ndarray,
     Args:
         drawn (np.ndarray): Image with the prediction on it, (H, W, 3), uint8,
             RGB.
-        estimate (Estimate): Energy of the image.
+        estimate (OperationsEstimate): Energy of the image.
         texts (Mapping[str, Sequence[str]]): Lines of text by heading.
         title (str): Stands over the image. Defaults to ''.
 

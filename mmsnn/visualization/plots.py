@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from mmsnn.hardware.counts import CAUSES
-from mmsnn.hardware.energy import FORMS
-from mmsnn.hardware.figures import bounds
-from mmsnn.hardware.results import Estimate
+from mmsnn.hardware.amounts import as_range
+from mmsnn.hardware.operations.counts import CAUSES
+from mmsnn.hardware.operations.estimate import COUNTINGS
+from mmsnn.hardware.operations.results import OperationsEstimate
 from mmsnn.trace import OpTrace, is_spiking_synapse
 
 #: Colours that stay apart for colour-blind readers and in grey print.
 FORM_COLORS = dict(
-    zip(FORMS, ('#1b6d8f', '#8fc1d4', '#b9b4ab', '#1b6d8f', '#e3a857')))
+    zip(COUNTINGS, ('#1b6d8f', '#8fc1d4', '#b9b4ab', '#1b6d8f', '#e3a857')))
 CAUSE_COLORS = dict(
     zip(CAUSES, ('#1b6d8f', '#d1782f', '#8c5a2b', '#6aa56a', '#b48ead',
                  '#7a7a7a', '#c9b44c', '#b03a2e', '#5b8db8', '#2f4b6e',
@@ -60,7 +60,7 @@ def _tidy(axes: Axes, grid: str) -> None:
     axes.grid(axis=grid, color='#dddddd', linewidth=0.6)
 
 
-def _panels(estimate: Estimate,
+def _panels(estimate: OperationsEstimate,
             formula: bool = True) -> list[tuple[str, list[str]]]:
     """Precisions and the keys of their results, never two in one panel."""
     panels: dict[str, list[str]] = {}
@@ -75,21 +75,21 @@ def _needs_log(values: Sequence[float]) -> bool:
     return bool(positive) and max(positive) > LOG_FROM * min(positive)
 
 
-def plot_energy_by_layer(estimate: Estimate) -> Figure:
+def plot_energy_by_layer(estimate: OperationsEstimate) -> Figure:
     """Energy per layer, or per group of layers: spiking form and twins.
 
     One panel per precision of the weights; upper end of ranges. Logarithmic
     if values are far apart.
 
     Args:
-        estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
+        estimate (OperationsEstimate): From :func:`mmsnn.hardware.estimate`.
     """
     names = group_modules([layer.module for layer in estimate.layers])
     sums: dict[str, dict[str, float]] = {}
     for name, layer in zip(names, estimate.layers):
         group = sums.setdefault(name, dict.fromkeys(layer.energy_mj, 0.0))
         for key, energy in layer.energy_mj.items():
-            group[key] += bounds(energy).high
+            group[key] += as_range(energy).high
     labels = list(sums)
     if len(labels) > MOST_GROUPS:  # a flat model: one group per layer
         first = estimate.keys[0]
@@ -108,7 +108,7 @@ def plot_energy_by_layer(estimate: Estimate) -> Figure:
                 [sums[label][key] for label in labels],
                 height=height,
                 color=FORM_COLORS[key],
-                label=FORMS[key].title.split(',')[0])
+                label=COUNTINGS[key].title.split(',')[0])
         if _needs_log([sums[x][key] for x in labels for key in keys]):
             axes.set_xscale('log')
         axes.set_title(f'{precision.upper()} weights', fontsize=10, pad=24)
@@ -125,12 +125,12 @@ def plot_energy_by_layer(estimate: Estimate) -> Figure:
     return figure
 
 
-def plot_energy_totals(estimate: Estimate) -> Figure:
+def plot_energy_totals(estimate: OperationsEstimate) -> Figure:
     """Energy of every form, split by cause; one panel per precision; bars of
     the upper end of ranges.
 
     Args:
-        estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
+        estimate (OperationsEstimate): From :func:`mmsnn.hardware.estimate`.
     """
     most = max(len(keys) for _, keys in _panels(estimate))
     figure = _figure(10, 1.5 + 0.45 * most)
@@ -139,13 +139,13 @@ def plot_energy_totals(estimate: Estimate) -> Figure:
 
 
 def draw_energy_totals(figure: Figure | SubFigure,
-                       estimate: Estimate,
+                       estimate: OperationsEstimate,
                        formula: bool = True) -> None:
     """:func:`plot_energy_totals` on a figure, or a part of one.
 
     Args:
         figure (Figure | SubFigure): Where to draw, in constrained layout.
-        estimate (Estimate): From :func:`mmsnn.hardware.estimate`.
+        estimate (OperationsEstimate): From :func:`mmsnn.hardware.estimate`.
         formula (bool): Whether the literature's formula has a bar. Defaults
             to True.
     """
@@ -161,7 +161,7 @@ def draw_energy_totals(figure: Figure | SubFigure,
     for axes, (precision, keys) in zip(columns, panels):
         lefts = [0.0] * len(keys)
         for cause in causes:
-            widths = [bounds(estimate[key].causes.get(cause, 0.0)).high
+            widths = [as_range(estimate[key].causes.get(cause, 0.0)).high
                       for key in keys]
             axes.barh(
                 range(len(keys)), widths, left=lefts, height=0.6,
@@ -176,7 +176,7 @@ def draw_energy_totals(figure: Figure | SubFigure,
             axes.text(lefts[y], y, text, va='center', fontsize=9)
         axes.set_yticks(
             range(len(keys)),
-            [FORMS[key].title.split(',')[0] for key in keys],
+            [COUNTINGS[key].title.split(',')[0] for key in keys],
             fontsize=9)
         axes.set_xlim(0, (max(lefts) or 1.0) * (
             1.35 if estimate.exact else 1.5))

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from mmsnn.files import write_whole
-from mmsnn.hardware.figures import Amount, scaled
-from mmsnn.hardware.results import Estimate
+from mmsnn.hardware.amounts import Amount, scaled
+from mmsnn.hardware.operations.results import OperationsEstimate
 from mmsnn.trace import OpTrace, is_spiking_synapse
 
 from . import facts
@@ -51,7 +51,7 @@ class ReportData:
             ``rows`` (``module``, ``neurons``, ``differences``,
             ``max_difference``, ``training_spikes``,
             ``spike_train_spikes``).
-        estimate (Estimate, optional): Energies.
+        estimate (OperationsEstimate, optional): Energies.
         trace (OpTrace, optional): For the audit and the rates.
         pictures (Sequence): (file name, figure, caption) of further
             pictures, such as predictions. Plots of energies and rates are
@@ -66,7 +66,7 @@ class ReportData:
     training_metrics: dict[str, float] = field(default_factory=dict)
     spike_train_metrics: dict[str, float] = field(default_factory=dict)
     equality: Sequence[Any] = ()
-    estimate: Estimate | None = None
+    estimate: OperationsEstimate | None = None
     trace: OpTrace | None = None
     pictures: Sequence[Picture] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmsnn.conversion import EqualityCheck, to_spike_train
-from mmsnn.hardware.counts import CAUSES, twin_counts
+from mmsnn.hardware.operations.counts import CAUSES, twin_counts
 from mmsnn.layers import ESDSA, SpikeConv2d, SpikeLinear
 from mmsnn.neurons import LIFNeuron, SFANeuron
 

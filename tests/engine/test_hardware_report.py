@@ -14,7 +14,7 @@ from mmsnn.engine.hardware_report import (
     write_all,
 )
 from mmsnn.engine.hardware_report.points import read_points
-from mmsnn.hardware.chip import CHIP_DIR
+from mmsnn.hardware.chips.spec import CHIP_DIR
 from mmsnn.trace import OpTrace
 
 

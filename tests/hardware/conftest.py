@@ -2,8 +2,8 @@ import pytest
 import yaml
 
 from mmsnn.hardware import load_chip
-from mmsnn.hardware.chip import CHIP_DIR
-from mmsnn.hardware.schema import SCHEMA
+from mmsnn.hardware.chips.schema import SCHEMA
+from mmsnn.hardware.chips.spec import CHIP_DIR
 from mmsnn.trace import OpRecord, OpTrace
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmsnn.hardware import Network, Population, Projection, estimate_on_chip
-from mmsnn.hardware.asynchronous import _backlog, _finish
+from mmsnn.hardware.timing.asynchronous import _backlog, _finish
 
 
 def random_network(seed):

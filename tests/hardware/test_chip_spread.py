@@ -8,7 +8,7 @@ from torch import nn
 
 from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import estimate_on_chip, network_from_trace
-from mmsnn.hardware.chip_spread import chip_spreads, networks_by_image
+from mmsnn.hardware.on_chip.spread import chip_spreads, networks_by_image
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.trace import MOST_IMAGES, OpTrace
 

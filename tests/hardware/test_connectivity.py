@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmsnn.hardware import Geometry, Population, Projection
-from mmsnn.hardware.connectivity import connectivity
+from mmsnn.hardware.mapping.connectivity import connectivity
 
 CONVS = {
     'padding': Geometry((4, 5, 6), (6, 5, 6), (3, 3), (1, 1), (1, 1), (1, 1)),

@@ -13,9 +13,9 @@ from mmsnn.hardware import (
     load_chip,
     map_network,
 )
-from mmsnn.hardware.loads import count_loads
-from mmsnn.hardware.schedule import lossless_schedule
-from mmsnn.hardware.tiling import block_sizes
+from mmsnn.hardware.mapping.core_loads import count_loads
+from mmsnn.hardware.mapping.tiling import block_sizes
+from mmsnn.hardware.timing.schedule import lossless_schedule
 
 
 def chain(*shapes, op='linear', **fields):

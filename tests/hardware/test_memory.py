@@ -17,8 +17,8 @@ from mmsnn.hardware import (
     load_chip,
     write_csv,
 )
-from mmsnn.hardware.memory import charged_memory
-from mmsnn.hardware.spread import energy_spreads
+from mmsnn.hardware.operations.memory import charged_memory
+from mmsnn.hardware.operations.spread import energy_spreads
 from mmsnn.layers import SpikeLinear
 from mmsnn.trace import OpRecord, OpTrace
 

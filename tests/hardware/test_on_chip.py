@@ -309,7 +309,7 @@ def test_free_running_has_one_timing(tiny_chip):
 
 
 def test_all_timings_share_one_mapping(tiny_chip, monkeypatch):
-    from mmsnn.hardware import on_chip
+    from mmsnn.hardware.on_chip import estimate as on_chip
     calls = []
     mapped = on_chip.map_network
     monkeypatch.setattr(on_chip, 'map_network', lambda *arguments: (

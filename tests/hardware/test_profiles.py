@@ -16,8 +16,8 @@ from mmsnn.hardware import (
     map_network,
     network_from_trace,
 )
-from mmsnn.hardware.loads import count_loads
-from mmsnn.hardware.profiles import sampled_profile
+from mmsnn.hardware.mapping.core_loads import count_loads
+from mmsnn.hardware.network.profiles import sampled_profile
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
 from mmsnn.trace import OpTrace

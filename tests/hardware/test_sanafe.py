@@ -15,8 +15,8 @@ from mmsnn.hardware import (
     estimate_on_chip,
     map_network,
 )
-from mmsnn.hardware.connectivity import connectivity
-from mmsnn.hardware.loads import count_loads
+from mmsnn.hardware.mapping.connectivity import connectivity
+from mmsnn.hardware.mapping.core_loads import count_loads
 
 
 def firing(name, shape, *substeps):

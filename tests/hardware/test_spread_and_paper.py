@@ -4,9 +4,12 @@ from torch import nn
 
 from mmsnn.conversion import to_spike_train
 from mmsnn.hardware import estimate
-from mmsnn.hardware.paper import hidden_multiplications, implied_count
-from mmsnn.hardware.spread import energy_spreads, rate_spreads
-from mmsnn.hardware.traffic import memory_traffic
+from mmsnn.hardware.operations.paper import (
+    hidden_multiplications,
+    implied_count,
+)
+from mmsnn.hardware.operations.spread import energy_spreads, rate_spreads
+from mmsnn.hardware.operations.traffic import memory_traffic
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.trace import OpRecord, OpTrace
 

@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, DefaultScope
 import mmsnn  # noqa: F401  lets configs inherit from mmpretrain::
 from mmsnn.conversion import to_spike_train
 from mmsnn.engine.cli import framework
-from mmsnn.hardware.paper import (
+from mmsnn.hardware.operations.paper import (
     hidden_multiplications,
     implied_count,
     reported_power,

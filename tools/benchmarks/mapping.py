@@ -18,12 +18,11 @@ from mmsnn.hardware import (
     Network,
     Population,
     Projection,
-    connectivity,
     estimate_on_chip,
     load_chip,
-    tiling,
 )
-from mmsnn.hardware.profiles import sampled_profile
+from mmsnn.hardware.mapping import connectivity, tiling
+from mmsnn.hardware.network.profiles import sampled_profile
 
 WIDTHS = {
     '2.7m': (24, 48, 96, 128),

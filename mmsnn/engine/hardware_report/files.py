@@ -8,7 +8,7 @@ from typing import Any
 
 from mmsnn.files import dump_json, write_whole
 from mmsnn.hardware import write_csv
-from mmsnn.hardware.figures import Range, plain
+from mmsnn.hardware.amounts import Range, plain
 from mmsnn.visualization import HardwareReport, write_hardware_report
 
 

@@ -21,15 +21,15 @@ from mmsnn.hardware import (
     load_chip,
     network_from_trace,
 )
-from mmsnn.hardware.chip_spread import ChipSpread, chip_spreads
-from mmsnn.hardware.free_running import beside_lossless
-from mmsnn.hardware.paper import (
+from mmsnn.hardware.form_comparison import compare_forms
+from mmsnn.hardware.on_chip.spread import ChipSpread, chip_spreads
+from mmsnn.hardware.operations.paper import (
     hidden_multiplications,
     implied_count,
     reported_power,
 )
-from mmsnn.hardware.spread import energy_spreads, rate_spreads
-from mmsnn.hardware.traffic import memory_traffic
+from mmsnn.hardware.operations.spread import energy_spreads, rate_spreads
+from mmsnn.hardware.operations.traffic import memory_traffic
 from mmsnn.visualization import HardwareReport
 
 from .free_running import in_words
@@ -81,7 +81,7 @@ def spreads_on_chips(measured: Measured, chips: Sequence[Chip],
     Args:
         measured (Measured): From :func:`measure`.
         chips (Sequence[Chip]): Chip specs.
-        **options: For :func:`mmsnn.hardware.chip_spread.chip_spreads`.
+        **options: For :func:`mmsnn.hardware.on_chip.spread.chip_spreads`.
 
     Returns:
         tuple: Spreads, one for each timing that a chip supports; and why
@@ -181,7 +181,7 @@ def _free_running(run: FreeRunningRun | str | None, chips: list[Chip],
         return dict(free_running=run)
     words = in_words(run.equality)
     try:
-        rows = beside_lossless(run.lossless, run.trace, chips, **options)
+        rows = compare_forms(run.lossless, run.trace, chips, **options)
     except ValueError as error:
         return dict(free_running=f'{words} Its cost: not measured: {error}')
     return dict(free_running=words, beside_lossless=rows)

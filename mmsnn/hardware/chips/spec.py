@@ -1,0 +1,145 @@
+"""Chip specs: what an operation costs, with unit, source and status."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from mmsnn.hardware.amounts import ENDS, Range
+
+from .figures import Figure, MissingFigureError
+from .schema import check_spec
+
+CHIP_DIR = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip spec.
+
+    Attributes:
+        name (str): Short name, as given to :func:`load_chip`.
+        title (str): Name in tables and reports.
+        description (str): What the spec describes.
+        includes (tuple[str]): What its energies include.
+        excludes (tuple[str]): What they leave out.
+        figures (dict[str, Figure]): By ``section.figure``.
+        path (str): File it was read from.
+    """
+
+    name: str
+    title: str
+    description: str
+    includes: tuple[str, ...]
+    excludes: tuple[str, ...]
+    figures: dict[str, Figure]
+    path: str
+
+    def figure(self, name: str, needed_by: str) -> Figure:
+        """A figure whose value is known, or contained in another.
+
+        Args:
+            name (str): ``section.figure``.
+            needed_by (str): The result that needs it, for the error.
+
+        Raises:
+            MissingFigureError: If the spec has no such figure, or null.
+
+        Example:
+            >>> load_chip('cmos45').figure('fp32.mac', 'the example').value
+            4.6
+        """
+        figure = self.figures.get(name)
+        if figure is None:
+            raise MissingFigureError(
+                f'{needed_by} needs the figure {name}, which chip spec '
+                f'{self.path} does not list: add it with its value, unit, '
+                'source and status, or choose another chip')
+        if figure.contained_in:
+            self.figure(figure.contained_in, needed_by)
+        elif figure.value is None:
+            raise MissingFigureError(
+                f'{needed_by} needs the figure {name}, which is null in chip '
+                f'spec {self.path} ({figure.source}): give a value with its '
+                'source and status, or choose another chip')
+        return figure
+
+    def at(self, end: str) -> 'Chip':
+        """The chip with every range replaced by its ``low`` or ``high`` end.
+
+        Costs grow with each figure, so a result lies between those of the
+        two ends.
+
+        Example:
+            >>> chip = load_chip('spinnaker2')
+            >>> chip.figures['events.synop'].value
+            Range(low=10.0, high=450.0)
+            >>> chip.at('low').figures['events.synop'].value
+            10.0
+        """
+        if end not in ENDS:
+            raise ValueError(f"end must be 'low' or 'high', got {end!r}")
+        return replace(
+            self,
+            figures={
+                name: replace(f, value=getattr(f.value, end)) if isinstance(
+                    f.value, Range) else f
+                for name, f in self.figures.items()
+            })
+
+    @property
+    def has_cores(self) -> bool:
+        """Whether the spec describes a chip with cores to map to."""
+        return 'limits.cores' in self.figures
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML that refuses a key that stands twice in a mapping."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep) for key, _ in node.value]
+        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f'the key {twice[0]!r} stands twice',
+                node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def list_chips() -> list[str]:
+    """Names of the chip specs that ship with the package.
+
+    Example:
+        >>> 'cmos45' in list_chips()
+        True
+    """
+    return sorted(path.stem for path in CHIP_DIR.glob('*.yaml'))
+
+
+def load_chip(name_or_path: str | Path) -> Chip:
+    """Read and check a chip spec.
+
+    Args:
+        name_or_path (str | Path): One of :func:`list_chips`, or the path of
+            a YAML file (``.yaml`` or ``.yml``) of the same form.
+
+    Raises:
+        ValueError: If there is no such spec, or if it breaks the schema;
+            the message names file and key.
+    """
+    name = str(name_or_path)
+    if name in list_chips():
+        path = CHIP_DIR / f'{name}.yaml'
+    else:
+        path = Path(name_or_path)
+        if path.suffix not in ('.yaml', '.yml') or not path.is_file():
+            raise ValueError(
+                f'unknown chip {name!r}: give one of '
+                f'{", ".join(list_chips())} or the path of an existing YAML '
+                'chip spec')
+    try:
+        raw = yaml.load(path.read_text(encoding='utf-8'), _UniqueKeys)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f'chip spec {path} is not valid YAML: {error}') \
+            from error
+    return Chip(**check_spec(raw, path), path=str(path))

@@ -1,0 +1,256 @@
+"""Layers split over the cores of a chip, under its limits."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmsnn.hardware.chips.spec import Chip
+from mmsnn.hardware.network.populations import Network, Population, Projection
+
+from .connectivity import Connectivity, connectivity
+from .limits import LayerFit, Limits, match_cores
+from .tiling import Demand, best_tiling
+
+
+@dataclass(frozen=True)
+class Slices:
+    """A population split into blocks, one for each core.
+
+    Attributes:
+        population (Population): What is split.
+        edges (tuple[ndarray]): Bounds of the blocks along each axis.
+        first_core (int): Cores are numbered on from here, channels fastest.
+
+    Example:
+        >>> slices = Slices(Population('a', (4, 6), spikes=(0.,)),
+        ...                 (np.array([0, 2, 4]), np.array([0, 6])), 3)
+        >>> slices.cores, slices.neurons
+        (2, array([12., 12.]))
+    """
+
+    population: Population
+    edges: tuple[np.ndarray, ...]
+    first_core: int
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Blocks along each axis."""
+        return tuple(len(e) - 1 for e in self.edges)
+
+    @property
+    def cores(self) -> int:
+        """Number of cores."""
+        return math.prod(self.blocks)
+
+    @property
+    def neurons(self) -> np.ndarray:
+        """Neurons of each core."""
+        return product([np.diff(e).astype(float) for e in self.edges])
+
+    def block_edges(self, axes: int) -> tuple[np.ndarray, ...]:
+        """``edges`` with axes of length 1 added up to ``axes``."""
+        one = np.array([0, 1])
+        return self.edges + (one, ) * (axes - len(self.edges))
+
+
+def product(factors: list[np.ndarray]) -> np.ndarray:
+    """A number for each core from one for each block of each axis."""
+    result = factors[0]
+    for factor in factors[1:]:
+        result = np.multiply.outer(factor, result)
+    return result.ravel()
+
+
+@dataclass(frozen=True)
+class Link:
+    """A projection between two mapped populations.
+
+    Attributes:
+        projection (Projection): What connects them.
+        carries (str): ``spikes`` or ``membranes``.
+        source (Slices | None): None for spikes of the input, which come from
+            outside the chip.
+        target (Slices): Where it ends.
+        connectivity (Connectivity): Its connections along each axis.
+    """
+
+    projection: Projection
+    carries: str
+    source: Slices | None
+    target: Slices
+    connectivity: Connectivity
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A network on the cores of a chip.
+
+    Attributes:
+        network (Network): What is mapped.
+        chip (Chip): Where to.
+        weights (str): ``shared`` or ``unrolled``.
+        weight_bits (int): Bits of a weight.
+        slices (dict[str, Slices]): Of each population on the chip.
+        links (tuple[Link]): Projections between them and from input spikes.
+        layers (tuple[LayerFit]): Whether and why each layer fits.
+        conditions (tuple[str]): What must happen outside the cores.
+        unchecked (tuple[str]): Limits that the spec does not know.
+    """
+
+    network: Network
+    chip: Chip
+    weights: str
+    weight_bits: int
+    slices: dict[str, Slices]
+    links: tuple[Link, ...]
+    layers: tuple[LayerFit, ...]
+    conditions: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+    @property
+    def cores(self) -> int:
+        """Cores that are used."""
+        return sum(s.cores for s in self.slices.values())
+
+    def with_counts(self, network: Network) -> 'Mapping':
+        """The same mapping of the same network with other counts: of the
+        same populations and projections, in the same order."""
+        slices = {
+            name: replace(s, population=network[name])
+            for name, s in self.slices.items()
+        }
+        new = {id(old): p for old, p in zip(self.network.projections,
+                                            network.projections)}
+        links = tuple(
+            replace(
+                link,
+                projection=new[id(link.projection)],
+                source=slices.get(link.projection.source),
+                target=slices[link.projection.target])
+            for link in self.links)
+        return replace(self, network=network, slices=slices, links=links)
+
+
+def map_network(network: Network,
+                chip: Chip,
+                weights: str = 'shared',
+                weight_bits: int = 8) -> Mapping:
+    """Split each layer over as few cores as the chip's limits allow.
+
+    Each core holds a block of neurons of one population (channels x
+    positions) and all synapses that end in it. The axons of a core are the
+    distinct neurons that send to it; the axons out are the cores that its
+    neurons send to, summed over its neurons. Of the blocks that need the
+    fewest cores, those with the fewest messages are taken.
+
+    A layer that no core can hold is split as if the limits that it breaks
+    were not there, and its :class:`LayerFit` says so.
+
+    Args:
+        network (Network): What to map.
+        chip (Chip): A spec with ``limits``.
+        weights (str): ``shared`` stores each weight once in each core that
+            needs it, ``unrolled`` once for each connection.
+        weight_bits (int): Bits of a stored weight.
+
+    Raises:
+        ValueError: If an argument is not valid.
+        MissingFigureError: If the spec describes no cores.
+
+    Example:
+        >>> from mmsnn.hardware import load_chip
+        >>> fc = Projection('fc', 'in', 'out', 'linear', weights=6000,
+        ...                 synapses=6000, sops=(4.,))
+        >>> network = Network(
+        ...     (Population('in', (3,), spikes=(1.,), kind='input'),
+        ...      Population('out', (2000,), spikes=(2.,))), (fc,))
+        >>> mapping = map_network(network, load_chip('loihi'))
+        >>> mapping.slices['out'].cores, mapping.layers[0].limited_by
+        (2, 'neurons')
+    """
+    if weights not in ('shared', 'unrolled'):
+        raise ValueError(
+            f"weights must be 'shared' or 'unrolled', got {weights!r}")
+    if weight_bits < 1 or weight_bits != int(weight_bits):
+        raise ValueError('weight_bits must be a whole number from 1 on, got '
+                         f'{weight_bits}')
+    limits = Limits(chip)
+    mapped = [p for p in network.populations if p.kind != 'input']
+    tilings, fits = {}, {}
+    for population in reversed(mapped):  # targets before their sources
+        demand = _demand(network, population, tilings, weights, weight_bits,
+                         limits)
+        tilings[population.name], fits[population.name] = best_tiling(
+            demand, limits)
+    layers = [fits[p.name] for p in mapped]
+    if limits.one_layer_a_core:
+        layers = match_cores(layers, limits)
+    slices, first = {}, 0
+    for population, layer in zip(mapped, layers):
+        slices[population.name] = Slices(population,
+                                         tilings[population.name], first)
+        first += layer.cores
+    layers = [
+        limits.judge(layer, network, weights, weight_bits) for layer in layers
+    ]
+    return Mapping(network, chip, weights, weight_bits, slices,
+                   tuple(_links(network, slices)), tuple(layers),
+                   tuple(_conditions(network) + limits.quantised(network)),
+                   tuple(limits.unchecked))
+
+
+def _demand(network: Network, population: Population, tilings: dict,
+            weights: str, weight_bits: int, limits: Limits) -> Demand:
+    """What blocks of a population ask of a core. Products are left out: they
+    have no synapses that could be stored, and the verdict says so."""
+    incoming = []
+    for p in network.incoming(population.name):
+        if network.carries(p) != 'real' and p.static:
+            axes = connectivity(p, network[p.source], population)
+            incoming.append((p, axes.axes))
+    outgoing = []
+    for p in network.outgoing(population.name):
+        if (network.carries(p) != 'real' and p.static
+                and p.target in tilings):
+            axes = connectivity(p, population, network[p.target]).axes
+            edges = Slices(network[p.target], tilings[p.target],
+                           0).block_edges(len(axes))
+            outgoing.append(
+                [axis.fan_out(e) for axis, e in zip(axes, edges)])
+    return Demand(population, incoming, outgoing, weights == 'shared',
+                  weight_bits, limits.state_bits(population))
+
+
+def _links(network: Network, slices: dict[str, Slices]):
+    for p in network.projections:
+        carries = network.carries(p)
+        source = network[p.source]
+        outside = source.kind == 'input'
+        if carries == 'real' or p.target not in slices or not (
+                outside or p.source in slices):
+            continue
+        yield Link(p, carries, slices.get(p.source), slices[p.target],
+                   connectivity(p, source, network[p.target]))
+
+
+def _conditions(network: Network) -> list[str]:
+    """What the cores do not do themselves."""
+    texts, runs = [], network.runs
+    for p in network.projections:
+        if network.carries(p) == 'real' and p.op != 'real':
+            texts.append(
+                f'{p.name}: its input is real-valued, so it runs outside the '
+                f'cores ({runs * p.macs:,.0f} multiply-accumulates per image)'
+                f', and its result is set in {p.target} before its window')
+        elif network.carries(p) == 'real':
+            texts.append(
+                f'{p.name}: an op on real values between {p.source} and '
+                f'{p.target} runs outside the cores ({runs * p.macs:,.0f} '
+                f'multiply-accumulates and {runs * p.adds:,.0f} additions per '
+                'image)')
+    for p in network.populations:
+        if p.kind == 'input' and p.spikes:
+            texts.append(f'{p.name}: {runs * p.total_spikes:,.0f} spikes per '
+                         'image enter from outside the chip')
+    return texts

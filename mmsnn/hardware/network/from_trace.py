@@ -1,0 +1,308 @@
+"""From the op trace to the network of populations that is mapped."""
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+from mmsnn.trace import OpRecord, OpTrace, Source, is_spiking_synapse
+
+from .populations import Network, Population, Projection
+from .profiles import sampled_profile
+from .shapes import Shapes
+from .trace_graph import TraceGraph, role, run_notes
+
+#: Names of the populations that stand for what no op has made.
+INPUT, UNKNOWN = 'input', 'unknown'
+
+NOT_STATIC = ('it multiplies two activations: what a spike selects is only '
+              'known while the network runs')
+
+
+def network_from_trace(trace: OpTrace) -> Network:
+    """Populations and projections of a traced model, means per run.
+
+    A synapse ends in the population that holds its result: the first neurons
+    that fire from it, through residual sums; or accumulators of its own
+    (``real``) where something else reads it, and at the model's outputs.
+    What is done with the outputs (boxes, scores) is left out. A tensor that
+    nothing seen has made gives a population ``unknown (MODULE)``, named
+    after the module that reads it. Calls that repeat one network on parts of
+    an image (windows) give that network once, with ``runs``; see
+    :func:`.repeated_runs.find_runs`. Other calls of one module are populations
+    side by side.
+
+    Args:
+        trace (OpTrace): Of images of one size.
+
+    Raises:
+        ValueError: If the trace is empty, has no spiking neuron, no edges, or
+            is of images of several sizes.
+
+    Example:
+        >>> import torch
+        >>> from mmsnn.conversion import to_spike_train
+        >>> from mmsnn.layers import SpikeConv2d
+        >>> conv = SpikeConv2d(1, 2, 3, neuron=dict(type='mmsnn.SFANeuron'))
+        >>> with to_spike_train(conv) as spiking:
+        ...     _ = spiking(torch.ones(1, 1, 3, 3))
+        >>> network = network_from_trace(spiking.trace)
+        >>> [(p.name, p.kind, p.shape) for p in network.populations]
+        [('input', 'input', (1, 3, 3)), ('neuron', 'neuron', (1, 3, 3)),
+         ('(model)', 'real', (2, 1, 1))]
+        >>> [(p.name, p.source, p.op, p.total_sops) for p in
+        ...  network.projections]
+        [('neuron', 'input', 'residual', 0.0),
+         ('(model)', 'neuron', 'conv', 18.0)]
+    """
+    if trace.images < 1:
+        raise ValueError('the op trace holds no image: run the model on at '
+                         'least one image before mapping it')
+    if not any(r.kind == 'neuron' for r in trace):
+        raise ValueError('the op trace holds no spiking neuron: record a '
+                         'model with spiking neurons, in spike-train form')
+    if not any(trace.sources()):
+        raise ValueError('the op trace has no edges, so it can not be mapped: '
+                         'record it with to_spike_train')
+    if len(trace.image_shapes) > 1:
+        sizes = ', '.join(
+            ' x '.join(map(str, s)) for s in sorted(trace.image_shapes))
+        raise ValueError(f'the op trace is of images of {sizes}: a network is '
+                         'mapped for one size, record images of equal size')
+    return NetworkBuilder(trace).network()
+
+
+class NetworkBuilder:
+    """Makes the network of a trace, see :func:`network_from_trace`.
+
+    Args:
+        trace (OpTrace): Of images of one size.
+
+    Attributes:
+        graph (TraceGraph): Which ops there are and where results are held.
+        names (dict): Name of the population of each op that has one.
+        made_by (list[int]): Number of the op of each projection.
+    """
+
+    def __init__(self, trace: OpTrace) -> None:
+        self.trace = trace
+        self.graph = TraceGraph(trace)
+        self.images = trace.images * self.graph.runs
+        self.records = self.graph.records
+        self.shapes = Shapes(self.graph, trace)
+        self.names: dict[Source, str] = {}
+        self.populations: list[Population] = []
+        self.projections: list[Projection] = []
+        self.made_by: list[int] = []
+
+    def network(self) -> Network:
+        """The network; may be called once."""
+        for i in self.graph.sources:
+            if self.graph.home[i] == i:
+                self._name(i)
+        inputs: list[Population] = []
+        for i in self.graph.sources:
+            if self.graph.home[i] == i:
+                self.populations.append(self._population(i))
+        self.by_name = {p.name: p for p in self.populations}
+        for i, sources in self.graph.sources.items():
+            for source in sources:
+                if not isinstance(source, int):
+                    self._outside(source, i, inputs)
+            self._project(i)
+            self.made_by += [i] * (len(self.projections) - len(self.made_by))
+        return Network(
+            tuple(inputs + self.populations), tuple(self.projections),
+            self.trace.images, self.graph.runs,
+            run_notes(self.graph, self.trace.images) + self._profile_notes())
+
+    def _profile_notes(self) -> tuple[str, ...]:
+        if not any(p.profile for p in self.populations):
+            return ()
+        return ('How often neurons fire is the mean over all images; which '
+                'ones, within a layer, is that of the first image.', )
+
+    def _name(self, i: int) -> str:
+        """Module path, numbered where it has several populations."""
+        base = self.records[i].module
+        name, number = base, 1
+        while name in self.names.values():
+            number += 1
+            name = f'{base}#{number}'
+        self.names[i] = name
+        return name
+
+    def _population(self, i: int) -> Population:
+        record, name = self.records[i], self.names[i]
+        shape = self.shapes.population(i)
+        if record.kind != 'neuron':
+            bits = record.accumulator_bits or 32
+            return Population(name, shape, state_bits=bits, kind='real')
+        return self.firing(
+            i,
+            Population(
+                name,
+                shape,
+                record.timesteps,
+                record.max_spikes,
+                (0.0, ) * record.timesteps * record.max_spikes,
+                state_bits=math.ceil(8 * record.state_bytes /
+                                     math.prod(shape))), record.spikes,
+            self.images)
+
+    def firing(self, i: int, population: Population, spikes: list[int],
+               number: int) -> Population:
+        """The same population with other spikes.
+
+        Args:
+            i (int): Number of the neuron's op.
+            population (Population): Its population.
+            spikes (list[int]): Totals in each sub-step.
+            number (int): What they are of: images times runs.
+        """
+        substeps = population.timesteps * population.max_spikes
+        means = [s / number for s in spikes] + [0.0] * (substeps - len(spikes))
+        return replace(
+            population,
+            spikes=tuple(means),
+            profile=sampled_profile(self.records[i].axis_spikes,
+                                    self.shapes.axes(i), population.shape,
+                                    means))
+
+    def _outside(self, source: str, i: int, inputs: list[Population]) -> None:
+        """A population for what no op has made, once for the input."""
+        key = self._key(source, i)
+        if key in self.names:
+            return
+        name, shape = INPUT, self.shapes.image
+        if source != INPUT:
+            name = f'{UNKNOWN} ({self.records[i].module})'
+            shape = self.shapes.read(i)
+        taken = {p.name for p in (*inputs, *self.populations)}
+        while name in taken:
+            name = f'({name})'
+        self.names[key] = name
+        inputs.append(Population(name, shape, kind='input', state_bits=0))
+        self.by_name[name] = inputs[-1]
+
+    def _held_by(self, source: Source, i: int) -> str:
+        """Name of the population that holds what an op reads."""
+        if isinstance(source, int):
+            return self.names[self.graph.home[source]]
+        return self.names[self._key(source, i)]
+
+    def _key(self, source: str, i: int) -> Source:
+        return source if source == INPUT else (source, self.records[i].module)
+
+    def _project(self, i: int) -> None:
+        record = self.records[i]
+        target = self.names[self.graph.home[i]]
+        sources: dict[str, Source] = {}
+        operands = []
+        for source, operand in self.graph.sources[i].items():
+            held = self._held_by(source, i)
+            if operand:
+                operands.append(held)
+            elif held != target:
+                sources.setdefault(held, source)
+        if role(record) == 'synapse':
+            self._synapse(i, sources, target, operands)
+            return
+        self._hand_on(i, sources, target)
+
+    def _hand_on(self, i: int, sources: dict[str, Source],
+                 target: str) -> None:
+        """Projections of an op on real values, which is charged once."""
+        record = self.records[i]
+        through = self.graph.through.get(i, ())
+        summed = [held for held, source in sources.items()
+                  if role(record) != 'real' and source not in through and not (
+                      isinstance(source, int)
+                      and self.records[source].kind == 'neuron')]
+        charged = summed or list(sources)[:1]
+        share = 1 / self.images / max(1, len(charged))
+        for held in sources:
+            part = share if held in charged else 0.0
+            self.projections.append(
+                Projection(
+                    record.module,
+                    held,
+                    target,
+                    'residual' if held in summed else 'real',
+                    macs=record.macs * part,
+                    adds=(record.adds + record.comparisons + record.other) *
+                    part))
+
+    def _synapse(self, i: int, sources: dict[str, Source], target: str,
+                 operands: list[str]) -> None:
+        record = self.records[i]
+        spiking = is_spiking_synapse(record)
+        if not record.static and not operands and len(sources) > 1:
+            operands = list(sources)[1:]
+            sources = dict(list(sources.items())[:1])
+        if not sources and operands:  # Q, K and V of the same neurons
+            sources = {operands[0]: 0}
+        parts = self._parts(record, list(sources))
+        for held, (share, weights, offset) in parts.items():
+            self.projections.append(
+                Projection(
+                    record.module,
+                    held,
+                    target,
+                    record.kind,
+                    weights=weights,
+                    synapses=round(
+                        Fraction(record.synapses, self.images *
+                                 record.timesteps) * share),
+                    sops=self._sops(record, held, share) if spiking else (),
+                    macs=float(record.macs * share / self.images),
+                    adds=float(record.adds * share / self.images),
+                    geometry=self.shapes.geometry(i, self.by_name[held]),
+                    static=record.static,
+                    reason='' if record.static else NOT_STATIC,
+                    operand=operands[0] if operands else '',
+                    source_offset=offset))
+
+    def _parts(self, record: OpRecord, held: list[str]) -> dict[str, tuple]:
+        """Share of each of several populations that one synapse reads: of
+        what it does, of its weights, and where its channels begin."""
+        if len(held) == 1:
+            return {held[0]: (Fraction(1), record.weights, 0)}
+        populations = [self.by_name[name] for name in held]
+        sizes = [p.total_spikes if is_spiking_synapse(record) else p.neurons
+                 for p in populations]
+        whole = sum(map(Fraction, sizes))
+        shares = [Fraction(s) / whole if whole else Fraction(1, len(sizes))
+                  for s in sizes]
+        channels = [p.shape[0] for p in populations]
+        side_by_side = sum(channels) == self.shapes.channels_in(record)
+        parts, offset = {}, 0
+        for name, share, number in zip(held, shares, channels):
+            weights = record.weights
+            if side_by_side:
+                weights = weights * number // sum(channels)
+            parts[name] = (share, weights, offset)
+            offset += number if side_by_side else 0
+        return parts
+
+    def _sops(self, record: OpRecord, held: str,
+              share: Fraction) -> tuple[float, ...]:
+        """Additions per sub-step of the source where they were sampled (then
+        the sample says how the exact total falls), else in all."""
+        total = float(record.sops * share / self.images)
+        spikes = self.by_name[held].spikes
+        if not math.fsum(spikes):
+            return ()
+        sampled = sum(record.substep_sops)
+        if (_uniform(record) or share != 1 or not sampled
+                or len(record.substep_sops) != len(spikes)):
+            return (total, )
+        return tuple(total * s / sampled for s in record.substep_sops)
+
+
+def _uniform(record: OpRecord) -> bool:
+    """Whether every spike reaches equally many outputs, so that additions
+    fall from sub-step to sub-step exactly as spikes do."""
+    g = record.geometry
+    return record.kind == 'linear' or (bool(g) and {
+        *g['kernel'], *g['stride']
+    } == {1} and not any(g['padding']))

@@ -1,0 +1,180 @@
+"""Where the result of each op of a trace is held: the graph behind a network.
+
+A trace lists ops and what each has read. On a chip the result of an op is held
+by a population: by the neurons that fire from it, or by accumulators of their
+own where the result is handed on as numbers.
+"""
+
+from dataclasses import replace
+
+from mmsnn.trace import SYNAPSES, OpRecord, OpTrace, Source
+
+from .repeated_runs import Runs, find_runs
+
+#: Additions of membranes: they happen where the sum is held.
+_SUMS = ('add', 'add_', 'sub', 'sub_', 'rsub')
+
+
+def role(record: OpRecord) -> str:
+    """``neuron``, ``synapse``, ``sum`` (of membranes) or ``real``."""
+    if record.kind == 'neuron':
+        return 'neuron'
+    if record.kind in SYNAPSES:
+        return 'synapse'
+    return 'sum' if record.op in _SUMS else 'real'
+
+
+class TraceGraph:
+    """Ops of a trace that run on a chip, what each has read, and which
+    population holds its result.
+
+    Left out are what is done with a model's results (boxes, scores), what is
+    computed from those alone (levels of regions of interest), and ops whose
+    result is one number. What depends on those depends on what they have
+    read.
+
+    Of a network that runs several times on an image (:func:`find_runs`) the
+    graph is that of one run, and its records hold the sums of all.
+
+    Args:
+        trace (OpTrace): The trace.
+
+    Attributes:
+        records (list[OpRecord]): All records.
+        runs (int): Runs of the network for an image.
+        outside (list[OpRecord]): Ops that join the results of runs.
+        sources (dict[int, dict[Source, bool]]): For each op that runs on a
+            chip: what it has read, and whether that is an operand.
+        home (dict[int, int]): Number of the op whose population holds its
+            result: a neuron's, or its own.
+        through (dict[int, set[Source]]): Of what each op has read, what it
+            depends on by something that is left out.
+        feedback (list[str]): Modules that would have to run before
+            themselves; such edges are left out.
+
+    Example:
+        >>> from mmsnn.trace import OpRecord, OpTrace
+        >>> trace = OpTrace([OpRecord('stem', 'conv', 'convolution', macs=9),
+        ...                  OpRecord('a', 'neuron', 'neuron', neurons=4)], 1)
+        >>> keys = list(trace._records)
+        >>> trace.connect(keys[0], ['input'])
+        >>> trace.connect(keys[1], keys[:1])
+        >>> TraceGraph(trace).home  # the neuron holds the stem's result
+        {1: 1, 0: 1}
+    """
+
+    def __init__(self, trace: OpTrace) -> None:
+        self.records = list(trace)
+        self._all = trace.sources()
+        self._left_out: set[Source] = set()
+        for i, record in enumerate(self.records):
+            if self._is_left_out(i, record):
+                self._left_out.add(i)
+        self.feedback: list[str] = []
+        self.through: dict[int, set[Source]] = {}
+        self.sources: dict[int, dict[Source, bool]] = {}
+        for i, record in enumerate(self.records):
+            if i not in self._left_out:
+                self.sources[i] = self._read(i, record)
+        self.runs, self.outside = self._fold()
+        self.home = self._homes()
+
+    def _fold(self) -> tuple[int, list[OpRecord]]:
+        """Keep one of several runs, with the amounts of all."""
+        runs = Runs()
+        if not self.through and not self.feedback:
+            runs = find_runs(self.records, self.sources)
+        if runs.number == 1:
+            return 1, []
+        for first, same in runs.records.items():
+            record = replace(self.records[first])
+            images = zip(*(self.records[i].by_image for i in same))
+            for i in same[1:]:
+                record.include(self.records[i])
+            record.by_image = [[sum(n) for n in zip(*image)]
+                               for image in images]
+            self.records[first] = record
+        self.sources = {i: self.sources[i] for i in runs.records}
+        return runs.number, [self.records[i] for i in runs.outside]
+
+    def _is_left_out(self, i: int, record: OpRecord) -> bool:
+        if record.postprocess:
+            return True
+        if record.kind not in ('real', 'add'):
+            return False
+        made_of_results = self._all[i] and all(
+            s in self._left_out for s in self._all[i])
+        return not record.output_shape or bool(made_of_results)
+
+    def _read(self, i: int, record: OpRecord) -> dict[Source, bool]:
+        found: dict[Source, bool] = {}
+        todo, seen = list(self._all[i].items()), set()
+        while todo:
+            source, operand = todo.pop(0)
+            if source in seen:
+                continue
+            seen.add(source)
+            direct = source in self._all[i]
+            if source in self._left_out:
+                todo += [(s, False) for s in self._all[source]]
+            elif isinstance(source, int) and source >= i:
+                self.feedback.append(record.module)
+            else:
+                found[source] = operand
+                if not direct:
+                    self.through.setdefault(i, set()).add(source)
+        return found
+
+    def _homes(self) -> dict[int, int]:
+        consumers: dict[int, list[int]] = {i: [] for i in self.sources}
+        for i, sources in self.sources.items():
+            for source in sources:
+                if isinstance(source, int):
+                    consumers[source].append(i)
+        home: dict[int, int] = {}
+        for i in reversed(self.sources):
+            home[i] = i
+            if role(self.records[i]) == 'neuron':
+                continue
+            neurons = [c for c in consumers[i]
+                       if role(self.records[c]) == 'neuron']
+            others = [c for c in consumers[i] if c not in neurons]
+            if neurons and all(home[c] > neurons[0] for c in others):
+                home[i] = neurons[0]  # whose membrane it is, whole
+            elif not neurons and len(others) == 1 and role(
+                    self.records[others[0]]) == 'sum':
+                home[i] = home[others[0]]
+        return home
+
+
+def run_notes(graph: TraceGraph, images: int) -> tuple[str, ...]:
+    """What is to be known about modules that run several times on an image,
+    in words.
+
+    Args:
+        graph (TraceGraph): Of a trace.
+        images (int): Images of the trace.
+    """
+    records = graph.records
+    if graph.runs > 1:
+        text = (f'The network runs {graph.runs} times for an image and is '
+                'mapped once.')
+        if graph.outside:
+            ops = sum(r.adds + r.comparisons + r.other for r in graph.outside)
+            macs = sum(r.macs for r in graph.outside)
+            text += (f' {len(graph.outside)} ops that join the results '
+                     f'({ops / images:,.0f} operations and '
+                     f'{macs / images:,.0f} multiply-accumulates per image) '
+                     'run outside the cores.')
+        return (text, )
+    again = {
+        records[i].module: None
+        for i in graph.sources if records[i].call > 1 and
+        (records[i].kind == 'neuron' or records[i].kind in SYNAPSES)
+    }
+    if not again:
+        return ()
+    return (f'{len(again)} modules run several times for an image '
+            f'({next(iter(again))}, ...), but no whole network that reads '
+            'only the image repeats: each of their calls is mapped for '
+            'itself.', )

@@ -1,0 +1,237 @@
+"""Energy, time and fit of a network on a chip with cores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmsnn.hardware.chips.spec import Chip, load_chip
+from mmsnn.hardware.mapping.core_loads import count_loads
+from mmsnn.hardware.mapping.mapper import Mapping, map_network
+from mmsnn.hardware.network.populations import Network
+from mmsnn.hardware.timing.asynchronous import MODES
+from mmsnn.hardware.timing.schedule import lossless_schedule
+
+from .assumptions import assumptions
+from .results import ChipEstimate
+from .totals import ChipCosts
+
+TIMINGS = ('synchronous', 'asynchronous')
+
+
+def estimate_on_chip(network: Network,
+                     chip: str | Path | Chip,
+                     weights: str = 'shared',
+                     timing: str | None = None,
+                     mode: str = 'lossless',
+                     weight_bits: int = 8,
+                     missing: str = 'raise') -> ChipEstimate:
+    """Map a network to a chip; energy by cause, time, and whether it fits.
+
+    Every synaptic addition, neuron access, update and spike, message and hop
+    of an image is counted on the core where it happens and charged with the
+    chip's figure for it. Figures that are ranges make results ranges.
+
+    Args:
+        network (Network): Populations and projections with mean counts.
+        chip (str | Path | Chip): A spec with cores; name, path or the spec.
+        weights (str): ``shared`` or ``unrolled``.
+        timing (str, optional): ``synchronous`` (a barrier per sub-step) or
+            ``asynchronous`` (event-driven). Defaults to the first of both
+            that the chip supports; :func:`estimates_on_chip` gives each.
+        mode (str): ``lossless``, or ``free_running`` (asynchronous only).
+        weight_bits (int): Bits of a stored weight.
+        missing (str): ``raise`` at the first figure that is needed and
+            unknown, or ``report`` under ``missing`` which results lack one;
+            totals are then None.
+
+    Raises:
+        ValueError: If an argument or the network is not valid, or if not one
+            synapse of the network is driven by spikes.
+        MissingFigureError: If a figure that is needed is absent or null.
+
+    Example:
+        >>> from mmsnn.hardware import Network, Population, Projection
+        >>> network = Network(
+        ...     (Population('a', (100,), spikes=(10.,)),
+        ...      Population('b', (10,), spikes=(1.,))),
+        ...     (Projection('fc', 'a', 'b', 'linear', weights=1000,
+        ...                 synapses=1000, sops=(100.,)),))
+        >>> result = estimate_on_chip(network, 'loihi')
+        >>> result.fits, result.cores, result.substeps
+        (True, 2, 2)
+        >>> str(result.energy_mj['synapses'].times(1e9))  # pJ
+        '2360'
+    """
+    if not isinstance(chip, Chip):
+        chip = load_chip(chip)
+    timings = (timing, ) if timing else supported_timings(chip)[:1]
+    return _estimates(network, chip, timings, weights, mode, weight_bits,
+                      missing)[0]
+
+
+def estimates_on_chip(network: Network,
+                      chip: str | Path | Chip,
+                      weights: str = 'shared',
+                      mode: str = 'lossless',
+                      weight_bits: int = 8,
+                      missing: str = 'raise') -> list[ChipEstimate]:
+    """:func:`estimate_on_chip` for each timing that the chip supports,
+    synchronous first; the network is mapped once.
+
+    Args:
+        network (Network): As for :func:`estimate_on_chip`, like all others.
+        chip (str | Path | Chip): The chip.
+        weights (str): ``shared`` or ``unrolled``.
+        mode (str): ``lossless``; or ``free_running``, which is asynchronous,
+            so that the result holds one estimate.
+        weight_bits (int): Bits of a stored weight.
+        missing (str): ``raise`` or ``report``.
+
+    Returns:
+        list[ChipEstimate]: At least one, see :func:`supported_timings`.
+
+    Raises:
+        ValueError: As :func:`estimate_on_chip`; and if ``free_running`` is
+            asked of a chip that is synchronous only.
+        MissingFigureError: As :func:`estimate_on_chip`.
+
+    Example:
+        >>> from mmsnn.hardware import Network, Population, Projection
+        >>> network = Network(
+        ...     (Population('a', (100,), spikes=(10.,)),
+        ...      Population('b', (10,), spikes=(1.,))),
+        ...     (Projection('fc', 'a', 'b', 'linear', weights=1000,
+        ...                 synapses=1000, sops=(100.,)),))
+        >>> [e.timing for e in estimates_on_chip(
+        ...     network, 'spinnaker2', missing='report')]
+        ['synchronous', 'asynchronous']
+        >>> [e.timing for e in estimates_on_chip(network, 'loihi')]
+        ['synchronous']
+    """
+    if not isinstance(chip, Chip):
+        chip = load_chip(chip)
+    return _estimates(network, chip, supported_timings(chip, mode), weights,
+                      mode, weight_bits, missing)
+
+
+def supported_timings(chip: Chip,
+                      mode: str = 'lossless') -> tuple[str, ...]:
+    """Ways of execution that a chip supports, synchronous first. Where the
+    spec knows of none, the first that it does not rule out.
+
+    Args:
+        chip (Chip): The chip.
+        mode (str): ``free_running`` leaves out the synchronous one.
+
+    Raises:
+        ValueError: If none is left.
+
+    Example:
+        >>> [supported_timings(load_chip(name)) for name in ('loihi', 'speck')]
+        [('synchronous',), ('asynchronous',)]
+    """
+    figures = {t: chip.figures.get(f'support.{t}') for t in TIMINGS}
+    values = {t: None if f is None else f.value for t, f in figures.items()}
+    known = tuple(t for t in TIMINGS if values[t])
+    possible = tuple(t for t in TIMINGS if values[t] is None)
+    timings = known or possible[:1] or TIMINGS[-1:]
+    if mode == 'free_running':
+        timings = tuple(t for t in timings if t == 'asynchronous')
+        if not timings:
+            raise ValueError(
+                f"mode='free_running' is asynchronous, which {chip.name} does "
+                "not support: use mode='lossless'")
+    return timings
+
+
+def _estimates(network: Network, chip: Chip, timings: tuple[str, ...],
+               weights: str, mode: str, weight_bits: int,
+               missing: str) -> list[ChipEstimate]:
+    """One estimate per timing, of the same mapping."""
+    _check(timings, mode, missing)
+    require_spikes(network)
+    mapping = map_network(network, chip, weights, weight_bits)
+    return estimates_of_mapping(mapping, timings, mode, missing)
+
+
+def estimates_of_mapping(mapping: Mapping,
+                         timings: Sequence[str],
+                         mode: str = 'lossless',
+                         missing: str = 'raise') -> list[ChipEstimate]:
+    """:func:`estimate_on_chip` of a network that is mapped already.
+
+    Args:
+        mapping (Mapping): From :func:`mmsnn.hardware.map_network`.
+        timings (Sequence[str]): An estimate for each.
+        mode (str): ``lossless`` or ``free_running``.
+        missing (str): ``raise`` or ``report``.
+
+    Raises:
+        ValueError: If an argument is not valid.
+        MissingFigureError: As :func:`estimate_on_chip`.
+    """
+    _check(timings, mode, missing)
+    network, chip = mapping.network, mapping.chip
+    schedule = lossless_schedule(network)
+    reasons = {la.name: la.reasons for la in mapping.layers if la.reasons}
+    reasons.update(_too_many(mapping))
+    loads = count_loads(mapping)
+    return [
+        ChipEstimate(
+            chip=chip.name,
+            title=chip.title,
+            images=network.images,
+            weights=mapping.weights,
+            weight_bits=mapping.weight_bits,
+            timing=timing,
+            mode=mode,
+            fits=not reasons,
+            reasons=reasons,
+            unchecked=mapping.unchecked,
+            conditions=mapping.conditions,
+            depth=schedule.depth,
+            substeps=schedule.steps,
+            interval_substeps=schedule.interval,
+            runs=network.runs,
+            **ChipCosts(loads, schedule, timing, mode,
+                        missing == 'report').results(),
+            cores=mapping.cores,
+            chips=loads.mesh.chips,
+            assumptions=tuple(assumptions(loads, schedule, timing, mode)))
+        for timing in timings
+    ]
+
+
+def _check(timings: Sequence[str], mode: str, missing: str) -> None:
+    """Raises if an argument is not valid."""
+    for name, value, valid in (*(('timing', t, TIMINGS) for t in timings),
+                               ('mode', mode, MODES),
+                               ('missing', missing, ('raise', 'report'))):
+        if value not in valid:
+            raise ValueError(
+                f'{name} must be one of {", ".join(valid)}, got {value!r}')
+    if mode == 'free_running' and 'synchronous' in timings:
+        raise ValueError("mode='free_running' needs timing='asynchronous'")
+
+
+def require_spikes(network: Network) -> None:
+    """Raise if no synapse of a network is driven by spikes."""
+    if not any(network.carries(p) == 'spikes' and p.total_sops
+               for p in network.projections):
+        raise ValueError(
+            'no spike reaches a synapse of the network: record a model with '
+            'spiking neurons on images for which they fire')
+
+
+def _too_many(mapping: Mapping) -> dict[str, tuple[str, ...]]:
+    figure = mapping.chip.figures.get('limits.chips')
+    on_chip = mapping.chip.figures['limits.cores'].value
+    if figure is None or figure.value is None or on_chip is None:
+        return {}
+    most = int(figure.value * on_chip)
+    if mapping.cores <= most:
+        return {}
+    return {
+        'all layers':
+        (f'they need {mapping.cores:,} cores, {mapping.chip.name} '
+         f'has {most:,}', )
+    }

@@ -1,0 +1,5 @@
+"""Energy by operation, without cores.
+
+In: an op trace and a chip spec that prices operations. Out: energies of the
+spiking form and its twins, by op and cause; what else a trace says on its own.
+"""

@@ -1,0 +1,167 @@
+"""Which memory holds a network, and what is assumed about accesses to it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mmsnn.hardware.chips.spec import Chip
+from mmsnn.trace import OpRecord
+
+from .counts import (
+    ACTIVATION_READS,
+    ACTIVATION_WRITES,
+    STATE_READS,
+    STATE_WRITES,
+    WEIGHT_READS,
+)
+
+#: Figure of the chip spec -> bytes of one bank; None if it has no size.
+BANKS = {
+    'memory.sram_8kb': 8 * 2**10,
+    'memory.sram_32kb': 32 * 2**10,
+    'memory.sram_1mb': 2**20,
+    'memory.flat': None,
+}
+
+#: Precision of the weights -> bytes of one access. Membranes are FP32 or
+#: INT32; with INT8 weights an activation takes a byte, however few its bits.
+ACCESS_BYTES = {
+    'fp32': {
+        WEIGHT_READS: 4,
+        STATE_READS: 4,
+        STATE_WRITES: 4,
+        ACTIVATION_READS: 4,
+        ACTIVATION_WRITES: 4,
+    },
+    'int8': {
+        WEIGHT_READS: 1,
+        STATE_READS: 4,
+        STATE_WRITES: 4,
+        ACTIVATION_READS: 1,
+        ACTIVATION_WRITES: 1,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Where weights, membranes and activations are held.
+
+    Attributes:
+        figure (str): Energy per byte, one of :data:`BANKS`.
+        held (int): Bytes of the weights and of all membranes.
+        chosen (bool): Whether the caller has named the bank.
+    """
+
+    figure: str
+    held: int
+    chosen: bool
+
+    def __str__(self) -> str:
+        size = BANKS[self.figure]
+        takes = f'weights and membranes take {self.held:,} bytes'
+        if self.chosen or size is None:
+            return f'{takes}; all accesses are charged {self.figure}'
+        if self.held > size:
+            return (f'{takes}, more than one bank of {self.figure} holds: '
+                    'all accesses are charged as to such banks, the way to a '
+                    'bank is free')
+        return f'{takes}, which {self.figure} holds'
+
+
+def charged_memory(chip: Chip, records: Iterable[OpRecord], precision: str,
+                   name: str | None = None) -> Memory | None:
+    """The memory that accesses of a network are charged for.
+
+    Args:
+        chip (Chip): Lists the energies per byte.
+        records (Iterable[OpRecord]): All ops.
+        precision (str): Of the weights, ``fp32`` or ``int8``.
+        name (str, optional): A figure, such as ``'sram_32kb'``. Defaults to
+            None: the smallest SRAM of a known energy that holds all weights
+            and membranes, else the largest. ``flat`` is taken by name only.
+
+    Returns:
+        Memory | None: None if the spec knows no energy of an SRAM, so that
+        accesses are not charged.
+
+    Raises:
+        ValueError: If ``name`` is not one of :data:`BANKS`.
+        MissingFigureError: If the spec does not know it.
+
+    Example:
+        >>> from mmsnn.trace import OpRecord
+        >>> from mmsnn.hardware import load_chip
+        >>> chip = load_chip('cmos45_memory')
+        >>> fc = OpRecord('fc', 'linear', 'mm', weights=5000)
+        >>> print(charged_memory(chip, [fc], 'fp32'))
+        weights and membranes take 20,000 bytes, which memory.sram_32kb holds
+        >>> print(charged_memory(load_chip('cmos45'), [fc], 'fp32'))
+        None
+    """
+    records = list(records)
+    held = held_bytes(records, precision)
+    if name is not None:
+        figure = f'memory.{name}'
+        if figure not in BANKS:
+            valid = ', '.join(b.partition('.')[2] for b in BANKS)
+            raise ValueError(
+                f'memory must be one of {valid}, or None, got {name!r}')
+        chip.figure(figure, 'the energy of memory accesses')
+        return Memory(figure, held, True)
+    known = [b for b, size in BANKS.items() if size is not None
+             and b in chip.figures and chip.figures[b].value is not None]
+    if not known:
+        return None
+    fits = [b for b in known if held <= BANKS[b]]
+    return Memory((fits[:1] or known[-1:])[0], held, False)
+
+
+def held_bytes(records: Iterable[OpRecord], precision: str) -> int:
+    """Bytes of all weights, each module's once, and of all membranes.
+
+    Example:
+        >>> from mmsnn.trace import OpRecord
+        >>> records = [OpRecord('n', 'neuron', 'neuron', state_bytes=32),
+        ...            OpRecord('fc', 'linear', 'mm', weights=10)]
+        >>> held_bytes(records, 'fp32'), held_bytes(records, 'int8')
+        (72, 42)
+    """
+    weights: dict[str, int] = {}
+    for r in records:
+        weights[r.module] = max(r.weights, weights.get(r.module, 0))
+    size = ACCESS_BYTES[precision][WEIGHT_READS]
+    return size * sum(weights.values()) + sum(r.state_bytes for r in records)
+
+
+def memory_assumptions(memories: dict[str, Memory]) -> list[str]:
+    """In words, for an estimate.
+
+    Args:
+        memories (dict[str, Memory]): By precision of the weights.
+    """
+    if not memories:
+        return []
+    texts = [
+        ('Memory, spiking form: every addition that a spike causes fetches a '
+         'weight, and reads and writes a membrane; every neuron reads and '
+         'writes its membrane in every sub-step. In a product of activations '
+         'the other operand takes the place of weights.'),
+        ('Memory, twins, and synapses on real input in every form: every '
+         'multiply-accumulate fetches a weight and reads an activation, and '
+         'keeps its sum in a register; a twin writes one activation where the '
+         'spiking form has a neuron.'),
+        ('Memory: nothing is reused or cached, in no form. Data flows of '
+         'accelerators fetch a weight or an activation of a dense network '
+         'once for many operations, which spikes that come one by one can '
+         'not: the ratio flatters the spiking form.')
+    ]
+    sizes = {
+        p: ', '.join(f'{cause.split()[0]} {size}' for cause, size in
+                     ((c, ACCESS_BYTES[p][c]) for c in
+                      (WEIGHT_READS, STATE_READS, ACTIVATION_READS)))
+        for p in memories
+    }
+    for precision, memory in memories.items():
+        texts.append(f'Memory with {precision.upper()} weights: {memory}. '
+                     f'Bytes of an access: {sizes[precision]}.')
+    return texts

@@ -1,0 +1,211 @@
+"""What the paper reports, and what it implies, beside what was counted."""
+
+import re
+from dataclasses import dataclass
+
+from mmsnn.hardware.chips.spec import Chip, load_chip
+from mmsnn.hardware.network.trace_graph import TraceGraph
+from mmsnn.trace import SYNAPSES, OpTrace, is_spiking_synapse
+
+#: Powers of the paper (tables 1 to 3), mJ per image, as reported, by a pattern
+#: of our config names.
+REPORTED = (
+    (r'^espikeformer-5m_.*sfa4.*in1k', 1.7),
+    (r'^espikeformer-10m_.*sfa4.*in1k', 3.0),
+    (r'^espikeformer-19m_.*sfa4.*in1k', 5.9),
+    (r'^espikeformer-83m_.*sfa4.*in1k', 19.1),
+    (r'^espikeformer-83m_.*sfa8_.*in1k$', 30.9),
+    (r'^espikeformer-173m_.*sfa4.*in1k', 35.6),
+    (r'^espikeformer-173m_.*sfa8_.*in1k$', 54.7),
+    (r'^metaspikeformer-15m_lif-t4.*in1k', 16.7),
+    (r'^metaspikeformer-31m_lif-t4.*in1k', 32.8),
+    (r'^metaspikeformer-55m_lif-t4.*in1k', 52.4),
+    (r'^mask-rcnn_espikeformer-19m_fpn_sfa4.*coco', 119.5),
+    (r'^espikeformer-10m_semantic-fpn_sfa4.*ade20k', 33.6),
+)
+
+
+def reported_power(config: str) -> float | None:
+    """mJ per image that the paper reports for a config's model; None if it
+    reports none.
+
+    Example:
+        >>> reported_power('espikeformer-10m_sfa4_8xb256-200e_in1k')
+        3.0
+        >>> reported_power('espikeformer-tiny_sfa4_1xb64-20e_digits-32x32')
+    """
+    return next((mj for pattern, mj in REPORTED if re.search(pattern, config)),
+                None)
+
+
+@dataclass(frozen=True)
+class ImpliedCount:
+    """Mean spike count that a power implies, beside the measured one.
+
+    ``E = E_MAC FL_1 + E_AC sum(FL_n r_n)`` is solved for one ``r`` that all
+    layers share: the mean of the ``r_n``, weighted by ``FL_n``.
+
+    Attributes:
+        power_mj (float): The power, mJ per image, as reported.
+        implied (float): Spikes per neuron and image that it implies;
+            negative if the synapses on real input alone cost more.
+        measured (float): The same mean of the measured rates.
+        exact (float): Additions per dense operation: as ``measured``, but
+            spikes at a border reach fewer outputs.
+        per_neuron (float): Spikes per neuron, each neuron counted once.
+        formula_mj (float): The formula with the measured rates.
+        most (int): The most that a neuron can fire, T x D.
+    """
+
+    power_mj: float
+    implied: float
+    measured: float
+    exact: float
+    per_neuron: float
+    formula_mj: float
+    most: int
+
+    def __str__(self) -> str:
+        if self.implied < 0:
+            return (f'{self.power_mj:g} mJ, as reported, are less than the '
+                    'synapses on real input cost alone, so they imply no '
+                    f'spike count; measured: {self.measured:.3g} spikes per '
+                    f'neuron and image (of {self.most}), which gives '
+                    f'{self.formula_mj:.3g} mJ by the formula')
+        return (f'{self.power_mj:g} mJ, as reported, imply '
+                f'{self.implied:.3g} spikes per neuron and image (of '
+                f'{self.most}); measured: {self.measured:.3g}, which gives '
+                f'{self.formula_mj:.3g} mJ by the same formula')
+
+
+def implied_count(trace: OpTrace, power_mj: float,
+                  chip: str | Chip = 'cmos45') -> ImpliedCount:
+    """The mean spike count that a reported power implies for a model.
+
+    Args:
+        trace (OpTrace): Of the same model on images of the same size.
+        power_mj (float): mJ per image, as reported.
+        chip (str | Chip): Gives ``fp32.mac`` and ``fp32.ac``.
+
+    Example:
+        >>> from mmsnn.trace import OpRecord, OpTrace
+        >>> stem = OpRecord('stem', 'conv', 'c', dense_ops=10, macs=10)
+        >>> fc = OpRecord('fc', 'linear', 'mm', spiking=True, in_spikes=1,
+        ...               dense_ops=100, sops=25, in_elements=4, max_spikes=4)
+        >>> n = OpRecord('n', 'neuron', 'neuron', neurons=4, spikes=[1])
+        >>> found = implied_count(OpTrace([stem, n, fc], 1), 91e-9)
+        >>> round(found.implied, 6), found.measured  # (91 - 46) / 0.9 / 100
+        (0.5, 0.25)
+    """
+    if not power_mj > 0:
+        raise ValueError(f'a reported power (--paper-mj) must be positive, in '
+                         f'mJ per image, got {power_mj}')
+    chip = chip if isinstance(chip, Chip) else load_chip(chip)
+    mac, ac = (
+        chip.figure(f'fp32.{name}', 'the implied spike count').value
+        for name in ('mac', 'ac'))
+    spiking = [r for r in trace if is_spiking_synapse(r) and r.in_elements]
+    # FL of one time step: rates are summed over all of them.
+    dense = sum(r.dense_ops / r.timesteps for r in spiking) / trace.images
+    if not dense:
+        raise ValueError('the op trace holds no spiking synapse: no spike '
+                         'count can be implied')
+    real = sum(r.dense_ops for r in trace
+               if r.kind in SYNAPSES and not r.spiking) / trace.images
+    weighted = sum(r.dense_ops / r.timesteps * r.rate
+                   for r in spiking) / trace.images
+    spikes = sum(r.emitted for r in trace)
+    return ImpliedCount(
+        power_mj=power_mj,
+        implied=(power_mj * 1e9 - mac * real) / (ac * dense),
+        measured=weighted / dense,
+        exact=sum(r.sops for r in spiking) / trace.images / dense,
+        per_neuron=spikes / max(1, trace.neurons),
+        formula_mj=(mac * real + ac * weighted) / 1e9,
+        most=max(r.max_spikes * r.timesteps for r in spiking))
+
+
+#: Kind of hidden multiplication -> what it is.
+HIDDEN = {
+    'first layer': 'a synapse that reads the image: the paper charges it',
+    'chain': ('a synapse behind a synapse, without neuron between them: '
+              're-parameterisation does not fold it (depthwise to pointwise, '
+              'two branches of a product)'),
+    'head on membranes': ('a last synapse that reads membranes, not spikes'),
+    'norm': 'a norm that could not be folded',
+    'interpolation': 'interpolation, pooling or sampling of membranes',
+    'scaling': 'another product of real values',
+}
+
+
+@dataclass(frozen=True)
+class HiddenCost:
+    """Multiplications that no spike drives.
+
+    Attributes:
+        kind (str): One of :data:`HIDDEN`.
+        modules (tuple[str]): Who does them.
+        macs (float): Multiply-accumulates per image.
+        energy_mj (float): mJ per image, at ``fp32.mac``.
+    """
+
+    kind: str
+    modules: tuple[str, ...]
+    macs: float
+    energy_mj: float
+
+
+def hidden_multiplications(trace: OpTrace,
+                           chip: str | Chip = 'cmos45') -> list[HiddenCost]:
+    """Every multiplication that an energy formula for spikes can overlook.
+
+    Args:
+        trace (OpTrace): With edges, as it is recorded.
+        chip (str | Chip): Gives ``fp32.mac``.
+
+    Returns:
+        list[HiddenCost]: By kind, those that occur.
+    """
+    chip = chip if isinstance(chip, Chip) else load_chip(chip)
+    mac = chip.figure('fp32.mac', 'the cost of hidden multiplications').value
+    graph = TraceGraph(trace)
+    read_by: dict[int, list[int]] = {}
+    for i, sources in graph.sources.items():
+        for source in sources:
+            if isinstance(source, int):
+                read_by.setdefault(source, []).append(i)
+    found: dict[str, list] = {}
+    for i, record in enumerate(graph.records):
+        if record.macs:
+            kind = _kind(i, graph, read_by)
+            found.setdefault(kind, []).append(record)
+    costs = []
+    for kind in HIDDEN:
+        records = found.get(kind, [])
+        macs = sum(r.macs for r in records) / trace.images
+        if records:
+            costs.append(
+                HiddenCost(kind, tuple(dict.fromkeys(
+                    r.module for r in records)), macs, macs * mac / 1e9))
+    return costs
+
+
+def _kind(i: int, graph: TraceGraph, read_by: dict[int, list[int]]) -> str:
+    record = graph.records[i]
+    if record.kind == 'norm':
+        return 'norm'
+    if record.kind in ('interpolate', 'pool'):
+        return 'interpolation'
+    if record.kind not in SYNAPSES:
+        return 'scaling'
+    if any(not isinstance(s, int) for s in graph.sources.get(i, ())):
+        return 'first layer'
+    todo, seen = list(read_by.get(i, ())), set()
+    while todo:  # does anything fire from it?
+        j = todo.pop()
+        if graph.records[j].kind == 'neuron':
+            return 'chain'
+        if j not in seen:
+            seen.add(j)
+            todo += read_by.get(j, ())
+    return 'head on membranes'

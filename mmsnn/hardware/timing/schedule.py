@@ -1,0 +1,140 @@
+"""When each population fires in lossless execution."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mmsnn.hardware.network.populations import Network, Population
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Windows of D sub-steps; a population fires in one for each time step.
+
+    A population integrates all of its input, then fires for D sub-steps. With
+    T time steps the one after the other enters, a window later each. Runs of
+    the network on an image follow each other in the same way.
+
+    Attributes:
+        fires (dict[str, int]): First window in which a population fires,
+            counted from 1.
+        depth (int): Windows that one time step takes.
+        timesteps (int): T.
+        max_spikes (int): D, sub-steps of a window.
+        runs (int): Runs of the network for an image.
+        sends (dict[str, int]): First window in which a population sends:
+            ``fires``; of one that does not fire, the window that completes
+            the membranes that it hands on (the first, for those of the
+            input).
+    """
+
+    fires: dict[str, int]
+    depth: int
+    timesteps: int
+    max_spikes: int
+    runs: int = 1
+    sends: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def windows(self) -> int:
+        """Windows that an image takes."""
+        return self.depth + self.runs * self.timesteps - 1
+
+    @property
+    def steps(self) -> int:
+        """Sub-steps that an image takes: depth x D where T is 1."""
+        return self.windows * self.max_spikes
+
+    @property
+    def period(self) -> int:
+        """Sub-steps between runs that follow each other: T x D."""
+        return self.timesteps * self.max_spikes
+
+    @property
+    def interval(self) -> int:
+        """Sub-steps between images that follow each other."""
+        return self.runs * self.period
+
+    def slots(self, population: Population) -> Iterator[tuple[int, int, int]]:
+        """Window, sub-step and row of the loads in which a population sends,
+        in all runs of an image alone."""
+        for run in range(self.runs):
+            first = self.sends[population.name] + run * self.timesteps - 1
+            for t in range(population.timesteps):
+                for d in range(population.max_spikes):
+                    yield first + t, d, t * population.max_spikes + d
+
+    def active(self, network: Network, name: str) -> int:
+        """Sub-steps of an image alone in which a population integrates what
+        others send, or fires."""
+        senders = {p.source for p in network.incoming(name)
+                   if network.carries(p) in ('spikes', 'membranes')}
+        if network[name].spikes:
+            senders.add(name)
+        return len({(window, substep) for sender in senders
+                    for window, substep, _ in self.slots(network[sender])})
+
+
+def lossless_schedule(network: Network) -> Schedule:
+    """The earliest window of each population.
+
+    - A population of neurons fires in the window after the last of those that
+      feed it.
+    - Real input and ops on real values take no window of their own.
+    - A membrane that is handed on (``residual``) is complete when its source
+      starts to fire.
+    - In a product, the source fires when the other operand is complete: the
+      counts of the trace hold for that order (first ``V``, then ``K``, then
+      ``Q``).
+
+    Raises:
+        ValueError: If operands wait for each other.
+
+    Example:
+        >>> from mmsnn.hardware import Network, Population, Projection
+        >>> network = Network(
+        ...     (Population('image', (2,), kind='input'),
+        ...      Population('a', (2,), max_spikes=4, spikes=(1.,) * 4),
+        ...      Population('b', (2,), max_spikes=4, spikes=(1.,) * 4)),
+        ...     (Projection('stem', 'image', 'a', 'linear', macs=4.),
+        ...      Projection('fc', 'a', 'b', 'linear', sops=(8.,))))
+        >>> schedule = lossless_schedule(network)
+        >>> schedule.fires, schedule.steps
+        ({'a': 1, 'b': 2}, 8)
+    """
+    complete = {p.name: 0 for p in network.populations}
+    fires = {p.name: 1 for p in network.populations if p.spikes}
+    limit = 3 * len(network.populations) + 3
+    for _ in range(limit):
+        before = dict(complete), dict(fires)
+        _relax(network, complete, fires)
+        if before == (complete, fires):
+            break
+    else:
+        products = {p.name for p in network.projections if p.operand}
+        raise ValueError(
+            'the network has no lossless schedule: the operands of products '
+            f'wait for each other ({", ".join(sorted(products))})')
+    spiking = [p for p in network.populations if p.spikes]
+    return Schedule(fires, max(*complete.values(), *fires.values()),
+                    max(p.timesteps for p in spiking),
+                    max(p.max_spikes for p in spiking), network.runs, {
+                        name: fires.get(name, max(1, window))
+                        for name, window in complete.items()
+                    })
+
+
+def _relax(network: Network, complete: dict, fires: dict) -> None:
+    """Move populations to later windows where they must wait."""
+    for population in network.populations:
+        name = population.name
+        for p in network.incoming(name):
+            source = p.source
+            spikes = network.carries(p) != 'membranes' and source in fires
+            arrives = fires[source] if spikes else complete[source]
+            complete[name] = max(complete[name], arrives)
+        if name in fires:
+            fires[name] = max(fires[name], complete[name] + 1)
+    for p in network.projections:
+        if p.operand and p.source in fires:
+            ready = fires.get(p.operand, complete[p.operand])
+            fires[p.source] = max(fires[p.source], ready + 1)
