@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 
 from mmsnn.datasets.events import make_events
-from mmsnn.datasets.events.atis import write_atis
+from mmsnn.datasets.events.formats.atis import write_atis
 from mmsnn.engine.cli import build_runner
 
 pytest.importorskip('mmpretrain')
@@ -167,7 +167,7 @@ def write_nmnist(root):
 
 
 def write_gen1(root):
-    from mmsnn.datasets.event_detection import convert_gen1
+    from mmsnn.datasets.event_sets.gen1 import convert_gen1
     boxes = np.zeros(2, [('ts', '<u8'), ('x', '<f4'), ('y', '<f4'),
                          ('w', '<f4'), ('h', '<f4'), ('class_id', 'u1')])
     boxes['ts'] = 560_000, 600_000

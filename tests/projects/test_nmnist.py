@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mmsnn.datasets.events import make_events
-from mmsnn.datasets.events.atis import write_atis
+from mmsnn.datasets.events.formats.atis import write_atis
 from mmsnn.engine.study import read_json
 
 pytest.importorskip('mmpretrain')

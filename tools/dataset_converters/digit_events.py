@@ -7,9 +7,9 @@ import argparse
 from dataclasses import fields
 
 from mmsnn.datasets import prepare_digit_events
-from mmsnn.datasets.digit_events import DEFAULTS
-from mmsnn.datasets.digit_render import SceneSpec
-from mmsnn.datasets.saccades import SaccadeSpec
+from mmsnn.datasets.digits.recordings import DEFAULTS
+from mmsnn.datasets.digits.render import SceneSpec
+from mmsnn.datasets.digits.saccades import SaccadeSpec
 
 
 def main():

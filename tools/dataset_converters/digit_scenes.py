@@ -7,7 +7,7 @@ import argparse
 from dataclasses import fields
 
 from mmsnn.datasets import prepare_digit_scenes
-from mmsnn.datasets.digit_render import SceneSpec
+from mmsnn.datasets.digits.render import SceneSpec
 
 
 def main():

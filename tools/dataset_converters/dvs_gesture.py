@@ -5,7 +5,7 @@ Can be interrupted and repeated: what is there already stays.
 
 import argparse
 
-from mmsnn.datasets.dvs_gesture import cut_gestures
+from mmsnn.datasets.event_sets.dvs_gesture import cut_gestures
 
 
 def main():

@@ -5,7 +5,7 @@ Can be interrupted and repeated: a split that is there already stays.
 
 import argparse
 
-from mmsnn.datasets.event_detection import convert_gen1
+from mmsnn.datasets.event_sets.gen1 import convert_gen1
 
 
 def main():

@@ -6,7 +6,7 @@ Can be interrupted and repeated: what is there already stays.
 
 import argparse
 
-from mmsnn.datasets.event_converter import convert_folder
+from mmsnn.datasets.event_sets.to_npy import convert_folder
 
 
 def main():

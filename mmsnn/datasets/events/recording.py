@@ -6,30 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .aedat import AEDATReader
-from .aedat4 import AEDAT4Reader
 from .array import EVENT
-from .atis import ATISReader
 from .checks import Checks
-from .columns import HDF5Reader, NPYReader, NPZReader
-from .dat import DATReader
-from .evt import EVTReader
 from .faults import EventFileError, Faults
-from .reader import EventReader
-
-#: The reader of each suffix, in lower case. ``.aedat`` may hold version 4.
-READERS = {
-    '.raw': EVTReader,
-    '.dat': DATReader,
-    '.aedat': AEDATReader,
-    '.aedat2': AEDATReader,
-    '.aedat4': AEDAT4Reader,
-    '.bin': ATISReader,
-    '.npy': NPYReader,
-    '.npz': NPZReader,
-    '.h5': HDF5Reader,
-    '.hdf5': HDF5Reader,
-}
+from .formats import reader_of
+from .formats.reader import EventReader
 
 
 class Recording:
@@ -38,7 +19,7 @@ class Recording:
 
     Args:
         path (str | os.PathLike): The file; its suffix tells the format, see
-            :data:`READERS`.
+            :data:`.formats.READERS`.
         size (tuple[int, int], optional): Width and height of the sensor,
             over what the header says. Where neither is known, events outside
             the sensor can't be told.
@@ -62,13 +43,7 @@ class Recording:
                  on_error: str = 'raise') -> None:
         self.path = Path(path)
         self.faults = Faults(self.path, on_error)
-        reader = READERS.get(self.path.suffix.lower())
-        if reader is None:
-            raise EventFileError(
-                f'{self.path}: unknown suffix {self.path.suffix!r}; known are '
-                f'{", ".join(READERS)}')
-        if reader is AEDATReader and _is_aedat4(self.path):
-            reader = AEDAT4Reader
+        reader = reader_of(self.path)
         self.reader: EventReader = reader(self.path, self.faults)
         self.size = tuple(size) if size else self.reader.size
 
@@ -134,7 +109,7 @@ def read_events(path: str | os.PathLike,
 
     Args:
         path (str | os.PathLike): The file; its suffix tells the format, see
-            :data:`READERS`.
+            :data:`.formats.READERS`.
         start (int, optional): First time of the window, us.
         stop (int, optional): The time where it has ended, us.
         size (tuple[int, int], optional): Width and height of the sensor,
@@ -160,8 +135,3 @@ def read_events(path: str | os.PathLike,
         [4]
     """
     return Recording(path, size, on_error).read(start, stop)
-
-
-def _is_aedat4(path: Path) -> bool:
-    with open(path, 'rb') as file:
-        return file.read(10) == b'#!AER-DAT4'

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mmsnn.datasets import read_events
-from mmsnn.datasets.events import EventFileError, Recording, reader
+from mmsnn.datasets.events import EventFileError, Recording
+from mmsnn.datasets.events.formats import reader
 
 SHARED = Path(__file__).resolve().parents[4] / 'shared' / 'data'
 
@@ -121,7 +122,7 @@ class TestDat:
         assert read_events(path).tolist() == [(70000, 300, 200, 1)]
 
     def test_a_window_is_found_by_bisection(self, write, formats, monkeypatch):
-        monkeypatch.setattr('mmsnn.datasets.events.dat.CHUNK', 4)
+        monkeypatch.setattr('mmsnn.datasets.events.formats.dat.CHUNK', 4)
         w = formats['dat']
         times = [3 * i for i in range(100)]
         path = write('a.dat', w.header + b''.join(

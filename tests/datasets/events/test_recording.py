@@ -82,7 +82,7 @@ def test_faults(case, write, formats, summaries, path_of):
 
 
 def test_faults_across_chunks(write, formats, monkeypatch, path_of):
-    monkeypatch.setattr('mmsnn.datasets.events.dat.CHUNK', 2)
+    monkeypatch.setattr('mmsnn.datasets.events.formats.dat.CHUNK', 2)
     w = formats['dat']
     times = [*(2**32 - t for t in (9, 8, 9, 7)), 5, 4, 6, 7]
     path = write('a.dat', w.header + b''.join(
@@ -110,7 +110,7 @@ def test_windows(write, formats):
 
 
 def test_what_follows_a_window_is_not_read(write, formats, monkeypatch):
-    monkeypatch.setattr('mmsnn.datasets.events.reader.CHUNK', 2)
+    monkeypatch.setattr('mmsnn.datasets.events.formats.reader.CHUNK', 2)
     atis = formats['atis']
     times = (5, 6, 7, 8, 9, 3)
     path = write('a.bin', b''.join(atis(t, 0, 0, 0) for t in times))
@@ -120,7 +120,7 @@ def test_what_follows_a_window_is_not_read(write, formats, monkeypatch):
 
 
 def test_chunks_are_lazy(write, formats, monkeypatch):
-    monkeypatch.setattr('mmsnn.datasets.events.reader.CHUNK', 2)
+    monkeypatch.setattr('mmsnn.datasets.events.formats.reader.CHUNK', 2)
     atis = formats['atis']
     path = write('a.bin', b''.join(atis(t, 0, 0, 0) for t in range(5)))
     chunks = Recording(path).chunks()

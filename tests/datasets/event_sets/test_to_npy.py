@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from mmsnn.datasets import HARDVS, read_events
-from mmsnn.datasets.event_converter import convert_folder
+from mmsnn.datasets.event_sets.to_npy import convert_folder
 from mmsnn.datasets.events import EventFileError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EVENT = bytes([3, 7, 128, 1, 0])
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from mmengine.utils import track_iter_progress
 
-from mmsnn.datasets.event_dataset import EventDataset
 from mmsnn.datasets.events import EventFileError, Recording
 from mmsnn.datasets.events.array import PACKED
 from mmsnn.files import whole_file
 from mmsnn.registry import DATASETS
+
+from .base import EventDataset
 
 _COLUMNS = ('class', 'startTime_usec', 'endTime_usec')
 
@@ -46,7 +47,7 @@ class DVSGesture(EventDataset):
     Args:
         data_root (str): The folder, in either form.
         split (str): 'train' or 'test'. Defaults to 'train'.
-        **kwargs: See :class:`mmsnn.datasets.event_dataset.EventDataset`.
+        **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
     """
 
     METAINFO = dict(

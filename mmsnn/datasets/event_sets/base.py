@@ -10,7 +10,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from mmsnn.datasets.events.faults import ON_ERROR
-from mmsnn.datasets.events.recording import READERS
+from mmsnn.datasets.events.formats import READERS
 from mmsnn.registry import DATASETS
 
 #: Valid ``split``, where a class says nothing else.

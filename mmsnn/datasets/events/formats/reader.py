@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .faults import EventFileError, Faults
+from mmsnn.datasets.events.faults import EventFileError, Faults
 
 #: Words or events of a chunk.
 CHUNK = 1 << 17

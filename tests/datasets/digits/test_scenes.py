@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmsnn.datasets import digit_scenes, prepare_digit_scenes
-from mmsnn.datasets.digit_render import DigitPool, SceneSpec
-from mmsnn.datasets.folder_cache import MANIFEST, FolderCacheError
+from mmsnn.datasets import prepare_digit_scenes
+from mmsnn.datasets.digits import scenes as digit_scenes
+from mmsnn.datasets.digits.generated_folder import MANIFEST, FolderCacheError
+from mmsnn.datasets.digits.render import DigitPool, SceneSpec
 
 SCENES = dict(seed=5, size=48, digit_height=(16, 24), train=6, val=3)
 
@@ -172,7 +173,7 @@ def test_two_processes_without_mmdet_and_mmseg(tmp_path):
         f'data = digit_scenes({str(tmp_path / "x")!r}, "cls", "val",\n'
         f'                    scenes={SCENES})\n'
         'print("images", len(data))')
-    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
+    env = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[3]))
     processes = [
         subprocess.Popen([sys.executable, '-c', code], env=env, text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

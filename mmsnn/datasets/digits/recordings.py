@@ -25,20 +25,16 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from rich.progress import track
 
-from mmsnn.datasets.digit_files import add_scene, empty_coco
-from mmsnn.datasets.digit_render import (
-    CLASSES,
-    SPLITS,
-    DigitPool,
-    SceneSpec,
-)
-from mmsnn.datasets.digit_scenes import PALETTE
-from mmsnn.datasets.event_dataset import EventFolder
-from mmsnn.datasets.event_detection import event_coco_dataset
-from mmsnn.datasets.events.atis import write_atis
-from mmsnn.datasets.folder_cache import ensure_folder
-from mmsnn.datasets.saccades import SaccadeSpec, record
+from mmsnn.datasets.event_sets.base import EventFolder
+from mmsnn.datasets.event_sets.gen1 import event_coco_dataset
+from mmsnn.datasets.events.formats.atis import write_atis
 from mmsnn.registry import DATASETS
+
+from .generated_folder import ensure_folder
+from .render import CLASSES, SPLITS, DigitPool, SceneSpec
+from .saccades import SaccadeSpec, record
+from .scenes import PALETTE
+from .write import add_scene, empty_coco
 
 # Raise it whenever the same parameters give other files than before.
 VERSION = 1
@@ -63,17 +59,17 @@ def prepare_digit_events(root: str | os.PathLike,
         overwrite (bool): Generate again, whatever a former call left in the
             folder. Defaults to False.
         **parameters: Fields of
-            :class:`mmsnn.datasets.digit_render.SceneSpec`, with 2,000 and 200
+            :class:`mmsnn.datasets.digits.render.SceneSpec`, with 2,000 and 200
             scenes by default, and of
-            :class:`mmsnn.datasets.saccades.SaccadeSpec`.
+            :class:`mmsnn.datasets.digits.saccades.SaccadeSpec`.
 
     Returns:
         Path: The folder.
 
     Raises:
         ValueError: An unknown parameter, or a value out of range.
-        mmsnn.datasets.folder_cache.FolderCacheError: The folder is damaged
-            or holds something else than what is asked for.
+        FolderCacheError: The folder is damaged or holds something else than
+            what is asked for (:mod:`.generated_folder`).
     """
     scenes, saccades = read_parameters(parameters)
 
@@ -170,8 +166,8 @@ def digit_events(root: str = 'data/digit_events',
 
     In a config this is ``dict(type='mmsnn.DigitEvents', task='cls', ...)``:
     the recordings are generated on first use, and what is built is
-    :class:`mmsnn.datasets.event_dataset.EventFolder`, or
-    :class:`mmsnn.datasets.event_coco.EventCocoDataset` for mmdet.
+    :class:`mmsnn.datasets.event_sets.base.EventFolder`, or
+    :class:`mmsnn.datasets.event_sets.coco.EventCocoDataset` for mmdet.
 
     Args:
         root (str): Folder of the recordings. Defaults to

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .array import EVENT
+from mmsnn.datasets.events.array import EVENT
+
 from .reader import EventReader, header_lines
 
 # Width and height of a chip, by how its name begins, in lower case.

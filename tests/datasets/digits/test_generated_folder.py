@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mmsnn.datasets.folder_cache import (
+from mmsnn.datasets.digits.generated_folder import (
     MANIFEST,
     UNFINISHED,
     FolderCacheError,

@@ -18,7 +18,7 @@ SPLITS = ('train', 'val', 'test')
 
 @DATASETS.register_module(name='EventCocoDataset')
 def event_coco_dataset(**kwargs) -> BaseDataset:
-    """Build :class:`mmsnn.datasets.event_coco.EventCocoDataset`.
+    """Build :class:`mmsnn.datasets.event_sets.coco.EventCocoDataset`.
 
     Prophesee's Gen1 set (304x240, cars and pedestrians) has this tree, to
     which ``tools/dataset_converters/gen1.py`` adds the annotations:
@@ -43,7 +43,7 @@ def event_coco_dataset(**kwargs) -> BaseDataset:
     """
     import mmdet  # noqa: F401, a task imports only its own framework
 
-    from mmsnn.datasets.event_coco import EventCocoDataset
+    from .coco import EventCocoDataset
     kwargs.setdefault('data_prefix', dict(img=''))
     return EventCocoDataset(**kwargs)
 

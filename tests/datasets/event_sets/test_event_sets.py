@@ -11,12 +11,13 @@ import pytest
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
-from mmsnn.datasets import event_dataset, read_events
-from mmsnn.datasets.dvs_gesture import cut_gestures
-from mmsnn.datasets.event_detection import convert_gen1, read_boxes
+from mmsnn.datasets import read_events
+from mmsnn.datasets.event_sets import base as event_dataset
+from mmsnn.datasets.event_sets.dvs_gesture import cut_gestures
+from mmsnn.datasets.event_sets.gen1 import convert_gen1, read_boxes
 from mmsnn.datasets.events import EventFileError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = ROOT.parent / 'shared' / 'data'
 EVENT = bytes([3, 7, 128, 1, 0])  # N-MNIST's form: t 256, x 3, y 7, p 1
 
@@ -399,7 +400,7 @@ def test_without_mmdet():
         'import sys\n'
         'sys.modules["mmdet"] = None\n'
         'from mmengine.registry import DATASETS\n'
-        'import mmsnn.datasets.event_coco\n'
+        'import mmsnn.datasets.event_sets.coco\n'
         'try:\n'
         '    DATASETS.build(dict(type="mmsnn.EventCocoDataset"))\n'
         'except ModuleNotFoundError as error:\n'

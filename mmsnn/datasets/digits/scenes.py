@@ -7,10 +7,11 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmsnn.datasets.digit_files import ADE_SPLITS, write_digit_scenes
-from mmsnn.datasets.digit_render import CLASSES, SPLITS, SceneSpec
-from mmsnn.datasets.folder_cache import ensure_folder
 from mmsnn.registry import DATASETS
+
+from .generated_folder import ensure_folder
+from .render import CLASSES, SPLITS, SceneSpec
+from .write import ADE_SPLITS, write_digit_scenes
 
 # Raise it whenever the same parameters give other files than before.
 VERSION = 1
@@ -32,19 +33,19 @@ def prepare_digit_scenes(root: str | os.PathLike,
 
     Args:
         root (str | os.PathLike): The folder, see
-            :mod:`mmsnn.datasets.digit_files` for its tree.
+            :mod:`mmsnn.datasets.digits.write` for its tree.
         overwrite (bool): Generate again, whatever a former call left in the
             folder. Defaults to False.
         **parameters: Fields of
-            :class:`mmsnn.datasets.digit_render.SceneSpec`.
+            :class:`mmsnn.datasets.digits.render.SceneSpec`.
 
     Returns:
         Path: The folder.
 
     Raises:
         ValueError: An unknown parameter, or a value out of range.
-        mmsnn.datasets.folder_cache.FolderCacheError: The folder is damaged
-            or holds something else than what is asked for.
+        FolderCacheError: The folder is damaged or holds something else than
+            what is asked for (:mod:`.generated_folder`).
     """
     known = [field.name for field in fields(SceneSpec)]
     for key in parameters:

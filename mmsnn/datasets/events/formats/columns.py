@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from .array import EVENT
+from mmsnn.datasets.events.array import EVENT
+
 from .reader import CHUNK, EventReader, first_at, need
 
 # What the columns are called.

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .array import EVENT
+from mmsnn.datasets.events.array import EVENT
+
 from .reader import EventReader
 
 # A row below the sensor's says that the clock has gone on, by this.

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .array import EVENT
+from mmsnn.datasets.events.array import EVENT
+
 from .reader import CHUNK, EventReader, first_at, header_lines
 
 # A clock that wraps is seen if this many times are looked at, for it goes on

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .array import make_events
+from mmsnn.datasets.events.array import make_events
+
 from .reader import EventReader, need
 
 _MAGIC = b'#!AER-DAT4.0\r\n'

@@ -1,6 +1,6 @@
 """mmdet's COCO data set on recordings; see event_detection.py."""
 
-from mmsnn.datasets.event_detection import GEN1_CLASSES
+from .gen1 import GEN1_CLASSES
 
 try:
     from mmdet.datasets import CocoDataset

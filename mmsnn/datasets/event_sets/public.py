@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsnn.datasets.event_dataset import EventDataset, EventFolder
-from mmsnn.datasets.events.recording import READERS
+from mmsnn.datasets.events.formats import READERS
 from mmsnn.registry import DATASETS
+
+from .base import EventDataset, EventFolder
 
 
 @DATASETS.register_module()
@@ -26,7 +27,7 @@ class NMNIST(EventFolder):
     Args:
         data_root (str): The folder.
         split (str): 'train' or 'test'. Defaults to 'train'.
-        **kwargs: See :class:`mmsnn.datasets.event_dataset.EventDataset`.
+        **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
@@ -52,7 +53,7 @@ class NCaltech101(EventDataset):
         split (str): 'train' or 'test'. Defaults to 'train'.
         test_ratio (float): Defaults to 0.1.
         seed (int): Defaults to 0.
-        **kwargs: See :class:`mmsnn.datasets.event_dataset.EventDataset`.
+        **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
     """
 
     SENSOR = (240, 180)
@@ -106,7 +107,7 @@ class CIFAR10DVS(EventDataset):
     Args:
         data_root (str): The folder of the classes.
         split (str): 'train' or 'test'. Defaults to 'train'.
-        **kwargs: See :class:`mmsnn.datasets.event_dataset.EventDataset`.
+        **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
     """
 
     METAINFO = dict(classes=('airplane', 'automobile', 'bird', 'cat', 'deer',
@@ -156,7 +157,7 @@ class HARDVS(EventDataset):
     Args:
         data_root (str): The folder.
         split (str): 'train', 'val' or 'test'. Defaults to 'train'.
-        **kwargs: See :class:`mmsnn.datasets.event_dataset.EventDataset`.
+        **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
     """
 
     METAINFO = dict(

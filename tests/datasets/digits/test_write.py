@@ -3,8 +3,8 @@
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from mmsnn.datasets.digit_files import coco_annotations, fill_holes
-from mmsnn.datasets.digit_render import DigitPool, Scene, SceneSpec
+from mmsnn.datasets.digits.render import DigitPool, Scene, SceneSpec
+from mmsnn.datasets.digits.write import coco_annotations, fill_holes
 
 # A ring of 5x4 pixels with a hole of 3x2, and in the hole one pixel of
 # another digit.

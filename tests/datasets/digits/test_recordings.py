@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmsnn.datasets import digit_events, prepare_digit_events, read_events
-from mmsnn.datasets.digit_render import DigitPool, SceneSpec
+from mmsnn.datasets import prepare_digit_events, read_events
+from mmsnn.datasets.digits import recordings as digit_events
+from mmsnn.datasets.digits.generated_folder import FolderCacheError
+from mmsnn.datasets.digits.render import DigitPool, SceneSpec
+from mmsnn.datasets.digits.saccades import SaccadeSpec, crossings, record
 from mmsnn.datasets.events import make_events
-from mmsnn.datasets.events.atis import write_atis
-from mmsnn.datasets.folder_cache import FolderCacheError
-from mmsnn.datasets.saccades import SaccadeSpec, crossings, record
+from mmsnn.datasets.events.formats.atis import write_atis
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 #: Few places of the camera, since there are 1,797 single digits.
 SMALL = dict(train=3, val=2, size=48, digit_height=(20, 30), duration=5000,
              amplitude=.8, noise_rate=0)

@@ -9,7 +9,7 @@ from mmengine.utils import track_iter_progress
 
 from mmsnn.datasets.events import EventFileError, Recording
 from mmsnn.datasets.events.array import PACKED
-from mmsnn.datasets.events.recording import READERS
+from mmsnn.datasets.events.formats import READERS
 from mmsnn.files import whole_file
 
 

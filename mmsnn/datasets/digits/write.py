@@ -25,13 +25,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from mmsnn.datasets.digit_render import (
-    CLASSES,
-    SPLITS,
-    DigitPool,
-    Scene,
-    SceneSpec,
-)
+from .render import CLASSES, SPLITS, DigitPool, Scene, SceneSpec
 
 # Names of the splits in ADE-style folders.
 ADE_SPLITS = dict(train='training', val='validation')

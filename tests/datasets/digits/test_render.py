@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from mmsnn.datasets.digit_render import DigitPool, SceneSpec, _place
+from mmsnn.datasets.digits.render import DigitPool, SceneSpec, _place
 
 
 @pytest.fixture(scope='module')
