@@ -1,11 +1,6 @@
-"""mmdet's COCO data set on recordings; see event_detection.py."""
+"""mmdet's COCO data set on recordings. This module needs mmdet."""
 
-from .gen1 import GEN1_CLASSES
-
-try:
-    from mmdet.datasets import CocoDataset
-except ModuleNotFoundError:  # importable, but of no use
-    CocoDataset = object
+from mmdet.datasets import CocoDataset
 
 
 class EventCocoDataset(CocoDataset):
@@ -15,9 +10,6 @@ class EventCocoDataset(CocoDataset):
     (us) too, and ``file_name`` is its recording. Samples get the keys of
     :class:`mmsnn.datasets.transforms.LoadEvents`.
     """
-
-    METAINFO = dict(classes=GEN1_CLASSES, palette=[(31, 119, 180),
-                                                   (255, 127, 14)])
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
         """Add the window to what an image has."""

@@ -36,16 +36,20 @@ def event_coco_dataset(**kwargs) -> BaseDataset:
 
     Args:
         **kwargs: Of ``mmdet.CocoDataset``, e.g. ``data_root``, ``ann_file``,
-            ``pipeline``.
+            ``pipeline``. ``metainfo`` defaults to the classes of Gen1.
+
+    Returns:
+        BaseDataset: The data set.
 
     Raises:
         ModuleNotFoundError: mmdet is not installed.
     """
-    import mmdet  # noqa: F401, a task imports only its own framework
-
     from .coco import EventCocoDataset
     kwargs.setdefault('data_prefix', dict(img=''))
-    return EventCocoDataset(**kwargs)
+    metainfo = dict(
+        classes=GEN1_CLASSES, palette=[(31, 119, 180), (255, 127, 14)])
+    metainfo.update(kwargs.pop('metainfo', None) or {})
+    return EventCocoDataset(metainfo=metainfo, **kwargs)
 
 
 def convert_gen1(root: str | os.PathLike,

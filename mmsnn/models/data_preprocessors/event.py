@@ -1,4 +1,6 @@
+"""Preprocessors of frames of events."""
 
+from mmengine.model import BaseDataPreprocessor
 from mmpretrain.models.utils import ClsDataPreprocessor
 
 from mmsnn.registry import MODELS
@@ -43,3 +45,20 @@ class EventDataPreprocessor(FoldedFrames, ClsDataPreprocessor):
             num_classes=num_classes,
             batch_augments=batch_augments,
             to_onehot=to_onehot)
+
+
+@MODELS.register_module(name='EventDetDataPreprocessor')
+def event_det_data_preprocessor(**kwargs) -> BaseDataPreprocessor:
+    """Build mmdet's preprocessor for frames of events.
+
+    Args:
+        **kwargs: Of :class:`.event_mmdet.EventDetDataPreprocessor`.
+
+    Returns:
+        BaseDataPreprocessor: The preprocessor.
+
+    Raises:
+        ModuleNotFoundError: mmdet is not installed.
+    """
+    from .event_mmdet import EventDetDataPreprocessor
+    return EventDetDataPreprocessor(**kwargs)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmsnn.datasets import prepare_digit_events, read_events
-from mmsnn.datasets.digits import recordings as digit_events
+from mmsnn.datasets import digit_events, prepare_digit_events, read_events
 from mmsnn.datasets.digits.generated_folder import FolderCacheError
 from mmsnn.datasets.digits.render import DigitPool, SceneSpec
 from mmsnn.datasets.digits.saccades import SaccadeSpec, crossings, record

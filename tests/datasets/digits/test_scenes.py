@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmsnn.datasets import prepare_digit_scenes
-from mmsnn.datasets.digits import scenes as digit_scenes
+from mmsnn.datasets import digit_scenes, prepare_digit_scenes
 from mmsnn.datasets.digits.generated_folder import MANIFEST, FolderCacheError
 from mmsnn.datasets.digits.render import DigitPool, SceneSpec
 

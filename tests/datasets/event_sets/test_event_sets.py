@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import Runner
 
 from mmsnn.datasets import read_events
-from mmsnn.datasets.event_sets import base as event_dataset
+from mmsnn.datasets.event_sets import base
 from mmsnn.datasets.event_sets.dvs_gesture import cut_gestures
 from mmsnn.datasets.event_sets.gen1 import convert_gen1, read_boxes
 from mmsnn.datasets.events import EventFileError
@@ -46,7 +46,7 @@ def listed(dataset):
 def summaries(monkeypatch):
     """What was logged."""
     lines = []
-    monkeypatch.setattr(event_dataset, 'print_log',
+    monkeypatch.setattr(base, 'print_log',
                         lambda text, **kwargs: lines.append(text))
     return lines
 
@@ -322,6 +322,8 @@ class TestGen1:
                     dict(type='mmsnn.EventHistogram', bins=5, by='time'),
                     dict(type='mmsnn.PackEventInputs', task='det')])
             assert len(dataset) == 2
+            assert dataset.metainfo['classes'] == ('car', 'pedestrian')
+            assert len(dataset.metainfo['palette']) == 2
             sample = dataset[0]
         assert sample['inputs'].shape == (5, 2, 240, 304)
         # 550,000 to 590,000 us: 5 events, one a bin.
@@ -400,7 +402,7 @@ def test_without_mmdet():
         'import sys\n'
         'sys.modules["mmdet"] = None\n'
         'from mmengine.registry import DATASETS\n'
-        'import mmsnn.datasets.event_sets.coco\n'
+        'import mmsnn.datasets\n'
         'try:\n'
         '    DATASETS.build(dict(type="mmsnn.EventCocoDataset"))\n'
         'except ModuleNotFoundError as error:\n'

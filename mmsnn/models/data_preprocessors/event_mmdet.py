@@ -1,11 +1,8 @@
-"""mmdet's preprocessor on frames of events; see event_detection.py."""
+"""mmdet's preprocessor on frames of events. This module needs mmdet."""
+
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 
 from .folded import FoldedFrames
-
-try:
-    from mmdet.models.data_preprocessors import DetDataPreprocessor
-except ModuleNotFoundError:  # importable, but of no use
-    DetDataPreprocessor = object
 
 
 class EventDetDataPreprocessor(FoldedFrames, DetDataPreprocessor):
