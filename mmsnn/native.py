@@ -8,6 +8,7 @@ works without.
 """
 
 import ctypes
+import functools
 import hashlib
 import os
 import platform
@@ -66,38 +67,68 @@ def _compile(target: Path, sources: list[Path]) -> None:
         os.replace(part, target)
 
 
-def load_library(name: str, folder: Path) -> ctypes.CDLL:
-    """The C sources of a folder as one library.
+class Kernels:
+    """The C kernels of a folder as one library.
 
     Args:
-        name (str): Begins the library's file name.
+        name (str): What they are called in messages; in lower case, the
+            library's file name begins with it.
         folder (Path): Holds the sources, ``*.c`` and ``*.h``.
+        declare (Callable[[ctypes.CDLL], None]): Declares the argument types
+            of the library's functions.
+        otherwise (str): What is used without them, for messages.
 
-    Returns:
-        ctypes.CDLL: The library, compiled now or kept from before.
-
-    Raises:
-        OSError: It can't be had; the message says why.
+    Attributes:
+        load (Callable[[], ctypes.CDLL | None]): Gives the library, None where
+            it can't be had (:meth:`say` tells why). What it has given once
+            is kept, up to ``load.cache_clear()``.
     """
-    if os.environ.get('MMSNN_NATIVE', '1') == '0':
-        raise OSError('MMSNN_NATIVE=0 switches the native kernels off')
-    sources = sorted(folder.glob('*.[ch]'))
-    digest = hashlib.sha256(
-        b''.join(source.read_bytes() for source in sources) +
-        (_processor() + ' '.join(FLAGS)).encode()).hexdigest()[:16]
-    target = cache_dir() / 'native' / f'{name}-{digest}.so'
-    if not target.exists():
-        _compile(target, sources)
-    try:
-        return ctypes.CDLL(str(target))
-    except OSError:  # damaged: make it anew
-        _compile(target, sources)
-        return ctypes.CDLL(str(target))
 
+    def __init__(self, name: str, folder: Path,
+                 declare: Callable[[ctypes.CDLL], None],
+                 otherwise: str) -> None:
+        self.name = name
+        self.folder = folder
+        self.declare = declare
+        self.otherwise = otherwise
+        self.load = functools.cache(self._load)
 
-def say(what: str, otherwise: str, load: Callable[[], ctypes.CDLL]) -> None:
-    """Print whether kernels are in use, and why not where they aren't."""
-    try:
-        print(f'native {what} kernels: {load()._name}')
-    except OSError as error:
-        print(f'native {what} kernels are not used, {otherwise} is: {error}')
+    def open(self) -> ctypes.CDLL:
+        """Load the library, which is compiled now or kept from before.
+
+        Returns:
+            ctypes.CDLL: The library.
+
+        Raises:
+            OSError: It can't be had; the message says why.
+        """
+        if os.environ.get('MMSNN_NATIVE', '1') == '0':
+            raise OSError('MMSNN_NATIVE=0 switches the native kernels off')
+        sources = sorted(self.folder.glob('*.[ch]'))
+        digest = hashlib.sha256(
+            b''.join(source.read_bytes() for source in sources) +
+            (_processor() + ' '.join(FLAGS)).encode()).hexdigest()[:16]
+        target = cache_dir() / 'native' / f'{self.name.lower()}-{digest}.so'
+        if not target.exists():
+            _compile(target, sources)
+        try:
+            library = ctypes.CDLL(str(target))
+        except OSError:  # damaged: make it anew
+            _compile(target, sources)
+            library = ctypes.CDLL(str(target))
+        self.declare(library)
+        return library
+
+    def _load(self) -> ctypes.CDLL | None:
+        try:
+            return self.open()
+        except OSError:
+            return None
+
+    def say(self) -> None:
+        """Print whether the kernels are in use, and why not otherwise."""
+        try:
+            print(f'native {self.name} kernels: {self.open()._name}')
+        except OSError as error:
+            print(f'native {self.name} kernels are not used, '
+                  f'{self.otherwise} is: {error}')

@@ -1,4 +1,4 @@
-"""Loads the neurons' fused CPU kernels (see :mod:`mmsnn.native`).
+"""The neurons' fused CPU kernels (see :mod:`mmsnn.native`).
 
 Without a compiler the plain PyTorch definition is used: same numbers, slower.
 
@@ -6,12 +6,11 @@ Run ``python -m mmsnn.neurons.native`` to compile now and see what happened.
 """
 
 import ctypes
-import functools
 from pathlib import Path
 
 import torch
 
-from mmsnn.native import load_library, say
+from mmsnn.native import Kernels
 
 DTYPES = {
     torch.float32: 'f32',
@@ -20,17 +19,7 @@ DTYPES = {
 }
 
 
-@functools.cache
-def load() -> ctypes.CDLL | None:
-    """The kernels, or None where they can't be had (:func:`main` says why)."""
-    try:
-        return _load()
-    except OSError:
-        return None
-
-
-def _load() -> ctypes.CDLL:
-    library = load_library('sfa', Path(__file__).parent)
+def _declare(library: ctypes.CDLL) -> None:
     pointer, i64, f64 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     for suffix in DTYPES.values():
         for name, arguments in (
@@ -50,7 +39,10 @@ def _load() -> ctypes.CDLL:
             function = getattr(library, f'sfa_{name}_{suffix}')
             function.argtypes = [pointer] * pointers
             function.restype = None
-    return library
+
+
+KERNELS = Kernels('SFA', Path(__file__).parent, _declare, 'plain PyTorch')
+load, main = KERNELS.load, KERNELS.say
 
 
 def usable(tensor: torch.Tensor) -> bool:
@@ -71,11 +63,6 @@ def is_dense(tensor: torch.Tensor) -> bool:
 def kernel(name: str, dtype: torch.dtype):
     """The kernel ``sfa_{name}`` for ``dtype``."""
     return getattr(load(), f'sfa_{name}_{DTYPES[dtype]}')
-
-
-def main() -> None:
-    """Say whether the kernels are in use, and why not where they aren't."""
-    say('SFA', 'plain PyTorch', _load)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Loads the fused kernels on events (see :mod:`mmsnn.native`).
+"""The fused kernels on events (see :mod:`mmsnn.native`).
 
 Without a compiler NumPy is used: same numbers, slower.
 
@@ -7,23 +7,12 @@ happened.
 """
 
 import ctypes
-import functools
 from pathlib import Path
 
-from mmsnn.native import load_library, say
+from mmsnn.native import Kernels
 
 
-@functools.cache
-def load() -> ctypes.CDLL | None:
-    """The kernels, or None where they can't be had (:func:`main` says why)."""
-    try:
-        return _load()
-    except OSError:
-        return None
-
-
-def _load() -> ctypes.CDLL:
-    library = load_library('events', Path(__file__).parent)
+def _declare(library: ctypes.CDLL) -> None:
     pointer, i64 = ctypes.c_void_p, ctypes.c_int64
     library.events_histogram.argtypes = [
         pointer, pointer, i64, i64, i64, pointer
@@ -31,13 +20,10 @@ def _load() -> ctypes.CDLL:
     library.events_histogram.restype = i64
     library.events_check.argtypes = [pointer, i64, i64, i64, i64, pointer]
     library.events_check.restype = None
-    return library
 
 
-def main() -> None:
-    """Say whether the kernels are in use, and why not where they aren't."""
-    say('events', 'NumPy', _load)
-
+KERNELS = Kernels('events', Path(__file__).parent, _declare, 'NumPy')
+load, main = KERNELS.load, KERNELS.say
 
 if __name__ == '__main__':
     main()

@@ -1,12 +1,14 @@
 """Frames of events through the preprocessors of mmpretrain and mmdet."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from mmsnn.models import EventDataPreprocessor
+from mmsnn.models import EventDataPreprocessor, event_det_data_preprocessor
 
 
 def labelled(n):
@@ -86,3 +88,12 @@ class TestDetection:
         out = prepare(batch)
         # Channels and rows instead of rows and columns.
         assert out['data_samples'][0].pad_shape == (2, 40)
+
+
+def test_detection_without_mmdet(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmdet', None)
+    for name in ('mmdet.models.data_preprocessors',
+                 'mmsnn.models.data_preprocessors.event_mmdet'):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(ModuleNotFoundError, match='mmdet'):
+        event_det_data_preprocessor()
