@@ -13,6 +13,10 @@ import numpy as np
 
 SPLITS = ('train', 'val')
 CLASSES = tuple(str(digit) for digit in range(10))
+#: A colour of each class, for pictures.
+PALETTE = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200),
+           (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230),
+           (210, 245, 60), (250, 190, 212))
 
 # Ink above this share of full ink belongs to the digit's mask.
 _INK = 0.42

@@ -1,73 +1,82 @@
-"""Digit scenes for classification, detection and segmentation."""
+"""Digit scenes for classification, detection and segmentation.
 
-import os
-from dataclasses import fields
+.. code-block:: none
+
+    digit_scenes
+    ├── manifest.json
+    ├── images
+    │   ├── training/000000.png ...
+    │   └── validation/000000.png ...
+    ├── annotations                      (ADE style, mmseg.BaseSegDataset)
+    │   ├── training/000000.png ...      0: background, 1..10: digit 0..9
+    │   └── validation/000000.png ...
+    ├── det/annotations                  (COCO, mmdet.CocoDataset)
+    │   ├── instances_train.json
+    │   └── instances_val.json
+    └── cls                              (mmpretrain.CustomDataset)
+        ├── train/<digit>/0001.png ...   one handwritten digit each
+        └── val/<digit>/0002.png ...
+"""
+
 from pathlib import Path
 
+import cv2
+import numpy as np
 from mmengine.dataset import BaseDataset
-from mmengine.logging import print_log
 
 from mmsnn.registry import DATASETS
 
-from .generated_folder import ensure_folder
-from .render import CLASSES, SPLITS, SceneSpec
-from .write import ADE_SPLITS, write_digit_scenes
+from .digit_set import DigitSet
+from .render import CLASSES, PALETTE, SPLITS, DigitPool, Scene, SceneSpec
+from .write import write_scenes, write_singles
 
-# Raise it whenever the same parameters give other files than before.
-VERSION = 1
-TASKS = ('cls', 'det', 'seg')
-PALETTE = ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200),
-           (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230),
-           (210, 245, 60), (250, 190, 212))
+#: Names of the splits in ADE-style folders.
+ADE_SPLITS = dict(train='training', val='validation')
 BACKGROUND = (40, 40, 40)
 
 
-def prepare_digit_scenes(root: str | os.PathLike,
-                         overwrite: bool = False,
-                         **parameters) -> Path:
-    """Make sure that a folder holds the digit scenes.
-
-    The scenes are generated where the folder is absent or empty, which takes
-    some seconds, and otherwise checked file by file. Several processes may
-    call this at once.
+def write_digit_scenes(folder: Path, spec: SceneSpec) -> None:
+    """Write all scenes of a specification into a folder, with progress.
 
     Args:
-        root (str | os.PathLike): The folder, see
-            :mod:`mmsnn.datasets.digits.write` for its tree.
-        overwrite (bool): Generate again, whatever a former call left in the
-            folder. Defaults to False.
-        **parameters: Fields of
-            :class:`mmsnn.datasets.digits.render.SceneSpec`.
-
-    Returns:
-        Path: The folder.
-
-    Raises:
-        ValueError: An unknown parameter, or a value out of range.
-        FolderCacheError: The folder is damaged or holds something else than
-            what is asked for (:mod:`.generated_folder`).
+        folder (Path): An existing folder.
+        spec (SceneSpec): The parameters.
     """
-    known = [field.name for field in fields(SceneSpec)]
-    for key in parameters:
-        if key not in known:
-            raise ValueError(f'{key} is no parameter of the digit scenes; '
-                             f'valid are {", ".join(known)}')
-    spec = SceneSpec(**parameters)
+    pool = DigitPool(spec.seed)
+    for split in SPLITS:
+        images = folder / 'images' / ADE_SPLITS[split]
+        masks = folder / 'annotations' / ADE_SPLITS[split]
+        for path in (images, masks):
+            path.mkdir(parents=True)
 
-    def write(folder: Path) -> None:
-        print_log(f'Generating digit scenes in {root}', logger='current')
-        write_digit_scenes(folder, spec)
+        def write_scene(scene: Scene, number: int) -> dict:
+            name = f'{number:06d}.png'
+            _write_png(images / name, scene.image)
+            classes = np.array([0, *(label + 1 for label in scene.labels)])
+            _write_png(masks / name, classes[scene.instances].astype(np.uint8))
+            return dict(file_name=name)
 
-    return ensure_folder(
-        root,
-        kind='digit scenes',
-        version=VERSION,
-        parameters=spec.to_dict(),
-        write=write,
-        advice='Delete the folder or run '
-        f'"python tools/dataset_converters/digit_scenes.py {root} '
-        '--overwrite" to generate it again, or set another root.',
-        overwrite=overwrite)
+        def write_single(path: Path, image: np.ndarray, digit: int) -> None:
+            _write_png(path.with_suffix('.png'), image)
+
+        write_scenes(folder, spec, pool, split, 'Digit scenes', write_scene)
+        write_singles(folder, spec, pool, split, write_single)
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write an RGB or an index image."""
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    if not cv2.imwrite(str(path), pixels):
+        raise OSError(f'{path} could not be written')
+
+
+# Raise the version whenever the same parameters give other files than before.
+DIGIT_SCENES = DigitSet('digit scenes', 1, ('cls', 'det', 'seg'),
+                        (SceneSpec, ), write_digit_scenes)
+#: :meth:`.digit_set.DigitSet.prepare` of the digit scenes, which takes some
+#: seconds. The parameters are fields of :class:`.render.SceneSpec`.
+prepare_digit_scenes = DIGIT_SCENES.prepare
 
 
 @DATASETS.register_module(name='DigitScenes')
@@ -101,15 +110,8 @@ def digit_scenes(root: str = 'data/digit_scenes',
         ValueError: ``task`` or ``split`` is unknown.
         ModuleNotFoundError: The task's framework is not installed.
     """
-    for key, value, valid in (('task', task, TASKS), ('split', split,
-                                                      SPLITS)):
-        if value not in valid:
-            raise ValueError(f'{key} of DigitScenes must be one of '
-                             f'{", ".join(valid)}, got {value!r}')
     root = str(root)
-    if not kwargs.get('lazy_init'):
-        prepare_digit_scenes(root, **(scenes or {}))
-    kwargs.setdefault('test_mode', split == 'val')
+    kwargs = DIGIT_SCENES.prepare_for(root, task, split, scenes, kwargs)
     # A task imports only its own framework.
     if task == 'cls':
         from mmpretrain.datasets import CustomDataset

@@ -1,74 +1,71 @@
-"""Digit scenes written in the standard forms that OpenMMLab reads.
-
-.. code-block:: none
-
-    digit_scenes
-    ├── manifest.json
-    ├── images
-    │   ├── training/000000.png ...
-    │   └── validation/000000.png ...
-    ├── annotations                      (ADE style, mmseg.BaseSegDataset)
-    │   ├── training/000000.png ...      0: background, 1..10: digit 0..9
-    │   └── validation/000000.png ...
-    ├── det/annotations                  (COCO, mmdet.CocoDataset)
-    │   ├── instances_train.json
-    │   └── instances_val.json
-    └── cls                              (mmpretrain.CustomDataset)
-        ├── train/<digit>/0001.png ...   one handwritten digit each
-        └── val/<digit>/0002.png ...
-"""
+"""Scenes as COCO annotations, and single digits in folders of their class."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.progress import track
 
-from .render import CLASSES, SPLITS, DigitPool, Scene, SceneSpec
+from .render import CLASSES, DigitPool, Scene, SceneSpec
 
-# Names of the splits in ADE-style folders.
-ADE_SPLITS = dict(train='training', val='validation')
 # Contours are traced on masks enlarged by this factor, so that their points
 # lie on the edges of pixels rather than on the centres.
 _TRACE = 4
 
 
-def write_digit_scenes(folder: Path, spec: SceneSpec) -> None:
-    """Write all scenes of a specification into a folder, with progress.
+def write_scenes(folder: Path, spec: SceneSpec, pool: DigitPool, split: str,
+                 title: str, write: Callable[[Scene, int], dict]) -> None:
+    """Draw the scenes of a split, with progress, and annotate them as COCO.
 
     Args:
-        folder (Path): An existing folder.
+        folder (Path): It gets ``det/annotations/instances_<split>.json``.
         spec (SceneSpec): The parameters.
+        pool (DigitPool): The handwritten digits.
+        split (str): 'train' or 'val'.
+        title (str): What the progress bar says.
+        write (Callable[[Scene, int], dict]): Writes the file of a scene and
+            its number; returns ``file_name`` and other keys of the image.
     """
-    pool = DigitPool(spec.seed)
-    for split in SPLITS:
-        _write_scenes(folder, spec, pool, split)
-        _write_singles(folder, spec, pool, split)
-
-
-def empty_coco() -> dict:
-    """Content of a COCO file of digits, without images."""
-    return dict(
+    content = dict(
         images=[], annotations=[], categories=[
             dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)
         ])
+    for number in track(
+            range(getattr(spec, split)), f'{title}, {split}'):
+        scene = pool.render(spec, split, number)
+        height, width = scene.instances.shape
+        content['images'].append(
+            dict(write(scene, number), id=number, height=height, width=width))
+        for annotation in coco_annotations(scene):
+            annotation.update(
+                id=len(content['annotations']) + 1, image_id=number)
+            content['annotations'].append(annotation)
+    path = folder / 'det' / 'annotations' / f'instances_{split}.json'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, sort_keys=True))
 
 
-def add_scene(content: dict, scene: Scene, **image) -> None:
-    """Add a scene to the content of a COCO file.
+def write_singles(folder: Path, spec: SceneSpec, pool: DigitPool, split: str,
+                  write: Callable[[Path, np.ndarray, int], None]) -> None:
+    """Draw each handwritten digit of a split by itself, with progress.
 
     Args:
-        content (dict): From :func:`empty_coco`, changed in place.
-        scene (Scene): The scene.
-        **image: ``id``, ``file_name`` and more keys of the image.
+        folder (Path): It gets ``cls/<split>/<digit>/<index>.<suffix>``.
+        spec (SceneSpec): The parameters.
+        pool (DigitPool): The handwritten digits.
+        split (str): 'train' or 'val'.
+        write (Callable[[Path, np.ndarray, int], None]): Writes a file; it is
+            given the path without suffix, the image, (cls_size, cls_size, 3),
+            and the index of the handwritten digit.
     """
-    height, width = scene.instances.shape
-    content['images'].append(dict(image, height=height, width=width))
-    for annotation in coco_annotations(scene):
-        annotation.update(
-            id=len(content['annotations']) + 1, image_id=image['id'])
-        content['annotations'].append(annotation)
+    for name in CLASSES:
+        (folder / 'cls' / split / name).mkdir(parents=True)
+    for digit in track(pool.indices[split], f'Single digits, {split}'):
+        name = CLASSES[pool.labels[digit]]
+        write(folder / 'cls' / split / name / f'{digit:04d}',
+              pool.render_single(spec, int(digit)), int(digit))
 
 
 def coco_annotations(scene: Scene) -> list[dict]:
@@ -132,43 +129,3 @@ def _polygons(mask: np.ndarray) -> list[list[float]]:
     large = mask.repeat(_TRACE, 0).repeat(_TRACE, 1)
     return [((points.reshape(-1) + 0.5) / _TRACE).tolist()
             for points in _contours(large)]
-
-
-def _write_scenes(folder: Path, spec: SceneSpec, pool: DigitPool,
-                  split: str) -> None:
-    """Write a split's images, index masks and COCO JSON."""
-    images = folder / 'images' / ADE_SPLITS[split]
-    masks = folder / 'annotations' / ADE_SPLITS[split]
-    coco = folder / 'det' / 'annotations'
-    for path in (images, masks, coco):
-        path.mkdir(parents=True, exist_ok=True)
-    content = empty_coco()
-    for number in track(
-            range(getattr(spec, split)), f'Digit scenes, {split}'):
-        scene = pool.render(spec, split, number)
-        name = f'{number:06d}.png'
-        _write_png(images / name, scene.image)
-        classes = np.array([0, *(label + 1 for label in scene.labels)])
-        _write_png(masks / name, classes[scene.instances].astype(np.uint8))
-        add_scene(content, scene, id=number, file_name=name)
-    (coco / f'instances_{split}.json').write_text(
-        json.dumps(content, sort_keys=True))
-
-
-def _write_singles(folder: Path, spec: SceneSpec, pool: DigitPool,
-                   split: str) -> None:
-    """Write a split's classification images, one per handwritten digit."""
-    for name in CLASSES:
-        (folder / 'cls' / split / name).mkdir(parents=True)
-    for digit in track(pool.indices[split], f'Single digits, {split}'):
-        name = CLASSES[pool.labels[digit]]
-        _write_png(folder / 'cls' / split / name / f'{digit:04d}.png',
-                   pool.render_single(spec, int(digit)))
-
-
-def _write_png(path: Path, pixels: np.ndarray) -> None:
-    """Write an RGB or an index image."""
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    if not cv2.imwrite(str(path), pixels):
-        raise OSError(f'{path} could not be written')

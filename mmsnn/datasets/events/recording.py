@@ -8,7 +8,7 @@ import numpy as np
 
 from .array import EVENT
 from .checks import Checks
-from .faults import EventFileError, Faults
+from .faults import Faults
 from .formats import reader_of
 from .formats.reader import EventReader
 
