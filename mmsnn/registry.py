@@ -2,7 +2,8 @@
 
 Only the registries that mmsnn fills are declared. A type is written with
 its scope, ``type='mmsnn.ESpikeFormer'``, and then resolves under the default
-scope of any OpenMMLab framework without ``custom_imports``.
+scope of any OpenMMLab framework without ``custom_imports``. A misspelt one
+raises an error with the nearest name.
 
 Example:
     >>> from mmsnn.registry import MODELS
@@ -18,7 +19,64 @@ from mmengine.registry import (
 )
 from mmengine.registry import RUNNERS as ROOT_RUNNERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
-from mmengine.registry import Registry
+from mmengine.registry import Registry as BaseRegistry
+
+from .suggest import did_you_mean
+
+
+class Registry(BaseRegistry):
+    """A registry that raises where a name is not registered.
+
+    mmengine's gives None, and whoever asked, a framework's registry most
+    often, then says that ``mmsnn.X`` is not in the framework's registry.
+
+    Example:
+        >>> MODELS.get('mmsnn.SFANeurn')
+        Traceback (most recent call last):
+        KeyError: "no model is registered as 'mmsnn.SFANeurn' (did you mean
+        'mmsnn.SFANeuron'?): mmsnn.registry.MODELS.names() lists all"
+    """
+
+    def names(self) -> list[str]:
+        """The registered names, as a config writes them.
+
+        Example:
+            >>> RUNNERS.names()
+            ['mmsnn.GlooRunner']
+        """
+        self.import_from_location()
+        return [f'{self.scope}.{name}' for name in sorted(self.module_dict)]
+
+    def get(self, key: str) -> type | None:
+        """What is registered under a name, here or in the parent.
+
+        Args:
+            key (str): A name, with or without scope.
+
+        Returns:
+            type | None: None only for what names a module or another scope
+            (``'torch.nn.ReLU'``, ``'mmdet.FPN'``), which is left to mmengine.
+
+        Raises:
+            KeyError: If there is none; the message has the nearest name.
+        """
+        found = super().get(key)
+        name = key.removeprefix(f'{self.scope}.')
+        if found is None and '.' not in name:
+            near = did_you_mean(name, self.module_dict, f'{self.scope}.')
+            variable = self.name.upper().replace(' ', '_') + 'S'
+            known = (f'{__name__}.{variable}.names() lists all' if near else
+                     f'{self.scope} registers {", ".join(self.names())}')
+            raise KeyError(f'no {self.name} is registered as '
+                           f"'{self.scope}.{name}'{near}: {known}")
+        return found
+
+    def __contains__(self, key: str) -> bool:
+        try:
+            return super().__contains__(key)
+        except KeyError:
+            return False
+
 
 # Neurons, layers, backbones and what makes necks and heads spiking.
 MODELS = Registry(
@@ -52,7 +110,7 @@ RUNNERS = Registry(
     locations=['mmsnn.engine.runner'])
 # Layer-wise learning rate decay.
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
-    'optimizer wrapper constructor',
+    'optim wrapper constructor',
     parent=ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmsnn',
     locations=['mmsnn.engine.optimizers'])
