@@ -1,6 +1,9 @@
+import inspect
+
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
+from .checks import no_such_key
 from .spiking import SpikingNeuron
 
 
@@ -18,7 +21,8 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
         nn.Module: The neuron; :func:`is_spiking` tells which kind.
 
     Raises:
-        TypeError: If ``cfg`` is not a dict with the key ``type``.
+        TypeError: If ``cfg`` is not a dict with the key ``type``, or has a
+            key that its neuron does not have; the message has the nearest.
         ValueError: If ``cfg`` has the key ``inplace``.
 
     Example:
@@ -38,7 +42,20 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
     kind = ROOT_MODELS.get(kind) if isinstance(kind, str) else kind
     if isinstance(kind, type) and issubclass(kind, SpikingNeuron):
         cfg = {**cfg, **options}
+    elif isinstance(kind, type):
+        _check_activation(kind, cfg)
     return ROOT_MODELS.build(cfg)
+
+
+def _check_activation(kind: type, cfg: dict) -> None:
+    """Check that an activation has no keys of a spiking neuron."""
+    parameters = inspect.signature(kind).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in cfg:
+        if name not in ('type', '_scope_', *parameters):
+            raise TypeError(f'{no_such_key(kind, name)}; _delete_=True drops '
+                            'the keys that a config has from its base')
 
 
 def is_spiking(neuron: nn.Module) -> bool:

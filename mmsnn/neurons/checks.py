@@ -1,10 +1,13 @@
 """What may go wrong with a neuron's keys, inputs and checkpoints."""
 
+import inspect
 import math
 import warnings
 from typing import Any
 
 import torch
+
+from mmsnn.suggest import did_you_mean
 
 _CHOICES = dict(
     reset=('soft', 'hard'), surrogate=('rectangle', 'sigmoid', 'arctan'))
@@ -32,6 +35,34 @@ def _check_key(name: str, value: Any) -> None:
         valid, wanted = isinstance(value, bool), 'True or False'
     if not valid:
         raise ValueError(f'neuron.{name} must be {wanted}, but is {value!r}')
+
+
+def no_such_key(kind: type, name: str) -> str:
+    """What to say of a key that a neuron or activation does not have.
+
+    Args:
+        kind (type): Its class. Where it takes ``**keys``, it also has the
+            keys of the class that it inherits from.
+        name (str): The key.
+
+    Example:
+        >>> print(no_such_key(torch.nn.ELU, 'alhpa'))
+        neuron.alhpa is not a key of ELU (did you mean 'alpha'?): its keys are
+        alpha
+    """
+    valid = {}
+    for base in kind.__mro__:
+        parameters = inspect.signature(base).parameters.values()
+        valid |= {p.name: p.kind for p in parameters}
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    names = [
+        key for key, how in valid.items()
+        if not how.name.startswith('VAR') and key != 'inplace'
+    ]
+    known = f'its keys are {", ".join(names)}' if names else 'it has none'
+    return (f'neuron.{name} is not a key of {kind.__name__}'
+            f'{did_you_mean(name, names)}: {known}')
 
 
 def check_keys(**keys) -> None:

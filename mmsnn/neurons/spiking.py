@@ -3,7 +3,12 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from .checks import check_input, check_keys, warn_of_other_levels
+from .checks import (
+    check_input,
+    check_keys,
+    no_such_key,
+    warn_of_other_levels,
+)
 from .quantizer import spike_firing
 from .surrogate import smooth_firing
 from .temporal import fire_over_time, usable
@@ -52,6 +57,7 @@ class SpikingNeuron(nn.Module):
             needed. Defaults to False.
 
     Raises:
+        TypeError: If there is no such key; the message has the nearest one.
         ValueError: If a key has no valid value; the message names it.
 
     Example:
@@ -76,8 +82,11 @@ class SpikingNeuron(nn.Module):
                  learn_decay: bool = False,
                  surrogate: str = 'rectangle',
                  slope: float = 4.0,
-                 inplace: bool = False) -> None:
+                 inplace: bool = False,
+                 **unknown) -> None:
         super().__init__()
+        for name in unknown:
+            raise TypeError(no_such_key(type(self), name))
         check_keys(
             max_spikes=max_spikes,
             scale=scale,

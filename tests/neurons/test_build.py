@@ -15,7 +15,7 @@ LIF_KEYS = ('max_spikes, decay, decay_input, reset, surrogate, slope, scale, '
 MISSPELT = dict(type='mmsnn.SFANeuron', max_spike=4)
 MESSAGE = ('neuron.max_spike is not a key of SFANeuron (did you mean '
            f"'max_spikes'?): its keys are {KEYS}")
-ARCH = dict(embed_dims=[8, 8, 8, 8], depths=[1, 1, 1, 1])
+ARCH = dict(embed_dims=[8, 8, 8, 8], depths=[1] * 5)
 
 
 def build_in_scope(scope):
