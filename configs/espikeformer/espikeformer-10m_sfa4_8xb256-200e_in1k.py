@@ -4,5 +4,3 @@ _base_ = [
     '../_base_/schedules/lamb_200e.py',
     'mmpretrain::_base_/default_runtime.py'
 ]
-model = dict(
-    backbone=dict(arch='10m'), head=dict(module=dict(in_channels=240)))

@@ -1,8 +1,3 @@
-_base_ = [
-    '../_base_/models/espikeformer.py',
-    '../_base_/datasets/imagenet_bs256_randaug.py',
-    '../_base_/schedules/lamb_200e.py',
-    'mmpretrain::_base_/default_runtime.py'
-]
+_base_ = ['espikeformer-10m_sfa4_8xb256-200e_in1k.py']
 model = dict(
     backbone=dict(arch='2.7m'), head=dict(module=dict(in_channels=128)))

@@ -1,9 +1,4 @@
-_base_ = [
-    '../_base_/models/metaspikeformer.py',
-    '../_base_/datasets/imagenet_bs256_randaug.py',
-    '../_base_/schedules/lamb_200e.py',
-    'mmpretrain::_base_/default_runtime.py'
-]
+_base_ = ['metaspikeformer-15m_lif-t1_8xb256-200e_in1k.py']
 neuron = dict(_delete_=True, type='mmsnn.SFANeuron', max_spikes=4)
 model = dict(
     backbone=dict(neuron=neuron), head=dict(neuron=dict(neuron, scale=1.)))

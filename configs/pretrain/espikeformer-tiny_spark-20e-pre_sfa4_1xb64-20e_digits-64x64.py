@@ -1,21 +1,13 @@
 # Fine-tuning of the small twin on digits, end to end.
 _base_ = [
-    '../_base_/models/espikeformer.py',
+    '../_base_/models/espikeformer-tiny.py',
     '../_base_/datasets/digit_scenes_cls_64x64.py',
-    '../_base_/schedules/adamw_layer-decay_tiny.py',
-    'mmpretrain::_base_/default_runtime.py'
+    '../_base_/schedules/adamw_layer-decay_tiny.py'
 ]
 model = dict(
     backbone=dict(
-        arch=dict(
-            _delete_=True,
-            embed_dims=[16, 32, 64, 80],
-            depths=[1, 1, 2, 2, 1],
-            num_heads=8),
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/spark-espikeformer-tiny_sfa4_1xb64-20e_digits-64x64/'
             'epoch_20.pth',
-            prefix='backbone.')),
-    head=dict(module=dict(num_classes=10, in_channels=80, topk=(1, ))))
-randomness = dict(seed=0)
+            prefix='backbone.')))

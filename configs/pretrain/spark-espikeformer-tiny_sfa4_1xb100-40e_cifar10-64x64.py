@@ -2,8 +2,7 @@
 _base_ = [
     '../_base_/models/spark_espikeformer.py',
     '../_base_/datasets/cifar10_12k_64x64_mim.py',
-    '../_base_/schedules/adamw_spark_tiny.py',
-    'mmpretrain::_base_/default_runtime.py'
+    '../_base_/schedules/adamw_spark_tiny.py'
 ]
 model = dict(
     data_preprocessor=dict(
@@ -16,5 +15,3 @@ model = dict(
             num_heads=8)),
     neck=dict(in_channels=128, embed_dims=64, depth=1))
 train_cfg = dict(max_epochs=40)
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
-randomness = dict(seed=0)

@@ -3,8 +3,7 @@
 _base_ = [
     '../_base_/models/spark_espikeformer.py',
     '../_base_/datasets/digit_scenes_cls_64x64_mim.py',
-    '../_base_/schedules/adamw_spark_tiny.py',
-    'mmpretrain::_base_/default_runtime.py'
+    '../_base_/schedules/adamw_spark_tiny.py'
 ]
 model = dict(
     backbone=dict(
@@ -14,5 +13,3 @@ model = dict(
             depths=[1, 1, 2, 2, 1],
             num_heads=8)),
     neck=dict(in_channels=80, embed_dims=64, depth=2))
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2))
-randomness = dict(seed=0)

@@ -1,5 +1,6 @@
 # ADE20K, 150 classes, where mmseg's users have it. Written here because
 # `mmseg::` bases resolve only after `import mmsnn`.
+_base_ = ['segmentation.py']
 crop_size = (512, 512)
 dataset = dict(
     type='ADE20KDataset', data_root='data/ade/ADEChallengeData2016')
@@ -23,24 +24,17 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
+        dataset,
         data_prefix=dict(
             img_path='images/training', seg_map_path='annotations/training'),
-        pipeline=train_pipeline,
-        **dataset))
+        pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
     num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
+        dataset,
         data_prefix=dict(
             img_path='images/validation',
             seg_map_path='annotations/validation'),
-        pipeline=test_pipeline,
-        **dataset))
+        pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

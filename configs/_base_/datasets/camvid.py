@@ -1,4 +1,5 @@
-# CamVid street scenes, 480x360, ADE-style folders; class 11 is void.
+# CamVid street scenes, 480x360, in ADE20K's folders; class 11 is void.
+_base_ = ['ade20k_512x512.py']
 crop_size = (256, 256)
 dataset = dict(
     type='BaseSegDataset',
@@ -33,25 +34,9 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        data_prefix=dict(
-            img_path='images/training', seg_map_path='annotations/training'),
-        pipeline=train_pipeline,
-        **dataset))
+    dataset=dict(dataset, pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        data_prefix=dict(
-            img_path='images/validation',
-            seg_map_path='annotations/validation'),
-        pipeline=test_pipeline,
-        **dataset))
+    num_workers=2, dataset=dict(dataset, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='IoUMetric', iou_metrics=['mIoU'], ignore_index=11)
+val_evaluator = dict(ignore_index=11)
 test_evaluator = val_evaluator

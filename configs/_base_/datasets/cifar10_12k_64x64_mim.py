@@ -1,4 +1,4 @@
-# CIFAR-10 (see cifar10_12k_64x64.py) without labels, for pre-training: parts
+# CIFAR-10 (see cifar10_12k.py) without labels, for pre-training: parts
 # of the images enlarged to 64 px.
 train_dataloader = dict(
     batch_size=100,

@@ -31,21 +31,13 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=[load, boxes, frames, pack]))
 test_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
+    val_dataloader,
     dataset=dict(
-        dataset,
-        ann_file='annotations/instances_test.json',
-        test_mode=True,
-        pipeline=[load, boxes, frames, pack]))
+        val_dataloader['dataset'],
+        ann_file='annotations/instances_test.json'))
 val_evaluator = dict(
     type='CocoMetric',
     ann_file=data_root + 'annotations/instances_val.json',
     metric='bbox')
 test_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'annotations/instances_test.json',
-    metric='bbox')
+    val_evaluator, ann_file=data_root + 'annotations/instances_test.json')

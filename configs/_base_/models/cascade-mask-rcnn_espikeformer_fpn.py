@@ -1,46 +1,38 @@
-# mmdet's Cascade Mask R-CNN behind a spiking backbone, with a neuron in front
-# of each synapse of its neck and heads. The backbone's strides are 4, 8, 16
-# and 16; the FPN's fifth level, every second position of the fourth, has
-# stride 32. `base_sizes` keeps one size of anchors per level: 32 to 512 px.
-_base_ = ['mmdet::_base_/models/cascade-mask-rcnn_r50_fpn.py']
-neuron = dict(type='mmsnn.SFANeuron', max_spikes=4)
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+# Cascade Mask R-CNN: the Mask R-CNN with three box heads, each trained on
+# boxes that overlap more with objects. All numbers are mmdet's.
+_base_ = ['mask-rcnn_espikeformer_fpn.py']
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmsnn.ESpikeFormer',
-        arch='19m',
-        out_indices=(1, 2, 3, 4),
-        neuron=neuron,
-        norm_cfg=norm_cfg),
-    neck=dict(
-        _delete_=True,
-        type='mmsnn.SpikingModule',
-        neuron=neuron,
-        merge_time=True,
-        module=dict(
-            _base_.model.neck,
-            in_channels=[64, 128, 256, 360],
-            norm_cfg=norm_cfg)),
+    type='CascadeRCNN',
     rpn_head=dict(
-        _delete_=True,
-        type='mmsnn.SpikingModule',
-        neuron=neuron,
-        module=dict(
-            _base_.model.rpn_head,
-            anchor_generator=dict(
-                _base_.model.rpn_head.anchor_generator,
-                strides=[4, 8, 16, 16, 32],
-                base_sizes=[4, 8, 16, 32, 64]))),
+        module=dict(loss_bbox=dict(type='SmoothL1Loss', beta=1 / 9))),
     roi_head=dict(
-        _delete_=True,
-        type='mmsnn.SpikingModule',
-        neuron=neuron,
         module=dict(
-            _base_.model.roi_head,
-            bbox_roi_extractor=dict(
-                _base_.model.roi_head.bbox_roi_extractor,
-                featmap_strides=[4, 8, 16, 16]),
-            mask_roi_extractor=dict(
-                _base_.model.roi_head.mask_roi_extractor,
-                featmap_strides=[4, 8, 16, 16]))))
+            type='CascadeRoIHead',
+            num_stages=3,
+            stage_loss_weights=[1, 0.5, 0.25],
+            bbox_head=[
+                dict(
+                    _base_.model.roi_head.module.bbox_head,
+                    bbox_coder=dict(
+                        type='DeltaXYWHBBoxCoder',
+                        target_means=[0.] * 4,
+                        target_stds=[center, center, size, size]),
+                    reg_class_agnostic=True,
+                    loss_bbox=dict(
+                        type='SmoothL1Loss', beta=1.0, loss_weight=1.0))
+                for center, size in ((0.1, 0.2), (0.05, 0.1), (0.033, 0.067))
+            ])),
+    train_cfg=dict(
+        rpn=dict(allowed_border=0),
+        rpn_proposal=dict(max_per_img=2000),
+        rcnn=[
+            dict(
+                _base_.model.train_cfg.rcnn,
+                assigner=dict(
+                    type='MaxIoUAssigner',
+                    pos_iou_thr=iou,
+                    neg_iou_thr=iou,
+                    min_pos_iou=iou,
+                    match_low_quality=False,
+                    ignore_iof_thr=-1)) for iou in (0.5, 0.6, 0.7)
+        ]))

@@ -1,4 +1,5 @@
 # Fine-tuning of small twins: AdamW, 0.75 per layer, warm-up and cosine.
+_base_ = ['mmpretrain::_base_/default_runtime.py']
 optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5),
@@ -19,3 +20,4 @@ param_scheduler = [
 train_cfg = dict(by_epoch=True, max_epochs=20, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
+randomness = dict(seed=0)

@@ -1,4 +1,4 @@
 _base_ = ['_base_/metaspikeformer.py', '_base_/recipe.py']
-neuron = dict(type='mmsnn.LIFNeuron', timesteps=4)
+neuron = dict(_delete_=True, type='mmsnn.LIFNeuron', timesteps=4)
 model = dict(
     backbone=dict(neuron=neuron), head=dict(neuron=neuron))

@@ -1,4 +1,3 @@
 _base_ = ['pretrain_ssc.py']
-lif = dict(type='mmsnn.LIFNeuron', timesteps=1)
-neuron = dict(lif, _delete_=True)
-model = dict(backbone=dict(neuron=dict(lif, _delete_=True)))
+neuron = dict(_delete_=True, type='mmsnn.LIFNeuron', timesteps=1)
+model = dict(backbone=dict(neuron=neuron))

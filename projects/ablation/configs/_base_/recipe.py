@@ -1,26 +1,11 @@
 # The one recipe of all models: AdamW with warm-up and cosine, no validation
 # while training, the last weights are tested in spike-train form.
-_base_ = ['mmpretrain::_base_/default_runtime.py', 'cifar10_12k.py']
-train_cfg = dict(by_epoch=True, max_epochs=20)
-test_cfg = dict()
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.05, fused=True),
-    clip_grad=dict(max_norm=5))
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.05, by_epoch=True, end=1,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR', by_epoch=True, begin=1,
-        convert_to_iter_based=True)
+_base_ = [
+    '../../../../configs/_base_/schedules/adamw_tiny.py',
+    '../../../../configs/_base_/datasets/cifar10_12k.py'
 ]
-default_hooks = dict(
-    logger=dict(interval=1000, ignore_last=False),  # a line per epoch
-    checkpoint=dict(max_keep_ckpts=2))  # one, should saving be interrupted
-# Seconds per iteration, mean over the epoch.
-log_processor = dict(custom_cfg=[
-    dict(data_src='time', method_name='mean', window_size='epoch')
-])
+train_cfg = dict(max_epochs=20)
+optim_wrapper = dict(optimizer=dict(lr=4e-3))
 custom_hooks = [
     dict(
         type='mmsnn.SpikeInferenceHook',

@@ -6,6 +6,11 @@ data_preprocessor = dict(
     mean=[125.307, 122.961, 113.8575],
     std=[51.5865, 50.847, 51.255],
     to_rgb=True)
+augment = [
+    dict(
+        type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal')
+]
 train_dataloader = dict(
     batch_size=100,
     num_workers=0,
@@ -15,11 +20,7 @@ train_dataloader = dict(
         data_root=data_root,
         data_prefix='train',
         pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(
-                type='RandomCrop', crop_size=32, padding=4,
-                padding_mode='reflect'),
-            dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+            dict(type='LoadImageFromFile'), *augment,
             dict(type='PackInputs')
         ]))
 test_dataloader = dict(
