@@ -15,24 +15,16 @@ Example:
     True
 """
 
-from pathlib import Path
 from types import ModuleType
 
-import mmengine
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from wrapt import when_imported
 
 from .version import __version__
+from .zoo import ZOO, metafiles
 
 __all__ = ['__version__', 'ZOO']
-
-_PACKAGE = Path(__file__).resolve().parent
-#: Folder of configs, tools and model index: inside the package in a wheel,
-#: the root in a checkout.
-ZOO = _PACKAGE / '.mim'
-if not ZOO.is_dir():
-    ZOO = _PACKAGE.parent
 
 # mmengine maps the prefix of `_base_ = ['mmseg::...']` to a distribution,
 # with a name that the maintained fork does not have.
@@ -64,8 +56,7 @@ def _register_models(apis: ModuleType) -> None:
     A metafile is registered if image classification is its only task: the
     hub can neither build nor run detectors and segmentors.
     """
-    for metafile in mmengine.load(ZOO / 'model-index.yml')['Import']:
-        models = mmengine.load(ZOO / metafile)['Models']
+    for metafile, models in metafiles().items():
         results = [r for m in models for r in m.get('Results') or ()]
         tasks = {result['Task'] for result in results}
         known = apis.ModelHub.has(models[0]['Name'].lower())

@@ -1,41 +1,59 @@
 """What the paper reports, and what it implies, beside what was counted."""
 
-import re
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from mmsnn.hardware.chips.spec import Chip, load_chip
 from mmsnn.hardware.network.trace_graph import TraceGraph
 from mmsnn.trace import SYNAPSES, OpTrace, is_spiking_synapse
-
-#: Powers of the paper (tables 1 to 3), mJ per image, as reported, by a pattern
-#: of our config names.
-REPORTED = (
-    (r'^espikeformer-5m_.*sfa4.*in1k', 1.7),
-    (r'^espikeformer-10m_.*sfa4.*in1k', 3.0),
-    (r'^espikeformer-19m_.*sfa4.*in1k', 5.9),
-    (r'^espikeformer-83m_.*sfa4.*in1k', 19.1),
-    (r'^espikeformer-83m_.*sfa8_.*in1k$', 30.9),
-    (r'^espikeformer-173m_.*sfa4.*in1k', 35.6),
-    (r'^espikeformer-173m_.*sfa8_.*in1k$', 54.7),
-    (r'^metaspikeformer-15m_lif-t4.*in1k', 16.7),
-    (r'^metaspikeformer-31m_lif-t4.*in1k', 32.8),
-    (r'^metaspikeformer-55m_lif-t4.*in1k', 52.4),
-    (r'^mask-rcnn_espikeformer-19m_fpn_sfa4.*coco', 119.5),
-    (r'^espikeformer-10m_semantic-fpn_sfa4.*ade20k', 33.6),
-)
+from mmsnn.zoo import ZOO, metafiles
 
 
-def reported_power(config: str) -> float | None:
-    """mJ per image that the paper reports for a config's model; None if it
-    reports none.
+@cache
+def reported_powers(zoo: Path = ZOO) -> dict[str, float]:
+    """mJ per image that the paper reports, by the name of the config.
+
+    Args:
+        zoo (Path): Folder of the model index, whose metafiles are read.
+            Defaults to :data:`mmsnn.ZOO`.
+
+    Raises:
+        ValueError: If metafiles state two powers for one config; the message
+            names both.
+    """
+    found: dict[str, tuple[float, str]] = {}
+    for metafile, models in metafiles(zoo).items():
+        for model in models:
+            for result in model['Results']:
+                power_mj = result['Metrics'].get('Reported Energy (mJ)')
+                if power_mj is None:
+                    continue
+                where = f'{power_mj:g} of {model["Name"]} in {metafile}'
+                config = Path(model['Config']).stem
+                other, first = found.setdefault(config, (power_mj, where))
+                if other != power_mj:
+                    raise ValueError(f'two values of Reported Energy (mJ) for '
+                                     f'the config {config}: {first}, {where}')
+    return {config: power_mj for config, (power_mj, _) in found.items()}
+
+
+def reported_power(config: str | Path) -> float | None:
+    """mJ per image that the paper reports for a config's model.
+
+    Args:
+        config (str | Path): Name or path of the config.
+
+    Returns:
+        float | None: What the metafile of the config says; None if it says
+        nothing, or if no metafile names the config.
 
     Example:
         >>> reported_power('espikeformer-10m_sfa4_8xb256-200e_in1k')
         3.0
         >>> reported_power('espikeformer-tiny_sfa4_1xb64-20e_digits-32x32')
     """
-    return next((mj for pattern, mj in REPORTED if re.search(pattern, config)),
-                None)
+    return reported_powers().get(Path(config).name.removesuffix('.py'))
 
 
 @dataclass(frozen=True)
@@ -100,7 +118,7 @@ def implied_count(trace: OpTrace, power_mj: float,
     if not power_mj > 0:
         raise ValueError(f'a reported power (--paper-mj) must be positive, in '
                          f'mJ per image, got {power_mj}')
-    chip = chip if isinstance(chip, Chip) else load_chip(chip)
+    chip = load_chip(chip)
     mac, ac = (
         chip.figure(f'fp32.{name}', 'the implied spike count').value
         for name in ('mac', 'ac'))
@@ -166,7 +184,7 @@ def hidden_multiplications(trace: OpTrace,
     Returns:
         list[HiddenCost]: By kind, those that occur.
     """
-    chip = chip if isinstance(chip, Chip) else load_chip(chip)
+    chip = load_chip(chip)
     mac = chip.figure('fp32.mac', 'the cost of hidden multiplications').value
     graph = TraceGraph(trace)
     read_by: dict[int, list[int]] = {}
