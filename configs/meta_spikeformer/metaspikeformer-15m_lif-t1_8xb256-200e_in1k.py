@@ -4,6 +4,5 @@ _base_ = [
     '../_base_/schedules/lamb_200e.py',
     'mmpretrain::_base_/default_runtime.py'
 ]
-model = dict(
-    backbone=dict(neuron=dict(timesteps=1)),
-    head=dict(neuron=dict(timesteps=1)))
+neuron = dict(timesteps=1)
+model = dict(backbone=dict(neuron=neuron), head=dict(neuron=neuron))

@@ -1,7 +1,8 @@
-"""What tests of configs share: their command line, tiny COCO and ADE20K."""
+"""What tests of configs share: command line, data, values of metrics."""
 
 import argparse
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import cv2
 import mmengine
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from mmsnn.engine.cli import add_common_arguments, load_config
 
@@ -37,6 +40,47 @@ def from_command_line(tmp_path):
             *options]))
 
     return read
+
+
+def validate(runner: Runner, predict: Callable[[dict], list]) -> dict:
+    """Metrics of a function's predictions for the batches of validation."""
+    evaluator = runner.val_loop.evaluator
+    for batch in runner.val_dataloader:
+        evaluator.process(data_samples=predict(batch), data_batch=batch)
+    return evaluator.evaluate(len(runner.val_dataloader.dataset))
+
+
+@pytest.fixture
+def validate_one_answer():
+    """Validates a model whose last layers find one class everywhere."""
+
+    def validate_model(runner: Runner, layers: list, label: int) -> dict:
+        with torch.no_grad():
+            for layer in layers:
+                layer.weight.zero_()
+                layer.bias.zero_()[label] = 1
+        runner.model.eval()
+        return validate(runner, runner.model.val_step)
+
+    return validate_model
+
+
+@pytest.fixture
+def validate_truth():
+    """Validates a detector that finds all objects as they are."""
+
+    def predict(runner: Runner, batch: dict) -> list:
+        samples = runner.model.data_preprocessor(batch)['data_samples']
+        for sample in samples:
+            found = sample.gt_instances.clone()
+            found.scores = torch.ones(len(found))
+            if 'masks' in found:
+                found.masks = found.masks.to_tensor(torch.bool, 'cpu')
+            sample.pred_instances = found
+        return samples
+
+    return lambda runner: validate(
+        runner, lambda batch: predict(runner, batch))
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -80,6 +124,8 @@ def ade20k(tmp_path, monkeypatch):
     for split, number in (('training', 2), ('validation', 1)):
         for i in range(number):
             write_image(root / 'images' / split / f'{i}.jpg', noise())
-            labels = np.random.randint(0, 151, (64, 96), np.uint8)
+            # Class 2 on a quarter of the image, class 6 on the rest.
+            labels = np.full((64, 96), 7, np.uint8)
+            labels[:32, :48] = 3
             write_image(root / 'annotations' / split / f'{i}.png', labels)
     monkeypatch.chdir(tmp_path)
