@@ -153,6 +153,30 @@ def test_strides_of_the_backbone_reach_anchors_and_rois(recipe):
         assert extractor.out_channels == model.neck.out_channels
 
 
+def without_ours(part):
+    """A config of a detector without neurons, backbone and what follows from
+    its strides and widths."""
+    ours = {'_scope_', 'backbone', 'in_channels', 'norm_cfg', 'strides',
+            'base_sizes', 'featmap_strides'}
+    if isinstance(part, list):
+        return [without_ours(x) for x in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: without_ours(value)
+            for key, value in part.get('module', part).items()
+            if key not in ours}
+
+
+@pytest.mark.parametrize(
+    'name', [n for n in COCO if '_espikeformer-19m_fpn_sfa4_' in n])
+def test_the_rest_of_a_detector_is_that_of_mmdet(name, tmp_path):
+    detector = name.split('_')[0]
+    path = tmp_path / 'theirs.py'
+    path.write_text(f'_base_ = "mmdet::_base_/models/{detector}_r50_fpn.py"')
+    assert without_ours(read(name).model.to_dict()) == without_ours(
+        Config.fromfile(path).model.to_dict())
+
+
 @pytest.mark.parametrize('name', COCO)
 def test_coco_as_published(name):
     cfg = read(name)

@@ -75,7 +75,8 @@ SMALL = {
 
 
 @pytest.mark.parametrize('name', SMALL)
-def test_one_epoch(name, request, from_command_line):
+def test_one_epoch(name, request, from_command_line, validate_one_answer,
+                   validate_truth):
     segments = 'ade20k' in name
     request.getfixturevalue('ade20k' if segments else 'coco')
     cfg = from_command_line(
@@ -96,7 +97,15 @@ def test_one_epoch(name, request, from_command_line):
     assert losses and all(map(math.isfinite, losses.values()))
     masks = 'mask-rcnn' in name
     assert any('loss_mask' in key for key in losses) == masks
-    metrics = ['val/mIoU'] if segments else ['val/coco/bbox_mAP']
-    for metric in metrics + ['val/coco/segm_mAP'] * masks:
-        assert 0 <= runner.message_hub.get_scalar(metric).current() <= 100
+    if segments:  # IoU of 25% and of 0%
+        found = validate_one_answer(
+            runner, [model.decode_head.conv_seg], 2)
+        expected = dict(mIoU=12.5)
+    else:
+        found = validate_truth(runner)
+        expected = {f'coco/{kind}_mAP': 1.
+                    for kind in ['bbox'] + ['segm'] * masks}
+    for metric, value in expected.items():
+        assert f'val/{metric}' in runner.message_hub.log_scalars
+        assert found[metric] == value
     assert list(Path(cfg.work_dir).glob('*_1.pth'))

@@ -191,18 +191,19 @@ TINY = ['model.backbone.arch._delete_=True',
         'model.backbone.arch.num_heads=2']
 CLASSIFIER = [*TINY, 'model.head.module.in_channels=16',
               'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
-#: One recipe of each set, what writes some of it, and smaller networks.
+#: One recipe of each set, what writes some of it, smaller networks, and of
+#: classifiers a label and how many recordings to validate on have it, in %.
 RUNS = {
     'espikeformer-19m_sfa1-t8_8xb32-100e_hardvs-224x224':
-    (write_hardvs, CLASSIFIER),
+    (write_hardvs, CLASSIFIER, 299, 50),
     'metaspikeformer-15m_lif-t8_1xb32-100e_cifar10-dvs':
-    (write_cifar10dvs, CLASSIFIER),
+    (write_cifar10dvs, CLASSIFIER, 9, 10),
     'espikeformer-2.7m_sfa4-t16_1xb32-200e_dvs-gesture':
-    (write_gesture, CLASSIFIER),
+    (write_gesture, CLASSIFIER, 10, 50),
     'espikeformer-2.7m_sfa4-t8_1xb32-100e_ncaltech101':
-    (write_ncaltech101, CLASSIFIER),
+    (write_ncaltech101, CLASSIFIER, 1, 50),
     'espikeformer-tiny_sfa1-t8_1xb25-40e_nmnist-1100':
-    (write_nmnist, CLASSIFIER),
+    (write_nmnist, CLASSIFIER, 7, 50),
     'retinanet_espikeformer-10m_fpn_sfa4-t5_4xb16-24e_gen1': (write_gen1, [
         *TINY, 'model.neck.module.in_channels=[8,8,16,16]',
         'model.neck.module.out_channels=8', 'model.test_cfg.score_thr=1e-4',
@@ -212,8 +213,9 @@ RUNS = {
 
 
 @pytest.mark.parametrize('name', RUNS)
-def test_one_epoch(name, tmp_path, from_command_line, monkeypatch):
-    write, options = RUNS[name]
+def test_one_epoch(name, tmp_path, from_command_line, monkeypatch,
+                   validate_one_answer, validate_truth):
+    write, options, *answer = RUNS[name]
     monkeypatch.setenv('MMSNN_DATA', str(tmp_path / 'data'))
     write(tmp_path / 'data')
     cfg = from_command_line(CONFIGS[name], options + [
@@ -232,10 +234,14 @@ def test_one_epoch(name, tmp_path, from_command_line, monkeypatch):
                if not torch.equal(before[key], value)}
     assert changed == {key for key, value in cfg.model.items()
                        if isinstance(value, dict) and 'neuron' in value}
-    metric = ('val/coco/bbox_mAP' if name in DETECTORS
-              else 'val/accuracy/top1')
-    value = runner.message_hub.get_scalar(metric).current()
-    assert -1 <= value <= 100
+    if name in DETECTORS:
+        metric, expected = 'coco/bbox_mAP', 1
+        found = validate_truth(runner)
+    else:
+        metric, (label, expected) = 'accuracy/top1', answer
+        found = validate_one_answer(runner, [runner.model.head.fc], label)
+    assert f'val/{metric}' in runner.message_hub.log_scalars
+    assert found[metric] == expected
     if 'tiny' in name:  # the hook has proved and drawn it
         report = Path(cfg.work_dir) / 'spike_inference' / 'val'
         assert (report / 'predictions.png').exists()
