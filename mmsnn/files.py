@@ -42,7 +42,19 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Write a text (as UTF-8) or bytes as a file, whole or not at all."""
+    """Write a file whole or not at all.
+
+    Args:
+        path (str | Path): The file. Its folder is made.
+        content (str | bytes): A text, written as UTF-8, or bytes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / 'new' / 'notes.txt'
+        >>> write_whole(path, 'two words')
+        >>> path.read_text()
+        'two words'
+    """
     if isinstance(content, str):
         content = content.encode()
     with whole_file(path) as part:
@@ -52,5 +64,19 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
 def dump_json(path: str | Path,
               content: Any,
               indent: int | None = 1) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file whole or not at all.
+
+    Args:
+        path (str | Path): The file. Its folder is made.
+        content (Any): JSON values.
+        indent (int, optional): Spaces of a level; None writes one line.
+            Defaults to 1.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / 'numbers.json'
+        >>> dump_json(path, dict(a=[1, 2]), indent=None)
+        >>> path.read_text().strip()
+        '{"a": [1, 2]}'
+    """
     write_whole(path, json.dumps(content, indent=indent) + '\n')

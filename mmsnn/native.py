@@ -25,7 +25,11 @@ FLAGS = ('-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math',
 
 
 def cache_dir() -> Path:
-    """Folder for what mmsnn computes once per machine."""
+    """Folder for what mmsnn computes once per machine.
+
+    Returns:
+        Path: ``MMSNN_CACHE`` if that is set, else ``~/.cache/mmsnn``.
+    """
     root = os.environ.get('MMSNN_CACHE')
     return Path(root) if root else Path.home() / '.cache' / 'mmsnn'
 

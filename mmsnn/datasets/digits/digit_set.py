@@ -77,6 +77,15 @@ class DigitSet:
             ValueError: An unknown parameter, or a value out of range.
             FolderCacheError: The folder is damaged or holds something else
                 than what is asked for (:mod:`.generated_folder`).
+
+        Example:
+            >>> import tempfile
+            >>> from mmsnn.datasets import prepare_digit_scenes
+            >>> prepare_digit_scenes(tempfile.mkdtemp(), digits=3)
+            Traceback (most recent call last):
+            ValueError: digits is no parameter of the digit scenes; valid are
+                seed,
+            size, train, val, max_digits, digit_height, cls_size
         """
         specs = self.read(parameters)
 

@@ -131,6 +131,10 @@ def digit_events(root: str = 'data/digit_events',
     Raises:
         ValueError: ``task`` or ``split`` is unknown.
         ModuleNotFoundError: The task's framework is not installed.
+
+    Example:
+        >>> digit_events(split='val', lazy_init=True).CLASSES[:3]
+        ('0', '1', '2')
     """
     kwargs = DIGIT_EVENTS.prepare_for(root, task, split, events, kwargs)
     if task == 'cls':

@@ -85,7 +85,11 @@ class SceneSpec:
         object.__setattr__(self, 'digit_height', tuple(heights))
 
     def to_dict(self) -> dict:
-        """Return the fields as JSON values."""
+        """Give the fields as JSON values.
+
+        Returns:
+            dict: Each field by its name.
+        """
         return dict(asdict(self), digit_height=list(self.digit_height))
 
 

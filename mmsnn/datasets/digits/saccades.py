@@ -71,12 +71,20 @@ class SaccadeSpec:
         return self.duration * (len(_CORNERS) - 1)
 
     def to_dict(self) -> dict:
-        """Return the fields as JSON values."""
+        """Give the fields as JSON values.
+
+        Returns:
+            dict: Each field by its name.
+        """
         return asdict(self)
 
     def path(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times (us), (K,), and places of the camera (x and y, pixels),
-        (K, 2): every quarter of a pixel or finer, corners included."""
+        """Where the camera is, every quarter of a pixel or finer.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: Times (us), (K,), and places (x and
+            y, pixels), (K, 2); the corners of the triangle are among them.
+        """
         steps = max(2, int(np.ceil(self.amplitude * 5)))
         share = np.arange(1, steps + 1)[:, None] / steps
         places = [_CORNERS[:1]] + [

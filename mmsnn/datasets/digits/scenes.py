@@ -109,6 +109,12 @@ def digit_scenes(root: str = 'data/digit_scenes',
     Raises:
         ValueError: ``task`` or ``split`` is unknown.
         ModuleNotFoundError: The task's framework is not installed.
+
+    Example:
+        >>> digit_scenes(task='pose')
+        Traceback (most recent call last):
+        ValueError: task of DigitScenes must be one of cls, det, seg, got
+            'pose'
     """
     root = str(root)
     kwargs = DIGIT_SCENES.prepare_for(root, task, split, scenes, kwargs)

@@ -71,10 +71,25 @@ class EventDataset(BaseDataset):
 
     @abstractmethod
     def samples(self, root: Path) -> Iterator[dict]:
-        """Yield ``events_path`` and ``gt_label`` of each sample."""
+        """Yield the samples of the split. Subclasses say how.
+
+        Args:
+            root (Path): Folder of the set.
+
+        Yields:
+            dict: ``events_path``, ``gt_label`` and, for a part of a recording,
+            ``events_start`` and ``events_stop`` (us).
+        """
 
     def load_data_list(self) -> list[dict]:
-        """All samples, with whole paths."""
+        """Find all samples, with whole paths.
+
+        Returns:
+            list[dict]: The samples, see the class for their keys.
+
+        Raises:
+            FileNotFoundError: There is no such folder, or it has no sample.
+        """
         root = Path(self.data_root)
         if not root.is_dir():
             raise FileNotFoundError(
@@ -108,6 +123,9 @@ class EventDataset(BaseDataset):
         Args:
             kind (type[Exception]): What to raise.
             reason (str): What is wrong, with file and line.
+
+        Raises:
+            Exception: Of that kind, if ``on_error`` is 'raise'.
         """
         if self.on_error == 'raise':
             raise kind(f"{reason} (on_error='skip' leaves it out)")
@@ -119,6 +137,12 @@ class EventDataset(BaseDataset):
         Args:
             stem (Path): The file, without a suffix or with.
             label (str): Where the label stands, for the error.
+
+        Returns:
+            Path | None: The file; None where it is left out.
+
+        Raises:
+            FileNotFoundError: There is none, if ``on_error`` is 'raise'.
         """
         for path in (stem, *(stem.with_name(stem.name + suffix)
                              for suffix in READERS)):
@@ -134,7 +158,14 @@ class EventDataset(BaseDataset):
         return self.metainfo.get('classes')
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The label of a sample, as samplers ask for it."""
+        """The label of a sample, as samplers ask for it.
+
+        Args:
+            idx (int): Index of the sample.
+
+        Returns:
+            list[int]: The label alone.
+        """
         return [int(self.get_data_info(idx)['gt_label'])]
 
 
@@ -162,6 +193,18 @@ class EventFolder(EventDataset):
         suffixes (Sequence[str], optional): Only these files, e.g.
             ``('.raw', )``. By default every file with a known suffix.
         **kwargs: See :class:`EventDataset`.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ('cat', 'dog'):
+        ...     (root / 'train' / name).mkdir(parents=True)
+        ...     _ = (root / 'train' / name / 'a.bin').write_bytes(bytes(5))
+        >>> dataset = EventFolder(root)
+        >>> len(dataset), dataset.metainfo['classes']
+        (2, ('cat', 'dog'))
+        >>> dataset.get_data_info(1)['gt_label']
+        1
     """
 
     def __init__(self, data_root: str, split: str = 'train', suffixes=None,
@@ -172,7 +215,18 @@ class EventFolder(EventDataset):
         super().__init__(data_root, split, **kwargs)
 
     def folder(self, root: Path) -> Path:
-        """The folder of the split."""
+        """The folder of the split.
+
+        Args:
+            root (Path): Folder of the set.
+
+        Returns:
+            Path: Its subfolder of the split's name, in small letters or with a
+            capital.
+
+        Raises:
+            FileNotFoundError: There is neither.
+        """
         folders = root / self.split, root / self.split.capitalize()
         for folder in folders:
             if folder.is_dir():
@@ -182,7 +236,18 @@ class EventFolder(EventDataset):
             f'{folders[1]}')
 
     def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the files of each class, in order of their paths."""
+        """Yield the files of each class, in order of their paths.
+
+        Args:
+            root (Path): Folder of the set.
+
+        Yields:
+            dict: ``events_path`` and ``gt_label``.
+
+        Raises:
+            ValueError: A folder is none of a class, if ``on_error`` is
+                'raise'.
+        """
         folder = self.folder(root)
         found = sorted(path.name for path in folder.iterdir()
                        if path.is_dir())

@@ -12,7 +12,19 @@ class EventCocoDataset(CocoDataset):
     """
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Add the window to what an image has."""
+        """Add recording and window to what an image has.
+
+        Args:
+            raw_data_info (dict): The image and its annotations, as mmdet has
+                read them: ``raw_img_info`` and ``raw_ann_info``.
+
+        Returns:
+            dict: The sample, with ``events_path``, ``events_start``,
+            ``events_stop`` (us) and ``sensor_size`` (width and height).
+
+        Raises:
+            ValueError: The image has no window; the message names it.
+        """
         info = super().parse_data_info(raw_data_info)
         image = raw_data_info['raw_img_info']
         lost = [key for key in ('events_start', 'events_stop')

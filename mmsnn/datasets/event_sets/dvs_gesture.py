@@ -48,6 +48,15 @@ class DVSGesture(EventDataset):
         data_root (str): The folder, in either form.
         split (str): 'train' or 'test'. Defaults to 'train'.
         **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / 'test' / '04').mkdir(parents=True)
+        >>> (root / 'test' / '04' / 'user24_led_03.npy').touch()
+        >>> dataset = DVSGesture(root, 'test')
+        >>> dataset.CLASSES[dataset.get_data_info(0)['gt_label']]
+        'right arm clockwise'
     """
 
     METAINFO = dict(
@@ -58,7 +67,15 @@ class DVSGesture(EventDataset):
     SENSOR = (128, 128)
 
     def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the gestures, in order of recordings and time."""
+        """Yield the gestures, in order of recordings and time.
+
+        Args:
+            root (Path): Folder of the set, in either form.
+
+        Yields:
+            dict: ``events_path``, ``gt_label`` and, unless the gestures are
+            cut out, ``events_start`` and ``events_stop`` (us).
+        """
         if (root / self.split).is_dir():
             for label in range(len(self.CLASSES)):
                 for path in sorted(

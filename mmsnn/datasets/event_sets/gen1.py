@@ -1,4 +1,4 @@
-"""Detection in recordings, as COCO for mmdet."""
+"""Gen1, the detection set of Prophesee, as COCO for mmdet."""
 
 import os
 from pathlib import Path
@@ -43,6 +43,12 @@ def event_coco_dataset(**kwargs) -> BaseDataset:
 
     Raises:
         ModuleNotFoundError: mmdet is not installed.
+
+    Example:
+        In a config::
+
+            dict(type='mmsnn.EventCocoDataset', data_root='data/gen1',
+                 ann_file='annotations/instances_train.json')
     """
     from .coco import EventCocoDataset
     kwargs.setdefault('data_prefix', dict(img=''))

@@ -28,6 +28,15 @@ class NMNIST(EventFolder):
         data_root (str): The folder.
         split (str): 'train' or 'test'. Defaults to 'train'.
         **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / 'Test' / '7').mkdir(parents=True)
+        >>> _ = (root / 'Test' / '7' / '00001.bin').write_bytes(bytes(5))
+        >>> sample = NMNIST(root, 'test').get_data_info(0)
+        >>> sample['gt_label'], sample['sensor_size']
+        (7, (34, 34))
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
@@ -54,6 +63,15 @@ class NCaltech101(EventDataset):
         test_ratio (float): Defaults to 0.1.
         seed (int): Defaults to 0.
         **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / 'ant').mkdir()
+        >>> for number in range(20):
+        ...     _ = (root / 'ant' / f'{number}.bin').write_bytes(bytes(5))
+        >>> len(NCaltech101(root)), len(NCaltech101(root, 'test'))
+        (18, 2)
     """
 
     SENSOR = (240, 180)
@@ -72,7 +90,14 @@ class NCaltech101(EventDataset):
         super().__init__(data_root, split, **kwargs)
 
     def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the split's part of each class."""
+        """Yield the split's part of each class.
+
+        Args:
+            root (Path): Folder of the set.
+
+        Yields:
+            dict: ``events_path`` and ``gt_label``.
+        """
         names = sorted(path.name for path in root.iterdir() if path.is_dir())
         self._metainfo.setdefault('classes', tuple(names))
         for label, name in enumerate(names):
@@ -108,6 +133,17 @@ class CIFAR10DVS(EventDataset):
         data_root (str): The folder of the classes.
         split (str): 'train' or 'test'. Defaults to 'train'.
         **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in CIFAR10DVS.METAINFO['classes']:
+        ...     (root / name).mkdir()
+        >>> for number in (99, 100):
+        ...     file = root / 'deer' / f'cifar10_deer_{number}.aedat'
+        ...     file.touch()
+        >>> CIFAR10DVS(root, 'test').get_data_info(0)['gt_label']
+        4
     """
 
     METAINFO = dict(classes=('airplane', 'automobile', 'bird', 'cat', 'deer',
@@ -117,7 +153,14 @@ class CIFAR10DVS(EventDataset):
     TEST = 100
 
     def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the split's numbers of each class."""
+        """Yield the split's numbers of each class.
+
+        Args:
+            root (Path): Folder of the set.
+
+        Yields:
+            dict: ``events_path`` and ``gt_label``.
+        """
         for label, name in enumerate(self.metainfo['classes']):
             folder = root / name
             if not folder.is_dir():
@@ -158,6 +201,15 @@ class HARDVS(EventDataset):
         data_root (str): The folder.
         split (str): 'train', 'val' or 'test'. Defaults to 'train'.
         **kwargs: See :class:`mmsnn.datasets.event_sets.base.EventDataset`.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / 'action_003').mkdir()
+        >>> (root / 'action_003' / 'one.npz').touch()
+        >>> _ = (root / 'val_label.txt').write_text('action_003/one 2')
+        >>> HARDVS(root, 'val').get_data_info(0)['gt_label']
+        2
     """
 
     METAINFO = dict(
@@ -166,7 +218,14 @@ class HARDVS(EventDataset):
     SPLITS = ('train', 'val', 'test')
 
     def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the recordings of the split's file, in its order."""
+        """Yield the recordings of the split's file, in its order.
+
+        Args:
+            root (Path): Folder of the set.
+
+        Yields:
+            dict: ``events_path`` and ``gt_label``.
+        """
         file = root / f'{self.split}_label.txt'
         labels = {name: i for i, name in enumerate(self.metainfo['classes'])}
         for number, line in enumerate(file.read_text().splitlines(), 1):

@@ -1,4 +1,4 @@
-"""Whole folders of recordings, converted to what is read fastest."""
+"""Converts folders of recordings to .npy files, which are read fastest."""
 
 import os
 import shutil

@@ -1,5 +1,4 @@
-"""Events out of order, outside the sensor, or after a clock has wrapped."""
-
+"""Checks of events: their order, their place, and clocks that wrap."""
 
 import numpy as np
 
@@ -13,7 +12,7 @@ ANY_SIZE = (1 << 16, 1 << 16)
 
 def count_faults(events: np.ndarray, last: int,
                  size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Events that are earlier than one before, and that the sensor lacks.
+    """Count events that are out of order, and those outside the sensor.
 
     Args:
         events (np.ndarray): Events, (N,).
@@ -44,7 +43,19 @@ def count_faults(events: np.ndarray, last: int,
 
 
 def usable(events: np.ndarray) -> bool:
-    """Whether a kernel can run on the memory of ``events`` as it lies."""
+    """Whether a kernel can run on events as they lie in memory.
+
+    Args:
+        events (np.ndarray): Events, (N,).
+
+    Returns:
+        bool: Whether they are of type :data:`.array.EVENT`, without gaps.
+
+    Example:
+        >>> events = np.zeros(4, EVENT)
+        >>> usable(events), usable(events[::2])
+        (True, False)
+    """
     return events.dtype == EVENT and events.flags.c_contiguous
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a recording: an error, or a counted skip."""
+"""Faults of a recording, which raise an error or are skipped and counted."""
 
 import logging
 from collections import Counter
@@ -34,11 +34,25 @@ class Faults:
         self.counts = Counter()
 
     def error(self, reason: str) -> EventFileError:
-        """The error to raise where reading cannot go on."""
+        """The error to raise where reading cannot go on.
+
+        Args:
+            reason (str): What is wrong.
+
+        Returns:
+            EventFileError: It names the file.
+        """
         return EventFileError(f'{self.path}: {reason}')
 
     def size(self, width, height) -> tuple[int, int]:
         """Width and height of the sensor as a header has them.
+
+        Args:
+            width (str | int): Width, pixels.
+            height (str | int): Height, pixels.
+
+        Returns:
+            tuple[int, int]: The same as integers.
 
         Raises:
             EventFileError: They are no positive integers.
@@ -59,6 +73,9 @@ class Faults:
             what (str): The kind of fault, as it stands in the summary.
             where (str): Where the first one is: byte, event.
             count (int): How many there are. Defaults to 1.
+
+        Raises:
+            EventFileError: If ``on_error`` is 'raise'.
         """
         if self.on_error == 'raise':
             raise self.error(f"{what}: {where} (on_error='skip' goes on "
@@ -66,7 +83,12 @@ class Faults:
         self.counts[what] += count
 
     def note(self, what: str, count: int) -> None:
-        """Count what a format leaves out by its definition."""
+        """Count what a format leaves out by its definition.
+
+        Args:
+            what (str): The kind, as it stands in the summary.
+            count (int): How many there are; 0 is not noted.
+        """
         if count:
             self.counts[what] += count
 

@@ -1,4 +1,4 @@
-"""From events to T frames: bins of time or of events, and what to count."""
+"""Frames of events: events are divided among T bins, then counted or timed."""
 
 from dataclasses import dataclass
 
@@ -20,6 +20,11 @@ class Bins:
             ``bounds[k + 1]``, (T + 1,), int64.
         edges (np.ndarray): It lasts from ``edges[k]`` up to ``edges[k + 1]``,
             us, (T + 1,), int64.
+
+    Example:
+        >>> bins = Bins(np.array([0, 2, 5]), np.array([0, 40, 90]))
+        >>> len(bins)  # events 0 and 1, and events 2 to 4
+        2
     """
     bounds: np.ndarray
     edges: np.ndarray
@@ -134,7 +139,18 @@ def histogram(events: np.ndarray, bins: Bins,
 
 def histogram_numpy(events: np.ndarray, bins: Bins,
                     size: tuple[int, int]) -> np.ndarray:
-    """The definition of :func:`histogram`, and what it is without a compiler.
+    """The definition of :func:`histogram`, used where there is no compiler.
+
+    Args:
+        events (np.ndarray): Events, (N,).
+        bins (Bins): T bins, see :func:`split`.
+        size (tuple[int, int]): Width and height of the sensor.
+
+    Returns:
+        np.ndarray: Counts, (T, 2, H, W), float32.
+
+    Raises:
+        ValueError: An event is outside the sensor.
     """
     width, height = size
     shape = (len(bins), 2, height, width)
@@ -169,6 +185,12 @@ def voxel_grid(events: np.ndarray,
 
     Raises:
         ValueError: An event is outside the sensor.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> events = make_events([0, 1, 4], [0, 1, 0], [0] * 3, [1, 0, 1])
+        >>> voxel_grid(events, split(events, 3, 'time'), (2, 1)).tolist()
+        [[[[1.0, -0.5]]], [[[0.0, -0.5]]], [[[1.0, 0.0]]]]
     """
     width, height = size
     channels = 2 if polarities else 1
@@ -197,7 +219,7 @@ def time_surface(events: np.ndarray,
                  bins: Bins,
                  size: tuple[int, int],
                  tau: float = 50_000.) -> np.ndarray:
-    """How long ago each pixel had its latest event, at the end of each bin.
+    """Rate how recent each pixel's latest event is at the end of each bin.
 
     The value is ``exp(-(end - t) / tau)``, and 0 where there was no event in
     this or an earlier bin (Lagorce et al., "HOTS: A Hierarchy of Event-Based
@@ -215,6 +237,14 @@ def time_surface(events: np.ndarray,
 
     Raises:
         ValueError: An event is outside the sensor, or ``tau`` is not above 0.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> events = make_events([0, 3], [0, 1], [0, 0], [1, 1])
+        >>> surfaces = time_surface(
+        ...     events, split(events, 1, 'time'), (2, 1), tau=1.)
+        >>> surfaces[0, 1].round(2)  # the bin ends at 4 us
+        array([[0.02, 0.37]], dtype=float32)
     """
     if tau <= 0:
         raise ValueError(f'tau must be above 0 us, got {tau}')
@@ -251,7 +281,21 @@ def check_inside(events: np.ndarray,
 
 
 def sensor_of(events: np.ndarray) -> tuple[int, int]:
-    """Least width and height that hold all events; for looking only."""
+    """Width and height of the smallest sensor that has all events.
+
+    Pictures use it where no sensor is known.
+
+    Args:
+        events (np.ndarray): Events, (N,).
+
+    Returns:
+        tuple[int, int]: Width and height; 1 and 1 without events.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sensor_of(make_events([0, 1], [7, 2], [0, 3], [1, 0]))
+        (8, 4)
+    """
     if not len(events):
         return 1, 1
     return int(events['x'].max()) + 1, int(events['y'].max()) + 1

@@ -35,6 +35,15 @@ class Recording:
         EventFileError: The file is not of its format.
         FileNotFoundError: There is no such file.
         ValueError: ``on_error`` is unknown.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / 'two.bin'
+        >>> _ = path.write_bytes(bytes([3, 7, 128, 1, 0, 4, 8, 0, 1, 44]))
+        >>> recording = Recording(path, size=(34, 34))
+        >>> for events in recording.chunks(start=300):
+        ...     print(events.tolist())
+        [(300, 4, 8, 0)]
     """
 
     def __init__(self,
@@ -90,7 +99,18 @@ class Recording:
     def read(self,
              start: int | None = None,
              stop: int | None = None) -> np.ndarray:
-        """The events of a window, (N,). See :meth:`chunks`."""
+        """Read the events of a window.
+
+        Args:
+            start (int, optional): First time of the window, us.
+            stop (int, optional): The time where it has ended, us.
+
+        Returns:
+            np.ndarray: The events, (N,), see :meth:`chunks`.
+
+        Raises:
+            EventFileError: As :meth:`chunks`.
+        """
         chunks = list(self.chunks(start, stop))
         if len(chunks) == 1:
             return chunks[0]

@@ -29,6 +29,14 @@ class NeuromorphicAugment(EventTransform):
         magnitude (float): Factor on all greatest strengths. Defaults to 1.
         operations (Sequence[str]): What to choose from. Defaults to all.
         flip_prob (float): Probability of a horizontal flip. Defaults to 0.5.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> augment = NeuromorphicAugment(num_ops=0, flip_prob=1.)
+        >>> sample = dict(events=make_events([5], [3], [1], [1]),
+        ...               sensor_size=(4, 2))
+        >>> augment(sample)['events'].tolist()  # mirrored only
+        [(5, 0, 1, 1)]
     """
 
     #: Greatest strengths: fraction of the sides, degrees, columns a row,
@@ -51,7 +59,18 @@ class NeuromorphicAugment(EventTransform):
         self.flip_prob = flip_prob
 
     def change(self, results: dict) -> dict:
-        """Augment a sample."""
+        """Flip a sample, and apply the chosen operations.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to,
+                and ``sensor_size``.
+
+        Returns:
+            dict: The same sample.
+
+        Raises:
+            ValueError: The sample has boxes.
+        """
         if results.get('gt_bboxes') is not None:
             raise ValueError('NeuromorphicAugment has no boxes; take '
                              'RandomEventFlip and CropEvents')

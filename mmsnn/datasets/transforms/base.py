@@ -1,4 +1,4 @@
-"""What transforms of events share."""
+"""Base classes and helpers of transforms of events."""
 
 from abc import abstractmethod
 from contextlib import contextmanager
@@ -28,7 +28,17 @@ class EventTransform(ShownTransform):
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Change the events of a sample in place."""
+        """Change a copy of the events of a sample.
+
+        Args:
+            results (dict): The sample, with the keys of the class.
+
+        Returns:
+            dict | None: The same sample; None where it is left out.
+
+        Raises:
+            ValueError: The sample does not fit; the message names its file.
+        """
         # Others may hold the same array.
         results['events'] = results['events'].copy()
         with naming_file(results):
@@ -36,15 +46,30 @@ class EventTransform(ShownTransform):
 
     @abstractmethod
     def change(self, results: dict) -> dict | None:
-        """Change a sample whose events may be written to."""
+        """Change a sample whose events may be written to.
+
+        Args:
+            results (dict): The sample.
+
+        Returns:
+            dict | None: The same sample; None where it is left out.
+        """
 
 
 @contextmanager
 def naming_file(results: dict):
-    """Context in which errors about a sample say which recording it is.
+    """Let errors about a sample say which recording it is.
+
+    Args:
+        results (dict): The sample. Its file is ``events_path`` or
+            ``img_path``.
+
+    Yields:
+        None: The block runs.
 
     Raises:
-        ValueError: One was raised; its message begins with the file.
+        ValueError: One was raised in the block; its message now begins with
+            the file.
 
     Example:
         >>> with naming_file(dict(events_path='a.bin')):
@@ -63,13 +88,37 @@ def naming_file(results: dict):
 
 
 def set_size(results: dict, width: int, height: int) -> None:
-    """Note a new size of the sensor, for detectors too."""
+    """Note a new size of the sensor, for detectors too.
+
+    Args:
+        results (dict): The sample.
+        width (int): Width, pixels.
+        height (int): Height, pixels.
+
+    Example:
+        >>> sample = {}
+        >>> set_size(sample, 4, 2)
+        >>> sample
+        {'sensor_size': (4, 2), 'img_shape': (2, 4)}
+    """
     results['sensor_size'] = (width, height)
     results['img_shape'] = (height, width)
 
 
 def flip(results: dict, direction: str) -> None:
-    """Mirror events and boxes, 'horizontal' or 'vertical'."""
+    """Mirror events and boxes in place.
+
+    Args:
+        results (dict): The sample: ``events``, ``sensor_size`` and perhaps
+            ``gt_bboxes``.
+        direction (str): 'horizontal' or 'vertical'.
+
+    Example:
+        >>> events = np.array([(3, 0)], [('x', 'u2'), ('y', 'u2')])
+        >>> flip(dict(events=events, sensor_size=(4, 2)), 'horizontal')
+        >>> events['x']
+        array([0], dtype=uint16)
+    """
     width, height = results['sensor_size']
     events = results['events']
     if direction == 'horizontal':
@@ -83,8 +132,20 @@ def flip(results: dict, direction: str) -> None:
 def check_range(name: str, value: float, least: float, most: float) -> None:
     """Raise where a parameter is out of range.
 
+    Args:
+        name (str): What it is called.
+        value (float): Its value.
+        least (float): Least valid value.
+        most (float): Greatest valid value.
+
     Raises:
-        ValueError: It is not within ``least`` and ``most``.
+        ValueError: It is out of range.
+
+    Example:
+        >>> check_range('prob', 2, 0, 1)
+        Traceback (most recent call last):
+        ...
+        ValueError: prob must be within 0 and 1, got 2
     """
     if not least <= value <= most:
         raise ValueError(
@@ -94,8 +155,19 @@ def check_range(name: str, value: float, least: float, most: float) -> None:
 def check_choice(name: str, value, valid: tuple) -> None:
     """Raise where a parameter is none of the valid ones.
 
+    Args:
+        name (str): What it is called.
+        value (Any): Its value.
+        valid (tuple): The valid values.
+
     Raises:
         ValueError: It is none of them.
+
+    Example:
+        >>> check_choice('by', 'hour', ('count', 'time'))
+        Traceback (most recent call last):
+        ...
+        ValueError: by must be one of count, time, got 'hour'
     """
     if value not in valid:
         raise ValueError(
@@ -104,5 +176,16 @@ def check_choice(name: str, value, valid: tuple) -> None:
 
 
 def random_start(most: int) -> int:
-    """A random whole number from 0 to ``most``."""
+    """A random whole number, of NumPy's global generator.
+
+    Args:
+        most (int): The greatest.
+
+    Returns:
+        int: From 0 to ``most``.
+
+    Example:
+        >>> random_start(0)
+        0
+    """
     return int(np.random.randint(0, most + 1))

@@ -1,4 +1,4 @@
-"""Events to T frames."""
+"""Transforms that turn events into T frames."""
 
 from abc import abstractmethod
 
@@ -18,7 +18,7 @@ from .base import ShownTransform, check_choice, naming_file
 
 
 class EventFrames(ShownTransform):
-    """Events to frames of T bins.
+    """Turns events into T frames, one a bin; a subclass says what they hold.
 
     Required Keys:
 
@@ -36,10 +36,11 @@ class EventFrames(ShownTransform):
     Args:
         bins (int, optional): T. None, with ``per_bin`` only: as many as the
             events fill.
-        by (str): 'count': bins of equally many events, 'time': equally long
-            ones. Defaults to 'count'.
-        per_bin (int, optional): So many events, or us, a bin, from the first
-            event on, see :func:`mmsnn.datasets.events.split`.
+        by (str): 'count' makes bins of equally many events, 'time' equally
+            long ones. Defaults to 'count'.
+        per_bin (int, optional): Every bin has this many events, or lasts
+            this many us, and the first one begins at the first event; see
+            :func:`mmsnn.datasets.events.split`.
     """
 
     def __init__(self,
@@ -52,7 +53,19 @@ class EventFrames(ShownTransform):
         self.per_bin = per_bin
 
     def transform(self, results: dict) -> dict:
-        """Turn the events of a sample into frames."""
+        """Turn the events of a sample into frames.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), and ``sensor_size``.
+
+        Returns:
+            dict: The same, with ``frames``, (T, C, H, W), instead of
+            ``events``.
+
+        Raises:
+            ValueError: An event is outside the sensor; the message names the
+                file.
+        """
         events = results.pop('events')
         with naming_file(results):
             bins = split(events, self.bins, self.by, self.per_bin)
@@ -63,12 +76,24 @@ class EventFrames(ShownTransform):
     @abstractmethod
     def frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
-        """Make the frames, (T, C, H, W)."""
+        """Make the frames; a subclass says how.
+
+        Args:
+            events (np.ndarray): Events in order of time, (N,).
+            bins (Bins): T bins.
+            size (tuple[int, int]): Width and height of the sensor.
+
+        Returns:
+            np.ndarray: The frames, (T, C, H, W), float32.
+
+        Raises:
+            ValueError: An event is outside the sensor.
+        """
 
 
 @TRANSFORMS.register_module()
 class EventHistogram(EventFrames):
-    """Number of events of each bin, polarity and pixel.
+    """Counts the events of each bin, polarity and pixel.
 
     For keys and bins see :class:`EventFrames`.
 
@@ -76,9 +101,18 @@ class EventHistogram(EventFrames):
         bins (int, optional): See :class:`EventFrames`.
         by (str): See :class:`EventFrames`.
         per_bin (int, optional): See :class:`EventFrames`.
-        channels (str): 'both': a channel each, darker first; 'sum' or
-            'difference' (brighter less darker): one. Defaults to 'both'.
-        max_count (float, optional): Greater numbers become this one.
+        channels (str): 'both' gives each polarity a channel, darker first;
+            'sum' and 'difference' (brighter minus darker) give one channel.
+            Defaults to 'both'.
+        max_count (float, optional): Greater counts become this one. Defaults
+            to None: no limit.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events([0, 1], [0, 1], [0, 0], [1, 0]),
+        ...               sensor_size=(2, 1))
+        >>> EventHistogram(bins=2)(sample)['frames'].tolist()
+        [[[[0.0, 0.0]], [[1.0, 0.0]]], [[[0.0, 1.0]], [[0.0, 0.0]]]]
     """
 
     def __init__(self,
@@ -94,7 +128,20 @@ class EventHistogram(EventFrames):
 
     def frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
-        """Count."""
+        """Count the events.
+
+        Args:
+            events (np.ndarray): Events in order of time, (N,).
+            bins (Bins): T bins.
+            size (tuple[int, int]): Width and height of the sensor.
+
+        Returns:
+            np.ndarray: The frames, (T, 2, H, W) for both channels, else (T, 1,
+            H, W), float32.
+
+        Raises:
+            ValueError: An event is outside the sensor.
+        """
         frames = histogram(events, bins, size)
         if self.channels == 'sum':
             frames = frames.sum(1, keepdims=True)
@@ -107,7 +154,7 @@ class EventHistogram(EventFrames):
 
 @TRANSFORMS.register_module()
 class EventVoxelGrid(EventFrames):
-    """Each event shared by the two nearest of T times.
+    """Spreads each event over the two nearest of T times.
 
     For keys see :class:`EventFrames`, for the values
     :func:`mmsnn.datasets.events.voxel_grid`.
@@ -116,6 +163,14 @@ class EventVoxelGrid(EventFrames):
         bins (int): T.
         polarities (bool): Whether each polarity has a channel of its own.
             Otherwise darker events count negatively. Defaults to False.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(
+        ...     events=make_events([0, 1, 4], [0, 1, 0], [0] * 3, [1, 0, 1]),
+        ...     sensor_size=(2, 1))
+        >>> EventVoxelGrid(bins=3)(sample)['frames'].tolist()
+        [[[[1.0, -0.5]]], [[[0.0, -0.5]]], [[[1.0, 0.0]]]]
     """
 
     def __init__(self, bins: int, polarities: bool = False) -> None:
@@ -124,13 +179,26 @@ class EventVoxelGrid(EventFrames):
 
     def frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
-        """Share out."""
+        """Spread the events over the times of the grid.
+
+        Args:
+            events (np.ndarray): Events in order of time, (N,).
+            bins (Bins): T bins.
+            size (tuple[int, int]): Width and height of the sensor.
+
+        Returns:
+            np.ndarray: The frames, (T, 2, H, W) with ``polarities``, else (T,
+            1, H, W), float32.
+
+        Raises:
+            ValueError: An event is outside the sensor.
+        """
         return voxel_grid(events, bins, size, self.polarities)
 
 
 @TRANSFORMS.register_module()
 class EventTimeSurface(EventFrames):
-    """How long ago each pixel's latest event was, at the end of each bin.
+    """Rates how recent each pixel's latest event is at the end of each bin.
 
     For keys and bins see :class:`EventFrames`, for the values
     :func:`mmsnn.datasets.events.time_surface`.
@@ -140,6 +208,14 @@ class EventTimeSurface(EventFrames):
         by (str): See :class:`EventFrames`; defaults to 'time' here.
         per_bin (int, optional): See :class:`EventFrames`.
         tau (float): Time constant, us. Defaults to 50 ms.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events([0, 3], [0, 1], [0, 0], [1, 1]),
+        ...               sensor_size=(2, 1))
+        >>> frames = EventTimeSurface(bins=1, tau=1.)(sample)['frames']
+        >>> frames[0, 1].round(2)  # 4 us and 1 us before the end
+        array([[0.02, 0.37]], dtype=float32)
     """
 
     def __init__(self,
@@ -154,5 +230,17 @@ class EventTimeSurface(EventFrames):
 
     def frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
-        """Look back."""
+        """Compute how long ago each pixel fired.
+
+        Args:
+            events (np.ndarray): Events in order of time, (N,).
+            bins (Bins): T bins.
+            size (tuple[int, int]): Width and height of the sensor.
+
+        Returns:
+            np.ndarray: The frames, (T, 2, H, W), float32.
+
+        Raises:
+            ValueError: An event is outside the sensor.
+        """
         return time_surface(events, bins, size, self.tau)

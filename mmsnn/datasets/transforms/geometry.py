@@ -1,4 +1,4 @@
-"""Where events are: orientation, flips, crops, sizes."""
+"""Transforms that move events: turn, flip, crop, downsample."""
 
 from collections.abc import Sequence
 
@@ -32,6 +32,14 @@ class OrientEvents(EventTransform):
         transpose (bool): Exchange columns and rows. Defaults to False.
         flip_x (bool): Mirror the columns. Defaults to False.
         flip_y (bool): Mirror the rows. Defaults to False.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events([5], [3], [1], [1]),
+        ...               sensor_size=(4, 2))
+        >>> sample = OrientEvents(transpose=True)(sample)
+        >>> sample['events'].tolist(), sample['sensor_size']
+        ([(5, 1, 3, 1)], (2, 4))
     """
 
     def __init__(self,
@@ -43,7 +51,18 @@ class OrientEvents(EventTransform):
         self.flip_y = flip_y
 
     def change(self, results: dict) -> dict:
-        """Turn the events of a sample."""
+        """Turn the events of a sample.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to,
+                and ``sensor_size``.
+
+        Returns:
+            dict: The same sample.
+
+        Raises:
+            ValueError: The sample has boxes.
+        """
         if results.get('gt_bboxes') is not None:
             raise ValueError('OrientEvents cannot turn boxes; it must come '
                              'before LoadAnnotations')
@@ -85,6 +104,13 @@ class RandomEventFlip(EventTransform):
         prob (float): Probability. Defaults to 0.5.
         direction (str): 'horizontal' or 'vertical'. Defaults to
             'horizontal'.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events([5], [3], [1], [1]),
+        ...               sensor_size=(4, 2))
+        >>> RandomEventFlip(prob=1.)(sample)['events'].tolist()
+        [(5, 0, 1, 1)]
     """
 
     def __init__(self, prob: float = 0.5,
@@ -95,7 +121,15 @@ class RandomEventFlip(EventTransform):
         self.direction = direction
 
     def change(self, results: dict) -> dict:
-        """Mirror a sample, or not."""
+        """Mirror a sample with the probability ``prob``.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to,
+                and ``sensor_size``.
+
+        Returns:
+            dict: The same sample.
+        """
         results['flip'] = bool(np.random.rand() < self.prob)
         results['flip_direction'] = self.direction if results['flip'] else None
         if results['flip']:
@@ -125,6 +159,14 @@ class CropEvents(EventTransform):
         allow_negative_crop (bool): Whether a part without any box is taken;
             otherwise such a sample is left out (None), for which a data set
             in training takes another one. Defaults to False.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events([5, 6], [0, 2], [1, 1], [1, 1]),
+        ...               sensor_size=(4, 2))
+        >>> sample = CropEvents((2, 2), random=False)(sample)
+        >>> sample['events'].tolist(), sample['sensor_size']
+        ([(6, 1, 1, 1)], (2, 2))
     """
 
     def __init__(self,
@@ -138,7 +180,15 @@ class CropEvents(EventTransform):
         self.allow_negative_crop = allow_negative_crop
 
     def change(self, results: dict) -> dict | None:
-        """Crop a sample."""
+        """Crop a sample.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to,
+                and ``sensor_size``.
+
+        Returns:
+            dict | None: The same sample; None where no box is left.
+        """
         old = results['sensor_size']
         width, height = (min(a, b) for a, b in zip(self.size, old))
         room = old[0] - width, old[1] - height
@@ -188,6 +238,14 @@ class DownsampleEvents(EventTransform):
             old ones. Give this or ``factor``.
         factor (int, optional): What width and height are divided by; what a
             division leaves over becomes one more pixel.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events([5], [3], [1], [1]),
+        ...               sensor_size=(4, 2))
+        >>> sample = DownsampleEvents(factor=2)(sample)
+        >>> sample['events'].tolist(), sample['sensor_size']
+        ([(5, 1, 0, 1)], (2, 1))
     """
 
     def __init__(self,
@@ -202,7 +260,18 @@ class DownsampleEvents(EventTransform):
         self.factor = factor
 
     def change(self, results: dict) -> dict:
-        """Divide the positions of a sample."""
+        """Divide the positions of a sample.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to,
+                and ``sensor_size``.
+
+        Returns:
+            dict: The same sample.
+
+        Raises:
+            ValueError: ``size`` is larger than the sensor.
+        """
         old = results['sensor_size']
         events = results['events']
         if self.factor:

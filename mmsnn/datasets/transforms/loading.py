@@ -1,4 +1,4 @@
-"""Reading a sample's events."""
+"""The transform that reads the events of a sample."""
 
 import logging
 
@@ -43,6 +43,14 @@ class LoadEvents(BaseTransform):
             message names it.
         FileNotFoundError: There is no such file.
         ValueError: The size of the sensor is not known.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> path = Path(tempfile.mkdtemp()) / 'one.bin'
+        >>> _ = path.write_bytes(bytes([3, 7, 128, 1, 0]))
+        >>> LoadEvents(size=(8, 8))(dict(events_path=path))['events'].tolist()
+        [(256, 3, 7, 1)]
     """
 
     def __init__(self,
@@ -53,7 +61,19 @@ class LoadEvents(BaseTransform):
         self.samples = self.skipped = 0
 
     def transform(self, results: dict) -> dict | None:
-        """Read the events of a sample."""
+        """Read the events of a sample.
+
+        Args:
+            results (dict): The sample, with the keys of the class.
+
+        Returns:
+            dict | None: The same, with events; None where it is left out.
+
+        Raises:
+            mmsnn.datasets.events.EventFileError: The recording has a fault.
+            FileNotFoundError: There is no such file.
+            ValueError: The size of the sensor is not known.
+        """
         path = results.get('events_path') or results['img_path']
         self.samples += 1
         try:

@@ -1,4 +1,4 @@
-"""Frames to what models take."""
+"""The transform that packs frames for models."""
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -24,6 +24,11 @@ class PackEventInputs(BaseTransform):
     Args:
         task (str): 'cls' (mmpretrain) or 'det' (mmdet). Defaults to 'cls'.
         **kwargs: Passed to upstream's transform, e.g. ``meta_keys``.
+
+    Example:
+        The end of a pipeline::
+
+            dict(type='mmsnn.PackEventInputs', task='det')
     """
 
     def __init__(self, task: str = 'cls', **kwargs) -> None:
@@ -38,7 +43,15 @@ class PackEventInputs(BaseTransform):
             dict(type=name[task], **kwargs))
 
     def transform(self, results: dict) -> dict:
-        """Pack a sample."""
+        """Pack a sample.
+
+        Args:
+            results (dict): The sample: ``frames``, (T, C, H, W), and what
+                upstream's transform packs.
+
+        Returns:
+            dict: ``inputs``, (T, C, H, W), and ``data_samples``.
+        """
         import torch
         frames = np.ascontiguousarray(results['frames'])
         packed = self.upstream(

@@ -1,4 +1,4 @@
-"""Which events stay: polarity, time, drops, hot pixels."""
+"""Transforms that keep some events: by polarity, time, chance or pixel."""
 
 from collections.abc import Sequence
 
@@ -22,6 +22,12 @@ class EventPolarity(EventTransform):
 
     Args:
         mode (str): 'swap', 'positive' or 'negative'.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events([5, 9], [0, 1], [0, 0], [1, 0]))
+        >>> EventPolarity('swap')(sample)['events']['p'].tolist()
+        [0, 1]
     """
 
     def __init__(self, mode: str) -> None:
@@ -29,7 +35,14 @@ class EventPolarity(EventTransform):
         self.mode = mode
 
     def change(self, results: dict) -> dict:
-        """Change the polarities of a sample."""
+        """Change the polarities of a sample.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to.
+
+        Returns:
+            dict: The same sample.
+        """
         events = results['events']
         if self.mode == 'swap':
             events['p'] ^= 1
@@ -52,6 +65,12 @@ class CropEventTime(EventTransform):
             as it is.
         random (bool): At a random time; otherwise in the middle. Defaults to
             True.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events(range(4), *[[0] * 4] * 3))
+        >>> CropEventTime(2, random=False)(sample)['events']['t']
+        array([1, 2])
     """
 
     def __init__(self, duration: int, random: bool = True) -> None:
@@ -61,7 +80,14 @@ class CropEventTime(EventTransform):
         self.random = random
 
     def change(self, results: dict) -> dict:
-        """Cut a sample."""
+        """Cut a window out of a sample.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to.
+
+        Returns:
+            dict: The same sample.
+        """
         events = results['events']
         t = events['t']
         room = int(t[-1] - t[0]) + 1 - self.duration if len(t) else 0
@@ -77,11 +103,12 @@ class CropEventTime(EventTransform):
 class RandomEventDrop(EventTransform):
     """Drop events, by one of three ways that is chosen at random.
 
-    'event': each event with probability r; 'time': those of a window of the
-    fraction r of the sample's time; 'area': those in a box of r times the
-    width and the height. r is uniform up to the way's greatest ratio. After
-    Gu et al., "EventDrop: Data Augmentation for Event-based Learning", IJCAI
-    2021, where r takes nine steps and the sample may also stay as it is.
+    'event' drops each event with probability r, 'time' the events of a window
+    that is the fraction r of the sample's time, 'area' those in a box of r
+    times the width and the height. r is uniform up to the way's greatest
+    ratio. After Gu et al., "EventDrop: Data Augmentation for Event-based
+    Learning", IJCAI 2021, where r takes nine steps and the sample may also
+    stay as it is.
 
     Modified Keys:
 
@@ -92,6 +119,13 @@ class RandomEventDrop(EventTransform):
         methods (Sequence[str]): The ways to choose from. Defaults to all.
         max_ratio (dict, optional): Greatest ratios, over 0.9 for 'event' and
             'time' and 0.5 for 'area'.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> sample = dict(events=make_events(range(999), *[[0] * 999] * 3))
+        >>> drop = RandomEventDrop(prob=1., methods=['time'])
+        >>> len(drop(sample)['events']) < 999
+        True
     """
 
     METHODS = dict(event=0.9, time=0.9, area=0.5)
@@ -110,7 +144,15 @@ class RandomEventDrop(EventTransform):
             check_range(f'max_ratio[{method!r}]', ratio, 0, 1)
 
     def change(self, results: dict) -> dict:
-        """Drop events of a sample, or not."""
+        """Drop events of a sample with the probability ``prob``.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to,
+                and ``sensor_size``.
+
+        Returns:
+            dict: The same sample.
+        """
         events = results['events']
         if not len(events) or np.random.rand() >= self.prob:
             return results
@@ -148,6 +190,13 @@ class FilterHotPixels(EventTransform):
             have any. Defaults to 5.
         max_rate (float, optional): A pixel is hot if it has more events a
             second than this. Defaults to None.
+
+    Example:
+        >>> from mmsnn.datasets.events import make_events
+        >>> events = make_events(range(11), [0] * 10 + [1], [0] * 11, [1] * 11)
+        >>> sample = dict(events=events, sensor_size=(2, 1))
+        >>> FilterHotPixels(n_sigma=0.5)(sample)['events'].tolist()
+        [(10, 1, 0, 1)]
     """
 
     def __init__(self,
@@ -162,7 +211,15 @@ class FilterHotPixels(EventTransform):
         self.max_rate = max_rate
 
     def change(self, results: dict) -> dict:
-        """Filter a sample."""
+        """Drop the events of hot pixels.
+
+        Args:
+            results (dict): The sample: ``events``, (N,), which are written to,
+                and ``sensor_size``.
+
+        Returns:
+            dict: The same sample.
+        """
         events = results['events']
         if not len(events):
             return results

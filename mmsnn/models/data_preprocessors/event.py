@@ -59,6 +59,12 @@ def event_det_data_preprocessor(**kwargs) -> BaseDataPreprocessor:
 
     Raises:
         ModuleNotFoundError: mmdet is not installed.
+
+    Example:
+        In the config of a detector::
+
+            data_preprocessor=dict(
+                type='mmsnn.EventDetDataPreprocessor', pad_size_divisor=32)
     """
     from .event_mmdet import EventDetDataPreprocessor
     return EventDetDataPreprocessor(**kwargs)

@@ -38,6 +38,9 @@ def reader_of(path: Path) -> type[EventReader]:
     Args:
         path (Path): The file; its suffix tells the format.
 
+    Returns:
+        type[EventReader]: The class that reads it.
+
     Raises:
         EventFileError: The suffix is unknown.
 

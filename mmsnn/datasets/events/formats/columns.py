@@ -29,7 +29,18 @@ class ColumnReader(EventReader):
     offset = 0
 
     def find(self, names: Mapping, what: str) -> dict:
-        """Which name each column has."""
+        """Which name each column has.
+
+        Args:
+            names (Mapping): The names that there are.
+            what (str): What has them, for the error.
+
+        Returns:
+            dict[str, str]: The name of the columns ``t``, ``x``, ``y``, ``p``.
+
+        Raises:
+            EventFileError: A column is missing.
+        """
         found = {
             key: next((name for name in valid if name in names), None)
             for key, valid in _NAMES.items()
@@ -43,7 +54,15 @@ class ColumnReader(EventReader):
         return found
 
     def set_columns(self, columns: dict) -> None:
-        """Take the four columns; they may be anything that is sliced."""
+        """Take the four columns.
+
+        Args:
+            columns (dict): ``t``, ``x``, ``y`` and ``p``, anything of one
+                length that can be sliced.
+
+        Raises:
+            EventFileError: The lengths differ.
+        """
         lengths = {key: len(column) for key, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise self.faults.error(f'columns of different lengths: {lengths}')
@@ -51,6 +70,18 @@ class ColumnReader(EventReader):
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the events, in file order.
+
+        Args:
+            start (int, optional): Time, us. Earlier events are skipped by
+                bisection, unless the last time is before the first.
+
+        Yields:
+            tuple[int, np.ndarray]: See :meth:`.reader.EventReader.chunks`.
+
+        Raises:
+            EventFileError: A fault, unless these are skipped.
+        """
         count = len(self.columns['t'])
         if start is not None:
             start -= self.offset
@@ -97,6 +128,11 @@ class NPYReader(ColumnReader):
     """Reads a structured array, mapped into memory."""
 
     def open(self) -> None:
+        """Map the array into memory.
+
+        Raises:
+            EventFileError: The file is damaged, or a column is missing.
+        """
         try:
             array = np.load(self.path, mmap_mode='r', allow_pickle=False)
         except (ValueError, EOFError) as error:
@@ -115,6 +151,11 @@ class NPZReader(ColumnReader):
     array is read as a whole."""
 
     def open(self) -> None:
+        """Read the arrays.
+
+        Raises:
+            EventFileError: The file is damaged, or a column is missing.
+        """
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -135,6 +176,11 @@ class HDF5Reader(ColumnReader):
     ``events`` (as DSEC's, with its ``t_offset``) or in the root."""
 
     def open(self) -> None:
+        """Find the columns, the size of the sensor and the offset of times.
+
+        Raises:
+            EventFileError: The file is damaged, or a column is missing.
+        """
         h5py = need('h5py', 'HDF5', self.path)
         try:
             import_filters()

@@ -1,4 +1,4 @@
-"""What every format's reader does."""
+"""The base class of readers, and helpers that they share."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -60,7 +60,16 @@ class EventReader(ABC):
     def words(self, file: BinaryIO, dtype: str) -> Iterator[np.ndarray]:
         """Yield the rest of a file in chunks of words.
 
-        An incomplete word at the end is a fault.
+        Args:
+            file (BinaryIO): The file, at the first word.
+            dtype (str): NumPy's type of a word.
+
+        Yields:
+            np.ndarray: Words, (N,), or (N, ...) for a type of several numbers.
+
+        Raises:
+            EventFileError: The last word is cut off, unless faults are
+                skipped.
         """
         dtype = np.dtype(dtype)
         while True:
@@ -99,9 +108,19 @@ def header_lines(file: BinaryIO, mark: bytes,
 
 
 def first_at(times: Sequence, start: int | None) -> int:
-    """Index of the first event from a time on, of a sorted sequence.
+    """Index of the first event from a time on.
 
-    The last one's where all are earlier; 0 where the times are not sorted.
+    Args:
+        times (Sequence): Times in order, us.
+        start (int, optional): The time, us. None is before all.
+
+    Returns:
+        int: The index; that of the last event where all are earlier, 0 where
+        the last time is before the first.
+
+    Example:
+        >>> first_at([3, 5, 9], 4), first_at([3, 5, 9], 10)
+        (1, 2)
     """
     if start is None or not len(times) or times[0] > times[-1]:
         return 0
@@ -112,8 +131,20 @@ def first_at(times: Sequence, start: int | None) -> int:
 def need(module: str, what: str, path: Path) -> ModuleType:
     """Import an optional library.
 
+    Args:
+        module (str): The module to import.
+        what (str): The format that is read by it, for the error.
+        path (Path): The recording, for the error.
+
+    Returns:
+        ModuleType: The module.
+
     Raises:
         EventFileError: It is not installed; the message says how to get it.
+
+    Example:
+        >>> need('zlib', 'gzip', Path('a.gz')).__name__
+        'zlib'
     """
     try:
         return importlib.import_module(module)
