@@ -113,7 +113,17 @@ class SpikeAttention(BaseModule):
     @staticmethod
     def projection(in_channels: int, out_channels: int,
                    norm_cfg: dict) -> nn.Module:
-        """A projection of spikes (N, C_in, H, W) to (N, C_out, H, W)."""
+        """Make a projection; a variant says how.
+
+        Args:
+            in_channels (int): C_in.
+            out_channels (int): C_out.
+            norm_cfg (dict): Config of the norms.
+
+        Returns:
+            nn.Module: Maps spikes (N, C_in, H, W) to membrane potentials
+            (N, C_out, H, W).
+        """
         raise NotImplementedError
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
@@ -158,6 +168,15 @@ class ESDSA(SpikeAttention):
     Projections are 1x1 convolutions with a norm, the values are four times as
     wide, the factor is ``2 / sqrt(C / heads)``.
 
+    Args:
+        channels (int): C.
+        neuron (dict): Config of the neurons.
+        num_heads (int): Defaults to 8.
+        **kwargs: Other keys of :class:`SpikeAttention`.
+
+    Raises:
+        ValueError: If ``num_heads`` does not divide ``channels``.
+
     Example:
         >>> attention = ESDSA(16, dict(type='mmsnn.SFANeuron'), num_heads=4)
         >>> attention(torch.rand(1, 16, 3, 5)).shape
@@ -176,6 +195,17 @@ class ESDSA(SpikeAttention):
 
     @staticmethod
     def projection(in_channels, out_channels, norm_cfg):
+        """Make a 1x1 convolution with a norm.
+
+        Args:
+            in_channels (int): C_in.
+            out_channels (int): C_out.
+            norm_cfg (dict): Config of the norms.
+
+        Returns:
+            nn.Module: Maps spikes (N, C_in, H, W) to membrane potentials
+            (N, C_out, H, W).
+        """
         return conv_norm(in_channels, out_channels, 1, norm_cfg=norm_cfg)
 
 
@@ -184,10 +214,26 @@ class LinearPairESDSA(SpikeAttention):
 
     Projections are linear pairs, 1.5 times as wide between, with one more
     norm behind; the values are as wide as the queries; the factor is 1/8.
+
+    Example:
+        >>> attention = LinearPairESDSA(16, dict(type='mmsnn.SFANeuron'))
+        >>> attention(torch.rand(1, 16, 3, 5)).shape
+        torch.Size([1, 16, 3, 5])
     """
 
     @staticmethod
     def projection(in_channels, out_channels, norm_cfg):
+        """Make a linear pair with one more norm behind.
+
+        Args:
+            in_channels (int): C_in.
+            out_channels (int): C_out.
+            norm_cfg (dict): Config of the norms.
+
+        Returns:
+            nn.Module: Maps spikes (N, C_in, H, W) to membrane potentials
+            (N, C_out, H, W).
+        """
         return LinearPair(
             in_channels,
             out_channels,
@@ -202,11 +248,27 @@ class SDSA3(SpikeAttention):
     Projections are :class:`RepConv` with one more norm behind; the values are
     as wide as the queries; the factor is 1/8; the last neuron has half the
     threshold of the others.
+
+    Example:
+        >>> attention = SDSA3(16, dict(type='mmsnn.SFANeuron', max_spikes=2))
+        >>> attention.attention_neuron.threshold  # 2^3 * 8 / 2
+        32.0
     """
 
     threshold_ratio = 0.5
 
     @staticmethod
     def projection(in_channels, out_channels, norm_cfg):
+        """Make a :class:`RepConv` with one more norm behind.
+
+        Args:
+            in_channels (int): C_in.
+            out_channels (int): C_out.
+            norm_cfg (dict): Config of the norms.
+
+        Returns:
+            nn.Module: Maps spikes (N, C_in, H, W) to membrane potentials
+            (N, C_out, H, W).
+        """
         return RepConv(
             in_channels, out_channels, outer_norm=True, norm_cfg=norm_cfg)

@@ -88,6 +88,12 @@ class ChannelMixer(nn.Sequential):
         bias (bool): Biases of the convolutions.
         expand_ratio (int): r. Defaults to 4.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
+
+    Example:
+        >>> mixer = ChannelMixer(
+        ...     4, dict(type='mmsnn.SFANeuron'), kernel_size=3, bias=False)
+        >>> mixer(torch.rand(1, 4, 9, 9)).shape
+        torch.Size([1, 4, 9, 9])
     """
 
     def __init__(self,
@@ -121,6 +127,11 @@ class ResidualBlock(BaseModule):
             on a branch's output. Defaults to None: no such factor.
         plain (Sequence[str]): Branches that are neither dropped nor scaled.
             Defaults to ().
+
+    Example:
+        >>> block = ResidualBlock(OrderedDict(same=nn.Identity()), channels=1)
+        >>> block(torch.ones(1, 1, 1, 2))
+        tensor([[[[2., 2.]]]])
     """
 
     def __init__(self,
@@ -142,7 +153,14 @@ class ResidualBlock(BaseModule):
         })
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map membrane potentials (N, C, H, W) to the same shape."""
+        """Add the output of each branch to its input, one after the other.
+
+        Args:
+            x (Tensor): Membrane potentials, (N, C, H, W).
+
+        Returns:
+            Tensor: Membrane potentials, same shape.
+        """
         for name in self.branches:
             out = getattr(self, name)(x)
             if name in self.layer_scales:
@@ -185,6 +203,13 @@ class ConvBlock(ResidualBlock):
         bias (bool): Biases of the 3x3 convolutions. Defaults to False.
         drop_path (float): Probability to drop a branch. Defaults to 0.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
+
+    Example:
+        >>> block = ConvBlock(4, dict(type='mmsnn.SFANeuron'))
+        >>> block.branches
+        ('sep_conv', 'mixer')
+        >>> block(torch.rand(1, 4, 9, 9)).shape
+        torch.Size([1, 4, 9, 9])
     """
 
     def __init__(self,
@@ -225,6 +250,13 @@ class TransformerBlock(ResidualBlock):
         layer_scale (float, optional): First value of the factor on each
             branch's output (not the linear pair's). Defaults to None: none.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
+
+    Example:
+        >>> block = TransformerBlock(16, dict(type='mmsnn.SFANeuron'))
+        >>> block.branches
+        ('sep_conv', 'attention', 'mlp')
+        >>> block(torch.rand(1, 16, 3, 5)).shape
+        torch.Size([1, 16, 3, 5])
     """
 
     def __init__(self,

@@ -46,7 +46,18 @@ class MaskContext:
 
     @contextmanager
     def visible(self, mask: torch.Tensor) -> Iterator[VisiblePatches]:
-        """Show the patches of a mask (N, h, w), and hide the others."""
+        """Show the patches of a mask, and hide the others, while a block runs.
+
+        Args:
+            mask (Tensor): (N, h, w), bool, True where a patch is visible; the
+                same number of every image.
+
+        Yields:
+            VisiblePatches: Those of the mask.
+
+        Raises:
+            ValueError: If the mask is no such tensor.
+        """
         before = self._mask, self._patches
         patches = VisiblePatches(mask)
         self._mask, self._patches = mask, {len(mask): patches}
@@ -60,8 +71,15 @@ class MaskContext:
         self._mask = None
 
     def patches(self, samples: int) -> VisiblePatches | None:
-        """The visible patches of a batch in which each image of the mask
-        comes once or, over time, several times; None if nothing is hidden."""
+        """The visible patches of a batch.
+
+        Args:
+            samples (int): Size of the batch, in which each image of the mask
+                comes once or, over time, several times.
+
+        Returns:
+            VisiblePatches | None: None if nothing is hidden.
+        """
         if self._mask is None:
             return None
         if samples not in self._patches:
@@ -128,6 +146,12 @@ class SparseConv2d(_SparseConv, nn.Conv2d):
         *args: As in ``nn.Conv2d``.
         context (MaskContext, optional): Defaults to None: one of its own.
         **kwargs: As in ``nn.Conv2d``.
+
+    Example:
+        >>> conv = SparseConv2d(1, 1, 3, padding=1, bias=False)
+        >>> _ = nn.init.ones_(conv.weight)
+        >>> conv(torch.ones(1, 1, 2, 2))[0, 0].tolist()  # nothing is hidden
+        [[4.0, 4.0], [4.0, 4.0]]
     """
 
     dense = nn.Conv2d

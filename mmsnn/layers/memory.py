@@ -23,6 +23,10 @@ def keep_freed_memory(limit: int = 2**30) -> bool:
 
     Returns:
         bool: Whether the C library has this setting (glibc on Linux).
+
+    Example:
+        >>> keep_freed_memory() in (True, False)
+        True
     """
     if not sys.platform.startswith('linux'):
         return False

@@ -65,6 +65,13 @@ class ReparamConv(nn.Module):
 
     Raises:
         ValueError: If a norm is no batch norm with running statistics.
+
+    Example:
+        >>> conv = ReparamConv(first=nn.Conv2d(2, 4, 1, bias=False),
+        ...                    second=nn.Conv2d(4, 3, 1, bias=False))
+        >>> conv.switch_to_deploy()
+        >>> conv.branch
+        Conv2d(2, 3, kernel_size=(1, 1), stride=(1, 1))
     """
 
     def __init__(self, **layers: nn.Module) -> None:
@@ -81,7 +88,14 @@ class ReparamConv(nn.Module):
         self.branch = nn.Sequential(OrderedDict(layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C_in, H, W) to (N, C_out, H, W)."""
+        """Run the chain, or the one convolution that it was folded into.
+
+        Args:
+            x (Tensor): (N, C_in, H, W).
+
+        Returns:
+            Tensor: (N, C_out, H', W').
+        """
         return self.branch(x)
 
     @torch.no_grad()
@@ -153,7 +167,14 @@ class PaddedNorm(nn.Module):
         self.norm = norm
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (N, C, H, W) to (N, C, H + 2, W + 2)."""
+        """Normalise, then pad.
+
+        Args:
+            x (Tensor): (N, C, H, W).
+
+        Returns:
+            Tensor: (N, C, H + 2, W + 2).
+        """
         norm, around = self.norm, (1, 1, 1, 1)
         x = norm(x)
         of_zero = F.batch_norm(

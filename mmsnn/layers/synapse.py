@@ -20,6 +20,12 @@ def recast(layer: nn.Module, kind: type[nn.Module]) -> nn.Module:
     Returns:
         nn.Module: Hooks, parameters and children that one of the two gets
         later are not the other's.
+
+    Example:
+        >>> from mmsnn.layers import SparseConv2d
+        >>> conv = nn.Conv2d(1, 1, 1)
+        >>> recast(conv, SparseConv2d).weight is conv.weight
+        True
     """
     new = kind.__new__(kind)
     new.__dict__.update({
@@ -111,6 +117,13 @@ class SpikeLinear(_SpikingSynapse, nn.Linear):
         *args: As in ``nn.Linear``.
         neuron (dict): Config of the neuron.
         **kwargs: As in ``nn.Linear``.
+
+    Example:
+        >>> layer = SpikeLinear(
+        ...     2, 1, bias=False, neuron=dict(type='mmsnn.SFANeuron', scale=1))
+        >>> _ = torch.nn.init.ones_(layer.weight)
+        >>> layer(torch.tensor([[1.4, 2.6]])).tolist()  # 1 and 3 spikes
+        [[4.0]]
     """
 
 
@@ -144,6 +157,12 @@ def conv_norm(in_channels: int,
 
     Returns:
         nn.Sequential: Maps (N, C_in, H, W) to (N, C_out, H', W').
+
+    Example:
+        >>> layer = conv_norm(
+        ...     3, 8, 3, stride=2, neuron=dict(type='mmsnn.SFANeuron'))
+        >>> layer(torch.rand(1, 3, 9, 9)).shape, len(layer)
+        (torch.Size([1, 8, 5, 5]), 2)
     """
     options = dict(
         stride=stride, padding=kernel_size // 2, groups=groups, bias=bias)

@@ -24,7 +24,14 @@ class SyncBatchNorm(nn.BatchNorm2d):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise (N, C, H, W), each channel over all processes."""
+        """Normalise each channel over all processes.
+
+        Args:
+            x (Tensor): (N, C, H, W).
+
+        Returns:
+            Tensor: Same shape and dtype.
+        """
         if not self.training or not is_distributed() or get_world_size() == 1:
             return super().forward(x)
         dims = (0, 2, 3)

@@ -47,12 +47,36 @@ class _Take(torch.autograd.Function):
 
 
 def to_rows(x: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W) to (N * H * W, C); no copy in channels-last layout."""
+    """Put the positions of maps one below the other.
+
+    Args:
+        x (Tensor): (N, C, H, W); not copied in channels-last layout.
+
+    Returns:
+        Tensor: (N * H * W, C).
+
+    Example:
+        >>> to_rows(torch.arange(4.).view(1, 2, 1, 2)).tolist()
+        [[0.0, 2.0], [1.0, 3.0]]
+    """
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
 def from_rows(rows: torch.Tensor, samples: int, width: int) -> torch.Tensor:
-    """(N * H * W, C) to (N, C, H, W) in channels-last layout."""
+    """Make maps of rows, the inverse of :func:`to_rows`.
+
+    Args:
+        rows (Tensor): (N * H * W, C).
+        samples (int): N.
+        width (int): W.
+
+    Returns:
+        Tensor: (N, C, H, W) in channels-last layout.
+
+    Example:
+        >>> from_rows(torch.tensor([[0., 2.], [1., 3.]]), 1, 2).tolist()
+        [[[[0.0, 1.0]], [[2.0, 3.0]]]]
+    """
     return rows.view(samples, -1, width, rows.shape[1]).permute(0, 3, 1, 2)
 
 
@@ -65,6 +89,11 @@ def spread(mask: torch.Tensor, side: int) -> torch.Tensor:
 
     Returns:
         Tensor: (N, h * side, w * side).
+
+    Example:
+        >>> spread(torch.tensor([[[True, False]]]), 2).int()
+        tensor([[[1, 1, 0, 0],
+                 [1, 1, 0, 0]]], dtype=torch.int32)
     """
     return mask.repeat_interleave(side, 1).repeat_interleave(side, 2)
 
@@ -126,7 +155,13 @@ class VisiblePatches:
         self._sources: dict[tuple, _Sources] = {}
 
     def pack(self, grid: torch.Tensor) -> torch.Tensor:
-        """(N, C, h * t, w * t) to (N, C, V * t, t), in channels-last layout.
+        """Take the visible patches out of maps.
+
+        Args:
+            grid (Tensor): (N, C, h * t, w * t).
+
+        Returns:
+            Tensor: (N, C, V * t, t), in channels-last layout.
 
         Raises:
             ValueError: If the grid has no whole positions per patch.
@@ -144,15 +179,30 @@ class VisiblePatches:
         return from_rows(rows, n, side)
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
-        """The inverse of :meth:`pack`, with zeros at masked positions."""
+        """Put visible patches back into maps, the inverse of :meth:`pack`.
+
+        Args:
+            packed (Tensor): (N, C, V * t, t).
+
+        Returns:
+            Tensor: (N, C, h * t, w * t), with zeros at masked positions.
+        """
         side = packed.shape[-1]
         rows = _Take.apply(
             to_rows(packed), self._grid(side), self._grid_slots(side))
         return from_rows(rows, len(packed), self.mask.shape[2] * side)
 
     def windows(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
-        """Each patch with a margin of its neighbours, zeros where they are
-        masked: (N * V, C, t + 2 * margin, t + 2 * margin). No gradient."""
+        """Take each patch with a margin of its neighbours.
+
+        Args:
+            packed (Tensor): (N, C, V * t, t).
+            margin (int): Positions around a patch.
+
+        Returns:
+            Tensor: (N * V, C, t + 2 * margin, t + 2 * margin), with zeros at
+            masked positions and beyond the image. No gradient flows.
+        """
         side = packed.shape[-1]
         key = ('windows', side, margin)
         if key not in self._sources:
@@ -164,9 +214,16 @@ class VisiblePatches:
         return from_rows(rows, len(packed) * self.count, side + 2 * margin)
 
     def neighbours(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
-        """Each position's neighbours and itself side by side, zeros where
-        they are masked: (N * V * t * t, (2 * margin + 1)^2 * C). No
-        gradient."""
+        """Put each position and its neighbours side by side.
+
+        Args:
+            packed (Tensor): (N, C, V * t, t).
+            margin (int): How far neighbours are away at most.
+
+        Returns:
+            Tensor: (N * V * t * t, (2 * margin + 1)^2 * C), with zeros at
+            masked positions and beyond the image. No gradient flows.
+        """
         side = packed.shape[-1]
         key = ('neighbours', side, margin)
         if key not in self._sources:

@@ -30,7 +30,18 @@ GRADIENT_TOLERANCE = 1e-6
 
 
 def is_golden(path: Path) -> bool:
-    """Whether NAME.json has its NAME.npz beside it."""
+    """Whether a file has its vectors beside it.
+
+    Args:
+        path (Path): NAME.json.
+
+    Returns:
+        bool: Whether there is a NAME.npz.
+
+    Example:
+        >>> is_golden(Path('none.json'))
+        False
+    """
     return path.with_suffix('.npz').exists()
 
 
@@ -62,7 +73,14 @@ def check_golden(path: Path,
 
 
 class Comparison:
-    """What one golden shows, as a line of text and a verdict."""
+    """What one golden shows, as a line of text and a verdict.
+
+    Example:
+        >>> result = Comparison()
+        >>> result.equal('parameters', 3, 4)
+        >>> print(result)
+        FAIL  [parameters 3 instead of 4]
+    """
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -70,7 +88,13 @@ class Comparison:
 
     def close(self, name: str, actual: torch.Tensor,
               expected: np.ndarray) -> None:
-        """Compare an output; the error is relative to the largest value."""
+        """Compare an output; the error is relative to the largest value.
+
+        Args:
+            name (str): What is compared.
+            actual (Tensor): The model's.
+            expected (np.ndarray): The golden's; its type sets the tolerance.
+        """
         expected_ = torch.from_numpy(expected).double()
         if actual.shape != expected_.shape:
             self._add(f'{name} has shape {tuple(actual.shape)}, not '
@@ -82,14 +106,24 @@ class Comparison:
 
     def counts(self, actual: dict[str, int], expected: dict[str,
                                                             int]) -> None:
-        """Compare the sums of spike counts of all neurons as integers."""
+        """Compare the sums of spike counts of all neurons as integers.
+
+        Args:
+            actual (dict[str, int]): The model's, by path.
+            expected (dict[str, int]): The golden's, by path.
+        """
         wrong = [k for k in expected if actual.get(k) != expected[k]]
         wrong += [k for k in actual if k not in expected]
         text = f'spike counts: {len(wrong)} of {len(expected)} neurons differ'
         self._add(text + (f' (first: {wrong[0]})' if wrong else ''), not wrong)
 
     def gradients(self, model: nn.Module, expected: dict[str, float]) -> None:
-        """Compare the norms of the gradients of all parameters."""
+        """Compare the norms of the gradients of all parameters.
+
+        Args:
+            model (nn.Module): It has gradients.
+            expected (dict[str, float]): The golden's norms, by parameter.
+        """
         actual = {
             k: p.grad.norm().item()
             for k, p in model.named_parameters() if p.grad is not None
@@ -104,7 +138,13 @@ class Comparison:
             error <= GRADIENT_TOLERANCE and not missing)
 
     def equal(self, name: str, actual, expected) -> None:
-        """Compare exactly."""
+        """Compare exactly.
+
+        Args:
+            name (str): What is compared.
+            actual (Any): The model's.
+            expected (Any): The golden's.
+        """
         self._add(
             f'{name} {actual}' +
             ('' if actual == expected else f' instead of {expected}'),
@@ -119,7 +159,18 @@ class Comparison:
 
 
 def check_classifier(spec: dict, arrays: dict[str, np.ndarray]) -> Comparison:
-    """A classifier: logits, feature maps, spike counts, gradients."""
+    """Compare a classifier: logits, feature maps, spike counts, gradients.
+
+    Args:
+        spec (dict): What NAME.json says.
+        arrays (dict[str, np.ndarray]): What NAME.npz holds.
+
+    Returns:
+        Comparison: Its text and verdict.
+
+    Raises:
+        ValueError: If the model or its state can't be built.
+    """
     result = Comparison()
     state = _state(arrays)
     model = _build(spec, state, arrays['input'].shape[1])
@@ -166,8 +217,19 @@ def check_classifier(spec: dict, arrays: dict[str, np.ndarray]) -> Comparison:
 
 def check_pretraining(spec: dict, arrays: dict[str,
                                                np.ndarray]) -> Comparison:
-    """The encoder of masked pre-training with all tokens kept: latent tokens
-    and spike counts."""
+    """Compare an encoder of masked pre-training that keeps all tokens.
+
+    Args:
+        spec (dict): What NAME.json says.
+        arrays (dict[str, np.ndarray]): What NAME.npz holds: latent tokens and
+            spike counts.
+
+    Returns:
+        Comparison: Its text and verdict.
+
+    Raises:
+        ValueError: If the model or its state can't be built.
+    """
     result = Comparison()
     state, family = _state(arrays), spec['family']
     images = torch.from_numpy(arrays['input']).double()

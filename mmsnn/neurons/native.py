@@ -46,7 +46,19 @@ load, main = KERNELS.load, KERNELS.say
 
 
 def usable(tensor: torch.Tensor) -> bool:
-    """Whether a kernel can run on the memory of ``tensor`` as it lies."""
+    """Whether a kernel can run on a tensor as it lies in memory.
+
+    Args:
+        tensor (Tensor): Any tensor.
+
+    Returns:
+        bool: Whether it is a dense tensor of :data:`DTYPES` on CPU, and the
+        kernels are loaded.
+
+    Example:
+        >>> usable(torch.zeros(2, dtype=torch.int64))
+        False
+    """
     return (not torch.compiler.is_compiling()
             and type(tensor) in (torch.Tensor, torch.nn.Parameter)
             and tensor.device.type == 'cpu' and tensor.dtype in DTYPES
@@ -54,14 +66,37 @@ def usable(tensor: torch.Tensor) -> bool:
 
 
 def is_dense(tensor: torch.Tensor) -> bool:
-    """Whether the elements fill one piece of memory, in any order."""
+    """Whether the elements fill one piece of memory.
+
+    Args:
+        tensor (Tensor): Any tensor.
+
+    Returns:
+        bool: Whether it is contiguous, or (N, C, H, W) in channels-last
+        layout.
+
+    Example:
+        >>> x = torch.zeros(2, 3, 4, 5)
+        >>> is_dense(x[:, 1:]), is_dense(x.mT)
+        (False, False)
+        >>> is_dense(x.to(memory_format=torch.channels_last))
+        True
+    """
     return tensor.is_contiguous() or (
         tensor.dim() == 4
         and tensor.is_contiguous(memory_format=torch.channels_last))
 
 
 def kernel(name: str, dtype: torch.dtype):
-    """The kernel ``sfa_{name}`` for ``dtype``."""
+    """The kernel ``sfa_{name}`` for a type of numbers.
+
+    Args:
+        name (str): Its name, e.g. ``'forward'``.
+        dtype (torch.dtype): One of :data:`DTYPES`.
+
+    Returns:
+        Callable: The function of the library, which must be loaded.
+    """
     return getattr(load(), f'sfa_{name}_{DTYPES[dtype]}')
 
 

@@ -85,6 +85,12 @@ def spike_firing(membrane: torch.Tensor,
 def is_finite(membrane: torch.Tensor) -> bool:
     """Whether no element is NaN or infinite.
 
+    Args:
+        membrane (Tensor): Any shape.
+
+    Returns:
+        bool: True if all elements are finite.
+
     Example:
         >>> is_finite(torch.ones(2)), is_finite(torch.tensor([1., torch.inf]))
         (True, False)

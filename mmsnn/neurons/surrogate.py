@@ -23,6 +23,13 @@ from .quantizer import spike_count
 def sigmoid_slope(x: torch.Tensor, slope: float) -> torch.Tensor:
     """Derivative of ``sigmoid(slope * x)``.
 
+    Args:
+        x (Tensor): Distance of the potential to the threshold, any shape.
+        slope (float): How steep the sigmoid is.
+
+    Returns:
+        Tensor: Same shape.
+
     Example:
         >>> sigmoid_slope(torch.tensor([0., torch.inf]), slope=4.)
         tensor([1., 0.])
@@ -34,6 +41,13 @@ def sigmoid_slope(x: torch.Tensor, slope: float) -> torch.Tensor:
 
 def arctan_slope(x: torch.Tensor, slope: float) -> torch.Tensor:
     """Derivative of ``arctan(pi / 2 * slope * x) / pi``.
+
+    Args:
+        x (Tensor): Distance of the potential to the threshold, any shape.
+        slope (float): How steep the arctan is.
+
+    Returns:
+        Tensor: Same shape.
 
     Example:
         >>> arctan_slope(torch.tensor([0., 1 / torch.pi]), slope=2.)

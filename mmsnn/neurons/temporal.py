@@ -34,7 +34,15 @@ class _Neuron(ctypes.Structure):
 
 
 def usable(membrane: torch.Tensor, state: torch.Tensor | None) -> bool:
-    """Whether the kernels can run on an input and a state."""
+    """Whether the kernels can run on an input and a state.
+
+    Args:
+        membrane (Tensor): Inputs, (N * T, ...).
+        state (Tensor, optional): Membrane potentials, (N, ...).
+
+    Returns:
+        bool: Whether both are plain tensors on CPU, the inputs dense.
+    """
     return (native.usable(membrane) and
             (state is None or
              (type(state) is torch.Tensor and state.device.type == 'cpu')))

@@ -18,7 +18,16 @@ class Stage(nn.Sequential):
     """A downsampling convolution, then blocks."""
 
     def forward(self, x: torch.Tensor, repeats: int = 1) -> torch.Tensor:
-        """Map (N, C, H, W) to (N * repeats, C', H', W')."""
+        """Run the stage.
+
+        Args:
+            x (Tensor): (N, C, H, W).
+            repeats (int): How often the output of the convolution is shown to
+                the blocks. Defaults to 1.
+
+        Returns:
+            Tensor: (N * repeats, C', H', W').
+        """
         x = self.downsample(x)
         if repeats > 1:
             last = torch.channels_last
@@ -123,15 +132,35 @@ class SpikingBackbone(BaseModule):
         self.block_options = dict(neuron=neuron, norm_cfg=norm_cfg)
 
     def conv_block(self, width: int, drop_path: float) -> nn.Module:
-        """A block of stages 0 to 2."""
+        """Make a block of stages 0 to 2.
+
+        Args:
+            width (int): Channels.
+            drop_path (float): Probability to drop a branch.
+
+        Returns:
+            nn.Module: Maps (N, width, H, W) to the same shape.
+        """
         raise NotImplementedError
 
     def transformer_block(self, width: int, drop_path: float) -> nn.Module:
-        """A block of the later stages."""
+        """Make a block of the later stages.
+
+        Args:
+            width (int): Channels.
+            drop_path (float): Probability to drop a branch.
+
+        Returns:
+            nn.Module: Maps (N, width, H, W) to the same shape.
+        """
         raise NotImplementedError
 
     def build_stages(self, in_channels: int) -> None:
-        """Build all stages for images of so many channels."""
+        """Build all stages.
+
+        Args:
+            in_channels (int): Channels of the image.
+        """
         dims, depths = self.arch['embed_dims'], self.arch['depths']
         widths = (in_channels, dims[0] // 2, *dims)
         rates = [0.] * sum(depths[:self.first_dropped])
@@ -200,8 +229,16 @@ class SpikingBackbone(BaseModule):
         return merge_time(outs, timesteps) if self.merge_time else outs
 
     def run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
-        """Map images (N, C, H, W) to the outputs of ``out_indices``, each
-        shown ``repeats`` times."""
+        """Run the stages up to the last of ``out_indices``.
+
+        Args:
+            x (Tensor): Images, (N, C, H, W).
+            repeats (int): How often each image is shown.
+
+        Returns:
+            list[Tensor]: Outputs of ``out_indices``, (N * repeats, C', H',
+            W').
+        """
         outs = []
         for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
             # The stem has no state: its output is what is repeated.
@@ -265,7 +302,14 @@ class SpikingBackbone(BaseModule):
         return sum(depths[:stage]) + block + 1, layers
 
     def train(self, mode: bool = True):
-        """Set the mode; frozen stages stay in eval mode, norms may."""
+        """Set the mode; frozen stages stay in eval mode, and norms may.
+
+        Args:
+            mode (bool): Whether to train. Defaults to True.
+
+        Returns:
+            SpikingBackbone: The backbone itself.
+        """
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:

@@ -83,11 +83,29 @@ class ESpikeFormer(SpikingBackbone):
         self.build_stages(in_channels)
 
     def conv_block(self, width, drop_path):
+        """Make a block of E-SpikeFormer's stages 0 to 2.
+
+        Args:
+            width (int): Channels.
+            drop_path (float): Probability to drop a branch.
+
+        Returns:
+            nn.Module: Maps (N, width, H, W) to the same shape.
+        """
         options = dict(sep_conv=None, bias=True) if self.is_large else {}
         return ConvBlock(
             width, drop_path=drop_path, **options, **self.block_options)
 
     def transformer_block(self, width, drop_path):
+        """Make a block of E-SpikeFormer's later stages.
+
+        Args:
+            width (int): Channels.
+            drop_path (float): Probability to drop a branch.
+
+        Returns:
+            nn.Module: Maps (N, width, H, W) to the same shape.
+        """
         options = {}
         if self.is_large:
             options = dict(

@@ -114,6 +114,16 @@ class MaskedESpikeFormer(ESpikeFormer):
             return super().forward(x)
 
     def run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
+        """Run the stages on what is visible.
+
+        Args:
+            x (Tensor): Images, (N, C, H, W).
+            repeats (int): How often each image is shown.
+
+        Returns:
+            list[Tensor]: Outputs of ``out_indices``, (N * repeats, C', H',
+            W'), with zeros where something is hidden.
+        """
         patches = self.context.patches(len(x))
         if patches is None:
             return super().run_stages(x, repeats)

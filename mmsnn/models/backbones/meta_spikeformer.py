@@ -59,6 +59,15 @@ class MetaSpikeFormer(SpikingBackbone):
         self.build_stages(in_channels)
 
     def conv_block(self, width, drop_path):
+        """Make a block of Meta-SpikeFormer's stages 0 to 2.
+
+        Args:
+            width (int): Channels.
+            drop_path (float): Probability to drop a branch.
+
+        Returns:
+            nn.Module: Maps (N, width, H, W) to the same shape.
+        """
         return ConvBlock(
             width,
             sep_conv=dict(kernel_size=7, bare_depthwise=True),
@@ -66,6 +75,15 @@ class MetaSpikeFormer(SpikingBackbone):
             **self.block_options)
 
     def transformer_block(self, width, drop_path):
+        """Make a block of Meta-SpikeFormer's later stages.
+
+        Args:
+            width (int): Channels.
+            drop_path (float): Probability to drop a branch.
+
+        Returns:
+            nn.Module: Maps (N, width, H, W) to the same shape.
+        """
         return TransformerBlock(
             width,
             num_heads=self.arch['num_heads'],

@@ -91,7 +91,15 @@ class TimeMerging:
     timesteps: int
 
     def forward(self, *args, **kwargs):
-        """Run the module, and average over time."""
+        """Run the module, and average over time.
+
+        Args:
+            *args: As of the module.
+            **kwargs: As of the module.
+
+        Returns:
+            Any: What the module returns, with (N, ...) for each (N * T, ...).
+        """
         return merge_time(super().forward(*args, **kwargs), self.timesteps)
 
     def __reduce_ex__(self, protocol):
@@ -102,7 +110,18 @@ class TimeMerging:
 
 @cache
 def merging_form(kind: type[nn.Module]) -> type[nn.Module]:
-    """Subclass of a module's class whose outputs are averaged over time."""
+    """Subclass of a module's class whose outputs are averaged over time.
+
+    Args:
+        kind (type[nn.Module]): The class.
+
+    Returns:
+        type[nn.Module]: The same subclass for the same class.
+
+    Example:
+        >>> [base.__name__ for base in merging_form(nn.Linear).__bases__]
+        ['TimeMerging', 'Linear']
+    """
     return type(kind.__name__, (TimeMerging, kind),
                 dict(__module__=kind.__module__))
 

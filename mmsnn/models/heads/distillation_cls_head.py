@@ -65,12 +65,29 @@ class DistillationClsHead(LinearClsHead):
     def scores(
             self,
             feats: tuple[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores of both heads, (N, num_classes), averaged over time."""
+        """Scores of both heads, averaged over time.
+
+        Args:
+            feats (tuple[Tensor]): Mean membranes; the last is used,
+                (N * T, in_channels).
+
+        Returns:
+            tuple[Tensor, Tensor]: Those of ``fc`` and of ``fc_kd``,
+            (N, num_classes).
+        """
         x = self.pre_logits(feats)
         return merge_time((self.fc(x), self.fc_kd(x)), self.timesteps)
 
     def forward(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
-        """Mean of both heads' scores, in training too."""
+        """Mean of both heads' scores, in training too.
+
+        Args:
+            feats (tuple[Tensor]): Mean membranes; the last is used,
+                (N * T, in_channels).
+
+        Returns:
+            Tensor: (N, num_classes).
+        """
         score, score_kd = self.scores(feats)
         return (score + score_kd) / 2
 

@@ -23,7 +23,14 @@ _ALL = {**PRETRAINING, **FAMILIES}
 
 
 def family_of(state: Iterable[str]) -> str:
-    """Family of a published state dict, ``'unknown'`` if none fits.
+    """Family of a published state dict.
+
+    Args:
+        state (Iterable[str]): Its keys.
+
+    Returns:
+        str: A name of :data:`FAMILIES` or :data:`PRETRAINING`, ``'unknown'``
+        if none fits.
 
     Example:
         >>> family_of({'ConvBlock1_1.0.Conv.pwconv1.1.weight': None})
@@ -73,7 +80,13 @@ def convert_state_dict(state: dict[str, torch.Tensor]) -> OrderedDict:
 
 
 def left_out(state: Iterable[str]) -> dict[str, list[str]]:
-    """Keys that :func:`convert_state_dict` leaves out, by the reason.
+    """Keys that :func:`convert_state_dict` leaves out.
+
+    Args:
+        state (Iterable[str]): Keys of a published state dict.
+
+    Returns:
+        dict[str, list[str]]: The keys by the reason.
 
     Example:
         >>> left_out(['pos_embed', 'mask_token', 'norm.running_mean'])
@@ -92,7 +105,23 @@ def left_out(state: Iterable[str]) -> dict[str, list[str]]:
 
 def parameter_paths(names: Iterable[str],
                     family: str = 'espikeformer') -> dict[str, str]:
-    """Map published parameter names to those of our model."""
+    """Map published parameter names to those of our model.
+
+    Args:
+        names (Iterable[str]): Published names.
+        family (str): Their family. Defaults to ``'espikeformer'``.
+
+    Returns:
+        dict[str, str]: Ours by theirs, without those that are left out.
+
+    Raises:
+        ValueError: If no rule fits a name.
+
+    Example:
+        >>> parameter_paths(['downsample3.encode_bn.weight'])
+        {'downsample3.encode_bn.weight':
+        'backbone.stages.3.downsample.norm.weight'}
+    """
     unused = '|'.join(pattern for pattern, _ in _ALL[family].left_out)
     return rename([x for x in names if not re.fullmatch(unused, x)],
                   _ALL[family].parameters)
@@ -100,7 +129,22 @@ def parameter_paths(names: Iterable[str],
 
 def neuron_paths(names: Iterable[str],
                  family: str = 'espikeformer') -> dict[str, str]:
-    """Map published neuron names to module paths of our model."""
+    """Map published neuron names to module paths of our model.
+
+    Args:
+        names (Iterable[str]): Published names.
+        family (str): Their family. Defaults to ``'espikeformer'``.
+
+    Returns:
+        dict[str, str]: Ours by theirs.
+
+    Raises:
+        ValueError: If no rule fits a name.
+
+    Example:
+        >>> neuron_paths(['spike'])
+        {'spike': 'head.fc.neuron'}
+    """
     return rename(names, _ALL[family].neurons)
 
 
@@ -108,6 +152,7 @@ def classifier_config(*args, family: str = 'espikeformer', **kwargs) -> dict:
     """Config of a published classifier.
 
     Args:
+        *args: The first of the keys below, in this order.
         embed_dims (Sequence[int]): Widths.
         depths (Sequence[int], optional): Blocks of the stages. Defaults to
             those of the published models.
@@ -125,6 +170,9 @@ def classifier_config(*args, family: str = 'espikeformer', **kwargs) -> dict:
 
     Returns:
         dict: To be built with ``mmpretrain``'s registry.
+
+    Raises:
+        ValueError: If ``family`` is unknown.
 
     Example:
         >>> config = classifier_config(

@@ -62,6 +62,13 @@ class Family:
 def rename(names: Iterable[str], rules: list[Rule]) -> dict[str, str]:
     """Map names by the first rule that fits.
 
+    Args:
+        names (Iterable[str]): Published names.
+        rules (list[Rule]): Rules in the order in which they are tried.
+
+    Returns:
+        dict[str, str]: New names by old ones.
+
     Raises:
         ValueError: If no rule fits; the message says which names are left.
 

@@ -87,6 +87,7 @@ class PlainDecoder(MAEPretrainDecoder):
         nn.init.normal_(self.mask_token, std=.02)
 
     def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, and the mask token at random."""
         super(MAEPretrainDecoder, self).init_weights()
         nn.init.normal_(self.mask_token, std=.02)
 
@@ -108,8 +109,16 @@ class PlainDecoder(MAEPretrainDecoder):
             self.mask_token.to(x.dtype))
 
     def positions(self, height: int, width: int) -> torch.Tensor:
-        """Codes of H x W positions, row by row: (1, H * W, embed_dims). The
-        first half of the channels codes the row, the other the column."""
+        """Codes of all positions, row by row.
+
+        Args:
+            height (int): H.
+            width (int): W.
+
+        Returns:
+            Tensor: (1, H * W, embed_dims). The first half of the channels
+            codes the row, the other the column.
+        """
         # Upstream counts column by column where the sides differ.
         return build_2d_sincos_position_embedding(
             (width, height), self.mask_token.shape[-1])

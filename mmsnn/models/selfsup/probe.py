@@ -27,5 +27,12 @@ class PooledBatchNormNeck(ClsBatchNormNeck):
 
     def forward(self,
                 inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """Map (N, C, H, W) each to (N, C)."""
+        """Average over positions and normalise.
+
+        Args:
+            inputs (Sequence[Tensor]): Maps, (N, C, H, W) each.
+
+        Returns:
+            tuple[Tensor]: Features, (N, C) each.
+        """
         return super().forward([x.mean((2, 3)) for x in inputs])

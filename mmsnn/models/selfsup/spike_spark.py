@@ -227,6 +227,7 @@ class SpikeSparK(BaseSelfSupervisor):
         Args:
             inputs (Tensor): Preprocessed images (N, C, H, W).
             data_samples (list[DataSample], optional): Not read.
+            **kwargs: Not read.
 
         Returns:
             dict[str, Tensor]: ``loss``, over masked patches.
