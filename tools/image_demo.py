@@ -30,8 +30,8 @@ def parse_args():
         help='run sub-step by sub-step, or spike counts, which is faster and '
         'counts the same (default: %(default)s)')
     parser.add_argument(
-        '--chip', default='cmos45',
-        help='name or path of a chip spec (default: %(default)s)')
+        '--chips', nargs='+', default=['cmos45'], metavar='CHIP',
+        help='names or paths of chip specs (default: cmos45)')
     parser.add_argument(
         '--device', default=get_device(),
         help='device to run on (default: %(default)s)')
@@ -49,7 +49,7 @@ def main():
     config = Config.fromfile(args.config)
     merge_options(config, args.cfg_options)
     result = infer_image(args.image, config, args.checkpoint, args.form,
-                         args.chip, args.device, args.score_thr)
+                         args.chips, args.device, args.score_thr)
     for heading, rows in result.rows().items():
         print(f'\n{heading}:')
         for row in rows:

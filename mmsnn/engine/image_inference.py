@@ -5,7 +5,7 @@ import copy
 import pickle
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from torch import nn
 from mmsnn.conversion import Depth, NeuronDepth, to_spike_train
 from mmsnn.engine.cli import framework, tested_dataset
 from mmsnn.engine.drawing import draw_prediction
-from mmsnn.engine.report import processor
+from mmsnn.engine.provenance import processor
 from mmsnn.files import whole_file
-from mmsnn.hardware import Estimate, estimate, load_chip
+from mmsnn.hardware import Estimate, estimate, load_chips
+from mmsnn.hardware.chips.spec import pricing_chip
 from mmsnn.trace import OpTrace
 from mmsnn.visualization import plot_image_result
 
@@ -62,7 +63,8 @@ class ImageResult:
         drawn (np.ndarray): The prediction on the image, (H, W, 3), uint8,
             RGB.
         trace (OpTrace): What every op did.
-        energy (Estimate): Energy of the spiking form and of its twins.
+        estimate (Estimate): Energy of the spiking form and of its twins, and
+            on chips with cores also time.
         latency (Latency): What is known of the time.
     """
 
@@ -71,26 +73,32 @@ class ImageResult:
     prediction: BaseDataElement
     drawn: np.ndarray
     trace: OpTrace
-    energy: Estimate
+    estimate: Estimate
     latency: Latency
 
     def rows(self) -> dict[str, list[str]]:
         """Lines of text under a heading each: the short table."""
-        latency, energy = self.latency, self.energy
+        latency = self.latency
         depth = latency.depth
-        forms = [
-            f'{result.title}: {result.energy_mj:.4g} mJ'
-            for result in energy.results
-            if not result.key.startswith('formula')
-        ]
         ran = dict(
             spikes='run sub-step by sub-step',
             counts='run as spike counts, nothing expanded')[self.form]
+        energies = {
+            f'energy per image, {e.title}': [
+                *(f'{result.title}: {result.energy_mj:.4g} mJ'
+                  for result in e.results
+                  if not result.key.startswith('formula')), *e.verdicts,
+                'Not charged: ' + '; '.join(e.not_charged) + '.'
+            ]
+            for e in self.estimate.operations
+        }
+        cores = [e.summary for e in self.estimate.on_chip] + [
+            f'{chip}: not measured: {why}'
+            for chip, why in self.estimate.failed.items()
+        ]
         return {
-            f'energy per image, {energy.title}': [
-                *forms, *energy.verdicts,
-                'Not charged: ' + '; '.join(energy.not_charged) + '.'
-            ],
+            **energies,
+            **({'chips with cores': cores} if cores else {}),
             f'time measured on {latency.machine}': [
                 f'training form: {latency.training_ms:,.1f} ms',
                 f'spike-train form, {ran}: {latency.spiking_ms:,.1f} ms',
@@ -109,7 +117,7 @@ def infer_image(image: str | Path,
                 config: str | Path | Config,
                 checkpoint: str | Path,
                 form: str = 'spikes',
-                chip: str = 'cmos45',
+                chips: str | Sequence[str] = 'cmos45',
                 device: str = 'cpu',
                 score_thr: float = 0.3,
                 repeats: int = 3) -> ImageResult:
@@ -122,7 +130,9 @@ def infer_image(image: str | Path,
         checkpoint (str | Path): Its weights, all of them.
         form (str): ``'spikes'`` or ``'counts'``, see
             :func:`mmsnn.conversion.to_spike_train`. Defaults to 'spikes'.
-        chip (str): Name or path of the chip spec. Defaults to 'cmos45'.
+        chips (str | Sequence[str]): Names or paths of chip specs, one or
+            many; ``'cmos45'`` is added where none prices operations. Defaults
+            to 'cmos45'.
         device (str): Device to run on. Defaults to 'cpu'.
         score_thr (float): Lowest score of a detection that is drawn.
             Defaults to 0.3.
@@ -145,7 +155,10 @@ def infer_image(image: str | Path,
     if not isinstance(config, Config):
         config = Config.fromfile(config)
     scope = framework(config)
-    spec = load_chip(chip)
+    specs = load_chips(chips)
+    first = pricing_chip(specs)
+    if first not in specs:
+        specs.insert(0, first)
     with DefaultScope.overwrite_default_scope(scope):
         model = load_model(config, checkpoint, device)
         data = image_batch(config, path)
@@ -167,7 +180,7 @@ def infer_image(image: str | Path,
         prediction=prediction,
         drawn=drawn,
         trace=trace,
-        energy=estimate(trace, spec),
+        estimate=estimate(trace, specs, missing='report'),
         latency=Latency(
             *times,
             machine=f'{processor(device)}, {torch.get_num_threads()} threads',
@@ -245,8 +258,9 @@ def write_picture(result: ImageResult, path: str | Path) -> None:
         result (ImageResult): From :func:`infer_image`.
         path (str | Path): File to write, e.g. a PNG; its folder is made.
     """
-    figure = plot_image_result(result.drawn, result.energy, result.rows(),
-                               result.name)
+    figure = plot_image_result(
+        result.drawn, result.estimate.operations[0], result.rows(),
+        result.name)
     with whole_file(path) as part:
         figure.savefig(part, dpi=120)
 

@@ -11,8 +11,9 @@ from torch.utils._pytree import tree_map
 
 from mmsnn.conversion import EqualityCheck, EqualityReport, to_spike_train
 from mmsnn.conversion.upstream.double import in_its_precision, precision
-from mmsnn.hardware import Chip, Estimate, estimate
+from mmsnn.hardware import Chip, OperationsEstimate
 from mmsnn.hardware.amounts import Amount, as_range
+from mmsnn.hardware.operations.estimate import estimate_operations
 from mmsnn.trace import OpTrace
 
 
@@ -102,24 +103,24 @@ class SpikeEvaluation:
             for k, v in self.evaluator.evaluate(size).items()
         }
 
-    def finish(self, chip: str | Chip = 'cmos45') -> Estimate:
+    def finish(self, chip: str | Chip = 'cmos45') -> OperationsEstimate:
         """Collect the traces of all processes and estimate energy.
 
         Args:
-            chip (str | Chip): Chip spec, see :func:`mmsnn.hardware.estimate`.
+            chip (str | Chip): A chip spec that prices operations.
 
         Returns:
-            Estimate: Energy per image.
+            OperationsEstimate: Energy per image.
         """
         self.spiking.__exit__()
         self._merged = OpTrace.merged(all_gather_object(self.trace))
-        return estimate(self.trace, chip)
+        return estimate_operations(self.trace, chip)
 
-    def scalars(self, energy: Estimate) -> dict[str, float]:
+    def scalars(self, energy: OperationsEstimate) -> dict[str, float]:
         """What is logged like a metric.
 
         Args:
-            energy (Estimate): From :meth:`finish`.
+            energy (OperationsEstimate): From :meth:`finish`.
 
         Returns:
             dict[str, float]: Energy in mJ (of a range both ends), SOPs and
@@ -146,10 +147,10 @@ class SpikeEvaluation:
 
 def _numbers(name: str, energy: Amount) -> dict[str, float]:
     """An energy as one number, or as two if it is a range."""
-    low, high = as_range(energy)
-    if low == high:
-        return {f'{name}_mj': low}
-    return {f'{name}_low_mj': low, f'{name}_high_mj': high}
+    ends = as_range(energy)
+    if ends.exact:
+        return {f'{name}_mj': ends.low}
+    return {f'{name}_low_mj': ends.low, f'{name}_high_mj': ends.high}
 
 
 def _type(name: str, key: str) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""Estimates as terminal tables, as JSON and as CSV."""
+"""Estimates as tables: lines for a terminal, and CSV."""
 
 import csv
 import io
@@ -6,18 +6,18 @@ import textwrap
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from mmsnn.files import dump_json, write_whole
-from mmsnn.hardware.chips.figures import Constant
-from mmsnn.hardware.on_chip.event_energy import ENERGY_CAUSES
-from mmsnn.hardware.on_chip.results import ChipEstimate, RowCost
-from mmsnn.hardware.operations.results import OperationsEstimate
+from mmsnn.files import write_whole
 
 from .amounts import Range, added, as_range
+from .chips.figures import Constant
+from .on_chip.event_energy import ENERGY_CAUSES
+from .on_chip.results import ChipEstimate, RowCost
+from .operations.results import OperationsEstimate
 
 _COUNTS = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
 
 
-def format_table(estimate: OperationsEstimate, top: int = 12) -> str:
+def format_operations(estimate: OperationsEstimate, top: int = 12) -> str:
     """The costliest ops, totals and comparisons, for a terminal.
 
     Args:
@@ -27,11 +27,13 @@ def format_table(estimate: OperationsEstimate, top: int = 12) -> str:
 
     Example:
         >>> from mmsnn.trace import OpRecord, OpTrace
-        >>> from mmsnn.hardware import estimate
+        >>> from mmsnn.hardware.operations.estimate import (
+        ...     estimate_operations)
         >>> fc = OpRecord('fc', 'linear', 'linear', spiking=True,
         ...               dense_ops=10, sops=2, in_spikes=2, in_elements=10,
         ...               max_spikes=4)
-        >>> table = format_table(estimate(OpTrace([fc], images=1)))
+        >>> table = format_operations(
+        ...     estimate_operations(OpTrace([fc], images=1)))
         >>> 'wins' in table
         True
     """
@@ -75,6 +77,29 @@ def format_ops(estimate: OperationsEstimate, top: int = 12) -> list[str]:
                   rows, total, 2, len(estimate.layers) - len(layers), 'ops')
 
 
+def format_chip(estimate: ChipEstimate, top: int = 12) -> str:
+    """Totals on a chip with cores, whether the network fits, and the
+    costliest layers, for a terminal.
+
+    Args:
+        estimate (ChipEstimate): What to show.
+        top (int): Number of layers to list, the costliest first.
+    """
+    e = estimate
+    lines = [e.summary]
+    reasons = [f'{k}: {"; ".join(v)}' for k, v in e.reasons.items()]
+    lines += [f'  {text}' for text in reasons[:3]]
+    if len(reasons) > 3:
+        lines.append(f'  ... and {len(reasons) - 3} more layers')
+    lines += [f'  not measured: {k}: {v}' for k, v in e.missing.items()]
+    if e.burst:
+        lines.append(f'  {e.burst}' + (
+            '' if e.overflow is None else
+            f'; {e.overflow} messages exceed its room'))
+    return '\n'.join([*lines, '', *format_layers(e, top), '',
+                      *format_constants(e.constants)])
+
+
 def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
     """The costliest layers and projections on a chip, in uJ by cause, for
     one image alone, and their total, as lines of a table. Static power is of
@@ -88,14 +113,14 @@ def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
 
     Example:
         >>> from mmsnn.hardware import (Network, Population, Projection,
-        ...                             estimate_on_chip)
+        ...                             estimate)
         >>> spikes = dict(max_spikes=2, spikes=(3., 1.))
         >>> network = Network(
         ...     (Population('a', (8, ), **spikes),
         ...      Population('b', (4, ), **spikes)),
         ...     (Projection('fc', 'a', 'b', 'linear', weights=32, synapses=32,
         ...                 sops=(12., 4.)), ))
-        >>> lines = format_layers(estimate_on_chip(network, 'loihi'))
+        >>> lines = format_layers(estimate(network, 'loihi').on_chip[0])
         >>> ' '.join(lines[0].split())[:46]
         'layer or projection ends in cores neurons busy'
     """
@@ -180,12 +205,8 @@ def _short(key: str) -> str:
     return f'{names[form]} {precision}'
 
 
-def write_json(path: str | Path, estimate: OperationsEstimate) -> None:
-    """Write everything the estimate holds as JSON, whole or not at all."""
-    dump_json(path, estimate.to_dict())
-
-
-def write_csv(path: str | Path, estimate: OperationsEstimate) -> None:
+def write_operations_csv(path: str | Path,
+                         estimate: OperationsEstimate) -> None:
     """Write one line per op (counts and mJ per image; two columns for a
     range) as CSV, whole or not at all."""
     ends = ('', ) if estimate.exact else ('_low', '_high')
@@ -202,3 +223,34 @@ def write_csv(path: str | Path, estimate: OperationsEstimate) -> None:
                for end in as_range(layer.energy_mj[key]).ends[:len(ends)]),
              layer.note))
     write_whole(path, table.getvalue())
+
+
+def write_chips_csv(path: str | Path,
+                    estimates: Sequence[ChipEstimate]) -> None:
+    """Write one line per layer or projection and cause of energy on chips
+    with cores as CSV, whole or not at all.
+
+    Args:
+        path (str | Path): The file.
+        estimates (Sequence[ChipEstimate]): One per chip and timing.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator='\n')
+    writer.writerow(('chip', 'timing', 'name', 'kind', 'target', 'cores',
+                     'neurons', 'limited_by', 'fits', 'low_busy', 'high_busy',
+                     'cause', 'low_mj', 'high_mj'))
+    for e in estimates:
+        for row in e.rows:
+            energies = {**row.energy_mj, **dict.fromkeys(row.unknown)}
+            for cause, energy in energies.items():
+                writer.writerow(
+                    (e.chip, e.timing, row.name, row.kind, row.target,
+                     row.cores, row.neurons, row.limited_by,
+                     int(not row.reasons), *_ends(row.utilisation), cause,
+                     *_ends(energy)))
+    write_whole(path, table.getvalue())
+
+
+def _ends(value: Range | None) -> tuple:
+    """Both ends; empty where nothing is known."""
+    return ('', '') if value is None else value.ends

@@ -1,32 +1,24 @@
-"""Plots of estimates, rates and predictions, and the report of a run."""
+"""Pictures and reports.
 
-from .chip_plots import (
-    plot_chip_causes,
-    plot_chip_layers,
-    plot_energy_accuracy,
-    plot_spike_maps,
-    plot_utilisation,
-)
+In: results of :mod:`mmsnn.hardware`, op traces, predictions. Out: figures, and
+HTML reports with their pictures.
+"""
+
 from .classification import ClassificationSample, plot_classifications
 from .detections import DetectionSample, Objects, plot_detections
+from .energy_accuracy import plot_energy_accuracy
+from .evaluation_report import EvaluationReport, write_evaluation_report
 from .hardware_report import HardwareReport, write_hardware_report
 from .image_result import plot_image_result
-from .plots import (
-    plot_energy_by_layer,
-    plot_energy_totals,
-    plot_firing_rate,
-    plot_rate_by_layer,
-)
 from .predictions import SegmentationSample, colorize, plot_predictions
+from .rates import plot_firing_rate, plot_rate_by_layer, plot_spike_maps
 from .reconstructions import plot_reconstructions
-from .report import ReportData, write_report
 
 __all__ = [
-    'ClassificationSample', 'DetectionSample', 'HardwareReport', 'Objects',
-    'ReportData', 'SegmentationSample', 'colorize', 'plot_chip_causes',
-    'plot_chip_layers', 'plot_classifications', 'plot_detections',
-    'plot_energy_accuracy', 'plot_energy_by_layer', 'plot_energy_totals',
+    'ClassificationSample', 'DetectionSample', 'EvaluationReport',
+    'HardwareReport', 'Objects', 'SegmentationSample', 'colorize',
+    'plot_classifications', 'plot_detections', 'plot_energy_accuracy',
     'plot_firing_rate', 'plot_image_result', 'plot_predictions',
     'plot_rate_by_layer', 'plot_reconstructions', 'plot_spike_maps',
-    'plot_utilisation', 'write_hardware_report', 'write_report'
+    'write_evaluation_report', 'write_hardware_report'
 ]

@@ -7,8 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmsnn.hardware.operations.results import OperationsEstimate
-
-from .plots import draw_energy_totals
+from mmsnn.hardware.plots.operations import draw_energy_totals
 
 #: Characters in a line of text at the right.
 _LINE = 104

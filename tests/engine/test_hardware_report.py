@@ -69,8 +69,8 @@ def test_a_segmentor_on_several_chips(run, tmp_path):
     report = run('mmseg', [(64, 64)] * 3,
                  ['cmos45', 'cmos45_memory', 'loihi', 'speck', 'spinnaker2'],
                  free_running=True, spread=True)
-    assert report.images == 3 and not report.failed
-    assert [(e.chip, e.timing) for e in report.chips] == [
+    assert report.images == 3 and not report.estimate.failed
+    assert [(e.chip, e.timing) for e in report.estimate.on_chip] == [
         ('loihi', 'synchronous'), ('speck', 'asynchronous'),
         ('spinnaker2', 'synchronous'), ('spinnaker2', 'asynchronous')]
     path = write_all(tmp_path / 'out', report)
@@ -79,7 +79,7 @@ def test_a_segmentor_on_several_chips(run, tmp_path):
                  'fire differently', 'accumulator bits', 'lossless</th>',
                  'spinnaker2_asynchronous_layers.png', 'states written',
                  'nothing is reused or cached',
-                 f'{report.estimates[1].results[0].energy_mj:.4g}'):
+                 f'{report.estimate.operations[1].results[0].energy_mj:.4g}'):
         assert word in html, word
     assert 'the paper reports no power for this config' in html
     raw = json.loads((tmp_path / 'out' / 'hardware.json').read_text())
@@ -126,15 +126,16 @@ def test_a_segmentor_on_several_chips(run, tmp_path):
         ('spinnaker2', 'synchronous'), ('spinnaker2', 'asynchronous')}
     text = '\n'.join(format_report(report))
     assert 'speck' in text.lower() and 'not measured' in text
-    for e in (*report.chips, *report.estimates):
+    for e in (*report.estimate.on_chip, *report.estimate.operations):
         assert e.constants
         for c in e.constants:  # each with unit, status and source
             assert ' '.join(str(c).split()) in ' '.join(text.split())
-    costliest = max(report.chips[0].rows, key=lambda row: sum(
+    costliest = max(report.estimate.on_chip[0].rows, key=lambda row: sum(
         energy.high for energy in row.energy_mj.values()))
     assert any(line.startswith(f'{costliest.name} ')
                for line in format_report(report, top=1))
-    assert f'{report.estimates[1].results[0].energy_mj:.4g} mJ' in text
+    second = report.estimate.operations[1].results[0]
+    assert f'{second.energy_mj:.4g} mJ' in text
     assert 'nothing is reused or cached' in text
 
 
@@ -178,7 +179,7 @@ def test_what_free_running_costs(run, tmp_path, linked_speck):
 def test_a_classifier_beside_a_reported_power(run, trained):
     config, checkpoint = trained('mmpretrain')
     report = run('mmpretrain', [(32, 32)] * 2, ['cmos45'])
-    assert report.implied is None and not report.chips
+    assert report.implied is None and not report.estimate.on_chip
     measured = measure(Config.fromfile(config), checkpoint, 1)
     report = make_report(Config.fromfile(config), checkpoint, measured,
                          ['cmos45'], power_mj=1.0)
@@ -191,7 +192,8 @@ def test_images_of_several_sizes(run):
     # A network is mapped for the commonest size.
     report = run('mmdet', [(64, 64), (64, 96), (64, 64)], ['loihi'])
     assert report.images == 3 and len(report.trace.image_shapes) == 2
-    assert not report.failed and report.chips[0].images == 2
+    assert not report.estimate.failed
+    assert report.estimate.on_chip[0].images == 2
 
 
 def test_specs_that_clash_or_give_nothing(run, tmp_path):
@@ -210,8 +212,8 @@ fp16:
   ac: {value: 0.4, unit: pJ, source: made up, status: derived}
 """)
     report = run('mmpretrain', [(32, 32)], ['cmos45', path])
-    assert len(report.estimates) == 1
-    assert 'neither costs of operations' in report.failed['half']
+    assert len(report.estimate.operations) == 1
+    assert 'neither costs of operations' in report.estimate.failed['half']
 
 
 def point(**changes):
@@ -231,7 +233,7 @@ def test_points_of_other_runs(run, trained, tmp_path):
                          ['cmos45_memory', 'cmos45'], points=[other])
     # A range is no point: the first chip with one number is taken.
     own = point(label='D=4', value=60.,
-                energy_mj=report.estimates[1].results[0].energy_mj)
+                energy_mj=report.estimate.operations[1].results[0].energy_mj)
     assert list(report.points) == [own, point()]
     written = write_all(tmp_path / 'out', report)
     assert (written.parent / 'energy_accuracy.png').exists()

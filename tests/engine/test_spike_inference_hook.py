@@ -163,8 +163,8 @@ def test_a_broken_conversion_is_reported(config, monkeypatch):
     (dict(proof_batches=-1), 'proof_batches'),
     (dict(phases=('train', )), 'phases'),
     (dict(chips=['lohii']), 'lohii'),
-    (dict(chip='cmos54'), 'cmos54'),
-    (dict(chips='loihi'), 'chips must be a list'),
+    (dict(chips='cmos54'), r"unknown chip 'cmos54' \(did you mean 'cmos45'"),
+    (dict(chips=[]), 'chips must name at least one'),
 ])
 def test_wrong_arguments_name_the_key(wrong, named):
     with pytest.raises(ValueError, match=named):

@@ -13,13 +13,13 @@ from mmengine.device import get_device
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine.hardware_report import (
     format_report,
-    load_chips,
     make_report,
     measure,
     read_points,
     write_all,
 )
 from mmsnn.engine.neuron_key import merge_options
+from mmsnn.hardware import load_chips
 
 
 def parse_args():

@@ -18,7 +18,7 @@ from mmsnn.hardware import (
     Network,
     Population,
     Projection,
-    estimate_on_chip,
+    estimate,
     load_chip,
 )
 from mmsnn.hardware.mapping import connectivity, tiling
@@ -202,8 +202,8 @@ def cases(network: Network, chips: list[str]) -> Iterator[dict]:
                 tiling.axis_inputs.cache_clear()
                 connectivity.position_axis.cache_clear()
                 start = time.process_time()
-                result = estimate_on_chip(network, chip, weights, timing,
-                                          missing='report')
+                result, = estimate(network, chip, weights=weights,
+                                   timing=timing, missing='report').on_chip
                 yield dict(
                     what=f'{chip.name}, {weights}, {timing}',
                     seconds=time.process_time() - start,

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mmsnn.engine.report import processor
+from mmsnn.engine.provenance import processor
 from mmsnn.files import dump_json
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsnn.files import dump_json, write_whole
-from mmsnn.hardware import write_csv
-from mmsnn.hardware.amounts import Range, plain
+from mmsnn.hardware.amounts import plain
 from mmsnn.visualization import HardwareReport, write_hardware_report
 
 
@@ -26,9 +25,7 @@ def write_all(folder: Path, report: HardwareReport) -> Path:
         dict(
             title=report.title,
             images=report.images,
-            estimates=[e.to_dict() for e in report.estimates],
-            chips=[e.to_dict() for e in report.chips],
-            failed=dict(report.failed),
+            **report.estimate.to_dict(),
             spreads={
                 chip: {k: asdict(s) for k, s in found.items()}
                 for chip, found in report.spreads.items()
@@ -44,25 +41,8 @@ def write_all(folder: Path, report: HardwareReport) -> Path:
             points=list(report.points),
             provenance=dict(report.provenance)))
     _write_csv(folder / 'layers.csv', [asdict(t) for t in report.traffic])
-    for e in report.estimates:
-        write_csv(folder / f'ops_{e.chip}.csv', e)
-    _write_csv(folder / 'chips.csv', [
-        dict(chip=e.chip, timing=e.timing, name=row.name, kind=row.kind,
-             target=row.target,
-             cores=row.cores, neurons=row.neurons, limited_by=row.limited_by,
-             fits=int(not row.reasons), **_ends('busy', row.utilisation),
-             cause=cause, **_ends('mj', energy))
-        for e in report.chips for row in e.rows
-        for cause, energy in (*row.energy_mj.items(),
-                              *((cause, None) for cause in row.unknown))
-    ])
+    report.estimate.write_tables(folder)
     return write_hardware_report(folder / 'report.html', report)[0]
-
-
-def _ends(name: str, value: Range | None) -> dict[str, Any]:
-    """Two columns; empty where nothing is known."""
-    low, high = value or ('', '')
-    return {f'low_{name}': low, f'high_{name}': high}
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

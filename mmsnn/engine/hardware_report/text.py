@@ -2,8 +2,8 @@
 
 
 from mmsnn.hardware.tables import (
+    format_chip,
     format_constants,
-    format_layers,
     format_ops,
 )
 from mmsnn.visualization import HardwareReport
@@ -17,29 +17,12 @@ def format_report(report: HardwareReport, top: int = 12) -> list[str]:
         top (int): Layers to list per chip, the costliest first.
     """
     lines = [report.title, report.description, '']
-    for e in report.chips:
-        lines.append(
-            f'{e.title}: {"fits" if e.fits else "does NOT fit"}, '
-            f'{e.cores:,} cores on {e.chips:,} chips, {e.timing} {e.mode}: '
-            f'{_or_missing(e.total_mj)} mJ alone, '
-            f'{_or_missing(e.pipeline_total_mj)} mJ in a pipeline, '
-            f'{_or_missing(e.latency_ms)} ms, '
-            f'{_or_missing(e.throughput)} images/s')
-        reasons = [f'{k}: {"; ".join(v)}' for k, v in e.reasons.items()]
-        lines += [f'  {text}' for text in reasons[:3]]
-        if len(reasons) > 3:
-            lines.append(f'  ... and {len(reasons) - 3} more layers')
-        lines += [f'  not measured: {k}: {v}' for k, v in e.missing.items()]
-        if e.burst:
-            lines.append(f'  {e.burst}' + (
-                '' if e.overflow is None else
-                f'; {e.overflow} messages exceed its room'))
-        lines += ['', *format_layers(e, top), '',
-                  *format_constants(e.constants), '']
+    for e in report.estimate.on_chip:
+        lines += [*format_chip(e, top).splitlines(), '']
     for s in report.chip_spreads:
         lines += [f'{s.chip}, {s.timing}, over images: {what}: {value}'
                   for what, value in s.in_words().items()]
-    for e in report.estimates:
+    for e in report.estimate.operations:
         lines.append(f'{e.title}:')
         for result in e.results:
             spread = report.spreads[e.chip].get(result.key)
@@ -50,7 +33,8 @@ def format_report(report: HardwareReport, top: int = 12) -> list[str]:
                   if text.startswith('Memory')]
         lines += ['', *format_ops(e, top), '',
                   *format_constants(e.constants), '']
-    lines += [f'{k}: not measured: {v}' for k, v in report.failed.items()]
+    lines += [f'{k}: not measured: {v}'
+              for k, v in report.estimate.failed.items()]
     lines.append(f'spikes per neuron and image: {report.rates["network"]}'
                  if report.rates else 'rates: not measured')
     lines.append(str(report.implied) if report.implied else
@@ -63,7 +47,3 @@ def format_report(report: HardwareReport, top: int = 12) -> list[str]:
         lines += [f'  {row}' for row in report.beside_lossless]
     lines += [f'{k}: {v:.4g}' for k, v in report.metrics.items()]
     return lines
-
-
-def _or_missing(value) -> str:
-    return 'not measured' if value is None else str(value)

@@ -5,11 +5,14 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
+from mmsnn.engine.evaluation_report import report_evaluation
 from mmsnn.engine.hardware_report import Measured, make_report, write_all
-from mmsnn.engine.report import provenance, write_evaluation_report
+from mmsnn.engine.provenance import of_runner
 from mmsnn.engine.samples import SampleCollector
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
-from mmsnn.hardware import format_table, load_chip
+from mmsnn.hardware import load_chips
+from mmsnn.hardware.chips.spec import pricing_chip
+from mmsnn.hardware.tables import format_operations
 from mmsnn.registry import HOOKS
 from mmsnn.trace import OpTrace
 
@@ -40,11 +43,12 @@ class SpikeInferenceHook(Hook):
             that is next to a threshold; ``'float64'`` gives both forms the
             same metrics, at about twice the time. Defaults to None, which
             leaves the type of the model.
-        chip (str): Name or path of the chip spec. Defaults to ``'cmos45'``.
-        chips (Sequence[str]): Names or paths of chip specs for a report on
-            hardware, which then is in the folder ``hardware`` beside the
-            report: cores, energy and time, see docs/hardware.md. Defaults
-            to none.
+        chips (str | Sequence[str]): Names or paths of chip specs, one or
+            many. The first that prices operations (``'cmos45'`` if none does)
+            gives the energy of the report. With several, or one that has
+            cores, there also is a report on hardware, in the folder
+            ``hardware`` beside it: cores, energy and time, see
+            docs/hardware.md. Defaults to ``'cmos45'``.
         pictures (int): Samples shown in the report. Defaults to 6.
         phases (Sequence[str]): Loops to work in. Defaults to both, ``'val'``
             and ``'test'``.
@@ -70,8 +74,7 @@ class SpikeInferenceHook(Hook):
                  proof_dtypes: Sequence[str] = ('float64', 'float32'),
                  compare_metrics: bool = True,
                  dtype: str | None = None,
-                 chip: str = 'cmos45',
-                 chips: Sequence[str] = (),
+                 chips: str | Sequence[str] = 'cmos45',
                  pictures: int = 6,
                  phases: Sequence[str] = ('val', 'test'),
                  out_dir: str | Path | None = None) -> None:
@@ -88,11 +91,7 @@ class SpikeInferenceHook(Hook):
         self.proof_dtypes = tuple(proof_dtypes)
         self.compare_metrics = compare_metrics
         self.dtype = dtype
-        if isinstance(chips, str):
-            raise ValueError('chips must be a list of names or paths of chip '
-                             f'specs, but is {chips!r}')
-        self.chip = load_chip(chip)
-        self.chips = [load_chip(name) for name in chips]
+        self.chips = load_chips(chips)
         self.pictures = pictures
         self.phases = tuple(phases)
         self.out_dir = out_dir
@@ -149,7 +148,7 @@ class SpikeInferenceHook(Hook):
         evaluation, self._evaluation = self._evaluation, None
         loop = runner.val_loop if mode == 'val' else runner.test_loop
         plain = evaluation.training_metrics(len(loop.dataloader.dataset))
-        energy = evaluation.finish(self.chip)
+        energy = evaluation.finish(pricing_chip(self.chips))
         scalars = {
             f'{mode}/spike_{name}': value
             for name, value in evaluation.scalars(energy).items()
@@ -164,14 +163,14 @@ class SpikeInferenceHook(Hook):
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         for report in evaluation.equality:
             runner.logger.info(f'both forms compared: {report}')
-        runner.logger.info('\n' + format_table(energy))
+        runner.logger.info('\n' + format_operations(energy))
         folder = str(self.out_dir or Path(runner.work_dir) /
                      'spike_inference/{phase}').replace('{phase}', mode)
-        path = write_evaluation_report(
+        path = report_evaluation(
             Path(folder), runner, evaluation, energy, plain, metrics,
             self._samples)
         runner.logger.info(f'report: {path}')
-        if self.chips:
+        if len(self.chips) > 1 or self.chips[0].has_cores:
             path = self._on_chips(runner, evaluation.trace, metrics,
                                   Path(folder) / 'hardware')
             runner.logger.info(f'report on hardware: {path}')
@@ -182,5 +181,5 @@ class SpikeInferenceHook(Hook):
             trace, trace, metrics={k: float(v) for k, v in metrics.items()})
         return write_all(
             folder,
-            make_report(runner.cfg, provenance(runner)['checkpoint'],
+            make_report(runner.cfg, of_runner(runner)['checkpoint'],
                         measured, self.chips))

@@ -24,8 +24,8 @@ _ARITHMETIC = {
 #: layers where they differ), a neuron looked at, updated, fired, a message
 #: sent, received, one hop along each axis of the mesh, one step to a
 #: neighbouring chip.
-EVENTS = ('synop', 'synop_conv', 'synop_dense', 'access', 'update', 'fire',
-          'message', 'message_in', 'hop_ew', 'hop_ns', 'link')
+CHIP_EVENTS = ('synop', 'synop_conv', 'synop_dense', 'access', 'update',
+               'fire', 'message', 'message_in', 'hop_ew', 'hop_ns', 'link')
 
 #: Section -> figure -> unit.
 SCHEMA: dict[str, dict[str, str]] = {
@@ -44,14 +44,14 @@ SCHEMA: dict[str, dict[str, str]] = {
     },
     'events': {
         name: 'pJ'
-        for name in EVENTS
+        for name in CHIP_EVENTS
     },
     'power': {
         'static': 'mW'
     },
     'latency': {
         name: 'ns'
-        for name in (*EVENTS, 'transport', 'barrier', 'tick')
+        for name in (*CHIP_EVENTS, 'transport', 'barrier', 'tick')
     },
     'limits': {
         'chips': 'chips',

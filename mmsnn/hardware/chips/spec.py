@@ -1,11 +1,13 @@
 """Chip specs: what an operation costs, with unit, source and status."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
 from mmsnn.hardware.amounts import ENDS, Range
+from mmsnn.suggest import did_you_mean
 
 from .figures import Figure, MissingFigureError
 from .schema import check_spec
@@ -88,9 +90,29 @@ class Chip:
             })
 
     @property
+    def prices_operations(self) -> bool:
+        """Whether the spec says what operations cost, without cores."""
+        return any(name.startswith(('fp32.', 'int8.'))
+                   for name in self.figures)
+
+    @property
     def has_cores(self) -> bool:
         """Whether the spec describes a chip with cores to map to."""
         return 'limits.cores' in self.figures
+
+
+def pricing_chip(chips: Iterable[Chip]) -> Chip:
+    """The first spec that prices operations; ``cmos45`` if none does.
+
+    Args:
+        chips (Iterable[Chip]): The specs.
+
+    Example:
+        >>> pricing_chip(load_chips(['loihi', 'cmos45_memory'])).name
+        'cmos45_memory'
+    """
+    priced = (chip for chip in chips if chip.prices_operations)
+    return next(priced, None) or load_chip('cmos45')
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -116,30 +138,68 @@ def list_chips() -> list[str]:
     return sorted(path.stem for path in CHIP_DIR.glob('*.yaml'))
 
 
-def load_chip(name_or_path: str | Path) -> Chip:
+def load_chip(chip: str | Path | Chip) -> Chip:
     """Read and check a chip spec.
 
     Args:
-        name_or_path (str | Path): One of :func:`list_chips`, or the path of
-            a YAML file (``.yaml`` or ``.yml``) of the same form.
+        chip (str | Path | Chip): One of :func:`list_chips`, or the path of a
+            YAML file (``.yaml`` or ``.yml``) of the same form; a spec is
+            returned as it is.
 
     Raises:
         ValueError: If there is no such spec, or if it breaks the schema;
             the message names file and key.
+
+    Example:
+        >>> load_chip('cmos45').figures['fp32.ac'].value
+        0.9
     """
-    name = str(name_or_path)
+    if isinstance(chip, Chip):
+        return chip
+    name = str(chip)
     if name in list_chips():
         path = CHIP_DIR / f'{name}.yaml'
     else:
-        path = Path(name_or_path)
+        path = Path(name)
         if path.suffix not in ('.yaml', '.yml') or not path.is_file():
             raise ValueError(
-                f'unknown chip {name!r}: give one of '
-                f'{", ".join(list_chips())} or the path of an existing YAML '
-                'chip spec')
+                f'unknown chip {name!r}{did_you_mean(name, list_chips())}: '
+                f'give one of {", ".join(list_chips())} or the path of an '
+                'existing YAML chip spec')
     try:
         raw = yaml.load(path.read_text(encoding='utf-8'), _UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f'chip spec {path} is not valid YAML: {error}') \
             from error
     return Chip(**check_spec(raw, path), path=str(path))
+
+
+def load_chips(chips: str | Path | Chip | Iterable[str | Path | Chip]
+               ) -> list[Chip]:
+    """Specs by name or path, one or many, each with a name of its own.
+
+    Args:
+        chips (str | Path | Chip | Iterable): As for :func:`load_chip`.
+
+    Raises:
+        ValueError: If there is none, if one can not be read, or if two have
+            the same name.
+
+    Example:
+        >>> [chip.name for chip in load_chips(['cmos45', 'loihi'])]
+        ['cmos45', 'loihi']
+    """
+    if isinstance(chips, (str, Path, Chip)):
+        chips = [chips]
+    by_name: dict[str, Chip] = {}
+    for chip in map(load_chip, chips):
+        other = by_name.setdefault(chip.name, chip)
+        if other is not chip:
+            raise ValueError(
+                f'two chip specs have the name {chip.name!r}, {other.path} '
+                f'and {chip.path}: results are told apart by it, give one of '
+                'them another name')
+    if not by_name:
+        raise ValueError('chips must name at least one chip spec; those that '
+                         f'ship are {", ".join(list_chips())}')
+    return list(by_name.values())

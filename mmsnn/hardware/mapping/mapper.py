@@ -12,6 +12,9 @@ from .connectivity import Connectivity, connectivity
 from .limits import LayerFit, Limits, match_cores
 from .tiling import Demand, best_tiling
 
+#: How a core stores weights: each once, or one for each connection.
+WEIGHTS = ('shared', 'unrolled')
+
 
 @dataclass(frozen=True)
 class Slices:
@@ -169,12 +172,7 @@ def map_network(network: Network,
         >>> mapping.slices['out'].cores, mapping.layers[0].limited_by
         (2, 'neurons')
     """
-    if weights not in ('shared', 'unrolled'):
-        raise ValueError(
-            f"weights must be 'shared' or 'unrolled', got {weights!r}")
-    if weight_bits < 1 or weight_bits != int(weight_bits):
-        raise ValueError('weight_bits must be a whole number from 1 on, got '
-                         f'{weight_bits}')
+    check_weights(weights, weight_bits)
     limits = Limits(chip)
     mapped = [p for p in network.populations if p.kind != 'input']
     tilings, fits = {}, {}
@@ -198,6 +196,16 @@ def map_network(network: Network,
                    tuple(_links(network, slices)), tuple(layers),
                    tuple(_conditions(network) + limits.quantised(network)),
                    tuple(limits.unchecked))
+
+
+def check_weights(weights: str, weight_bits: int) -> None:
+    """Raise a ValueError if an option of the mapping is not valid."""
+    if weights not in WEIGHTS:
+        raise ValueError(
+            f'weights must be one of {", ".join(WEIGHTS)}, got {weights!r}')
+    if weight_bits < 1 or weight_bits != int(weight_bits):
+        raise ValueError('weight_bits must be a whole number from 1 on, got '
+                         f'{weight_bits}')
 
 
 def _demand(network: Network, population: Population, tilings: dict,

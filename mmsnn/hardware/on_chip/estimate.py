@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmsnn.hardware.chips.spec import Chip, load_chip
 from mmsnn.hardware.mapping.core_loads import count_loads
-from mmsnn.hardware.mapping.mapper import Mapping, map_network
+from mmsnn.hardware.mapping.mapper import Mapping, check_weights, map_network
 from mmsnn.hardware.network.populations import Network
 from mmsnn.hardware.timing.asynchronous import MODES
 from mmsnn.hardware.timing.schedule import lossless_schedule
@@ -23,7 +23,7 @@ def estimate_on_chip(network: Network,
                      timing: str | None = None,
                      mode: str = 'lossless',
                      weight_bits: int = 8,
-                     missing: str = 'raise') -> ChipEstimate:
+                     missing: str = 'raise') -> list[ChipEstimate]:
     """Map a network to a chip; energy by cause, time, and whether it fits.
 
     Every synaptic addition, neuron access, update and spike, message and hop
@@ -35,17 +35,21 @@ def estimate_on_chip(network: Network,
         chip (str | Path | Chip): A spec with cores; name, path or the spec.
         weights (str): ``shared`` or ``unrolled``.
         timing (str, optional): ``synchronous`` (a barrier per sub-step) or
-            ``asynchronous`` (event-driven). Defaults to the first of both
-            that the chip supports; :func:`estimates_on_chip` gives each.
+            ``asynchronous`` (event-driven). Defaults to None: an estimate for
+            each that the chip supports, see :func:`supported_timings`.
         mode (str): ``lossless``, or ``free_running`` (asynchronous only).
         weight_bits (int): Bits of a stored weight.
         missing (str): ``raise`` at the first figure that is needed and
             unknown, or ``report`` under ``missing`` which results lack one;
             totals are then None.
 
+    Returns:
+        list[ChipEstimate]: One for each timing, of the same mapping.
+
     Raises:
-        ValueError: If an argument or the network is not valid, or if not one
-            synapse of the network is driven by spikes.
+        ValueError: If an argument or the network is not valid, if not one
+            synapse of the network is driven by spikes, or if ``free_running``
+            is asked of a chip that is synchronous only.
         MissingFigureError: If a figure that is needed is absent or null.
 
     Example:
@@ -55,62 +59,18 @@ def estimate_on_chip(network: Network,
         ...      Population('b', (10,), spikes=(1.,))),
         ...     (Projection('fc', 'a', 'b', 'linear', weights=1000,
         ...                 synapses=1000, sops=(100.,)),))
-        >>> result = estimate_on_chip(network, 'loihi')
-        >>> result.fits, result.cores, result.substeps
-        (True, 2, 2)
+        >>> result, = estimate_on_chip(network, 'loihi')
+        >>> result.timing, result.fits, result.cores, result.substeps
+        ('synchronous', True, 2, 2)
         >>> str(result.energy_mj['synapses'].times(1e9))  # pJ
         '2360'
     """
-    if not isinstance(chip, Chip):
-        chip = load_chip(chip)
-    timings = (timing, ) if timing else supported_timings(chip)[:1]
-    return _estimates(network, chip, timings, weights, mode, weight_bits,
-                      missing)[0]
-
-
-def estimates_on_chip(network: Network,
-                      chip: str | Path | Chip,
-                      weights: str = 'shared',
-                      mode: str = 'lossless',
-                      weight_bits: int = 8,
-                      missing: str = 'raise') -> list[ChipEstimate]:
-    """:func:`estimate_on_chip` for each timing that the chip supports,
-    synchronous first; the network is mapped once.
-
-    Args:
-        network (Network): As for :func:`estimate_on_chip`, like all others.
-        chip (str | Path | Chip): The chip.
-        weights (str): ``shared`` or ``unrolled``.
-        mode (str): ``lossless``; or ``free_running``, which is asynchronous,
-            so that the result holds one estimate.
-        weight_bits (int): Bits of a stored weight.
-        missing (str): ``raise`` or ``report``.
-
-    Returns:
-        list[ChipEstimate]: At least one, see :func:`supported_timings`.
-
-    Raises:
-        ValueError: As :func:`estimate_on_chip`; and if ``free_running`` is
-            asked of a chip that is synchronous only.
-        MissingFigureError: As :func:`estimate_on_chip`.
-
-    Example:
-        >>> from mmsnn.hardware import Network, Population, Projection
-        >>> network = Network(
-        ...     (Population('a', (100,), spikes=(10.,)),
-        ...      Population('b', (10,), spikes=(1.,))),
-        ...     (Projection('fc', 'a', 'b', 'linear', weights=1000,
-        ...                 synapses=1000, sops=(100.,)),))
-        >>> [e.timing for e in estimates_on_chip(
-        ...     network, 'spinnaker2', missing='report')]
-        ['synchronous', 'asynchronous']
-        >>> [e.timing for e in estimates_on_chip(network, 'loihi')]
-        ['synchronous']
-    """
-    if not isinstance(chip, Chip):
-        chip = load_chip(chip)
-    return _estimates(network, chip, supported_timings(chip, mode), weights,
-                      mode, weight_bits, missing)
+    chip = load_chip(chip)
+    check_options(timing, mode, weights, weight_bits, missing)
+    timings = (timing, ) if timing else supported_timings(chip, mode)
+    require_spikes(network)
+    mapping = map_network(network, chip, weights, weight_bits)
+    return estimates_of_mapping(mapping, timings, mode, missing)
 
 
 def supported_timings(chip: Chip,
@@ -143,16 +103,6 @@ def supported_timings(chip: Chip,
     return timings
 
 
-def _estimates(network: Network, chip: Chip, timings: tuple[str, ...],
-               weights: str, mode: str, weight_bits: int,
-               missing: str) -> list[ChipEstimate]:
-    """One estimate per timing, of the same mapping."""
-    _check(timings, mode, missing)
-    require_spikes(network)
-    mapping = map_network(network, chip, weights, weight_bits)
-    return estimates_of_mapping(mapping, timings, mode, missing)
-
-
 def estimates_of_mapping(mapping: Mapping,
                          timings: Sequence[str],
                          mode: str = 'lossless',
@@ -169,7 +119,8 @@ def estimates_of_mapping(mapping: Mapping,
         ValueError: If an argument is not valid.
         MissingFigureError: As :func:`estimate_on_chip`.
     """
-    _check(timings, mode, missing)
+    for timing in timings:
+        check_options(timing, mode, missing=missing)
     network, chip = mapping.network, mapping.chip
     schedule = lossless_schedule(network)
     reasons = {la.name: la.reasons for la in mapping.layers if la.reasons}
@@ -201,15 +152,25 @@ def estimates_of_mapping(mapping: Mapping,
     ]
 
 
-def _check(timings: Sequence[str], mode: str, missing: str) -> None:
-    """Raises if an argument is not valid."""
-    for name, value, valid in (*(('timing', t, TIMINGS) for t in timings),
+def check_options(timing: str | None = None,
+                  mode: str = 'lossless',
+                  weights: str = 'shared',
+                  weight_bits: int = 8,
+                  missing: str = 'raise') -> None:
+    """Raise if an option of :func:`estimate_on_chip` is not valid.
+
+    Raises:
+        ValueError: If one is not; the message names it and what is valid.
+    """
+    for name, value, valid in (('timing', timing, (None, *TIMINGS)),
                                ('mode', mode, MODES),
                                ('missing', missing, ('raise', 'report'))):
         if value not in valid:
             raise ValueError(
-                f'{name} must be one of {", ".join(valid)}, got {value!r}')
-    if mode == 'free_running' and 'synchronous' in timings:
+                f'{name} must be one of '
+                f'{", ".join(str(v) for v in valid if v)}, got {value!r}')
+    check_weights(weights, weight_bits)
+    if mode == 'free_running' and timing == 'synchronous':
         raise ValueError("mode='free_running' needs timing='asynchronous'")
 
 

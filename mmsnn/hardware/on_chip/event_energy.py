@@ -12,7 +12,7 @@ from mmsnn.hardware.timing.schedule import Schedule
 
 #: Event -> (figure of the section ``events``, cause in tables). Synaptic
 #: additions have a figure of their own by kind of synapse.
-EVENTS: dict[str, tuple[str, str]] = {
+FIGURE_OF_EVENT: dict[str, tuple[str, str]] = {
     'synaptic additions': ('synop', 'synapses'),
     'neurons looked at': ('access', 'neuron access'),
     'neurons updated': ('update', 'neuron update'),
@@ -27,7 +27,8 @@ EVENTS: dict[str, tuple[str, str]] = {
 STATIC = 'static power'
 
 #: What energy on a chip is split by.
-ENERGY_CAUSES = (*dict.fromkeys(cause for _, cause in EVENTS.values()), STATIC)
+ENERGY_CAUSES = (*dict.fromkeys(
+    cause for _, cause in FIGURE_OF_EVENT.values()), STATIC)
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class EventPricing:
         for event, count in events.items():
             if not count:
                 continue
-            name, cause = EVENTS[event]
+            name, cause = FIGURE_OF_EVENT[event]
             key = figure if name == 'synop' else f'events.{name}'
             price = self._price(key, event)
             if price is not None:
@@ -181,7 +182,8 @@ def unknown_causes(events: dict[str, float],
         >>> unknown_causes({'spikes': 3., 'hops along x': 0.}, {})
         ('neuron fire',)
     """
-    causes = (EVENTS[event][1] for event, count in events.items() if count)
+    causes = (FIGURE_OF_EVENT[event][1] for event, count in events.items()
+              if count)
     return tuple(c for c in dict.fromkeys(causes) if c not in energies)
 
 

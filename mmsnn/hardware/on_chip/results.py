@@ -133,6 +133,16 @@ class ChipEstimate:
         """mJ per image in a pipeline; None if a part of it is missing."""
         return self._total(self.pipeline_mj)
 
+    @property
+    def summary(self) -> str:
+        """Whether the network fits, energy and time, in one line."""
+        return (f'{self.title}: {"fits" if self.fits else "does NOT fit"}, '
+                f'{self.cores:,} cores on {self.chips:,} chips, {self.timing} '
+                f'{self.mode}: {_or_missing(self.total_mj)} mJ alone, '
+                f'{_or_missing(self.pipeline_total_mj)} mJ in a pipeline, '
+                f'{_or_missing(self.latency_ms)} ms, '
+                f'{_or_missing(self.throughput)} images/s')
+
     def _total(self, causes: dict[str, Range]) -> Range | None:
         if not causes or any(key.startswith('energy') for key in self.missing):
             return None
@@ -158,3 +168,7 @@ class ChipEstimate:
         raw['total_mj'] = plain(self.total_mj)
         raw['pipeline_total_mj'] = plain(self.pipeline_total_mj)
         return raw
+
+
+def _or_missing(value: Range | None) -> str:
+    return 'not measured' if value is None else str(value)

@@ -109,8 +109,7 @@ def chip_spreads(trace: OpTrace,
         >>> print(f'{found.energy_mj.low.mean * 1e9 / (4.5 + 2):.2f}')
         1.54
     """
-    if not isinstance(chip, Chip):
-        chip = load_chip(chip)
+    chip = load_chip(chip)
     timings = supported_timings(chip, mode)
     whole, each = networks_by_image(trace, most)
     require_spikes(whole)

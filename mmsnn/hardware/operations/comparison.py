@@ -67,7 +67,7 @@ def compare(spiking: EnergyResult, twin: EnergyResult,
 
 
 def _verdict(ratio: Amount) -> str:
-    low, high = as_range(ratio)
+    low, high = as_range(ratio).ends
     if low == high == 1:
         return 'equal'
     return 'wins' if high < 1 else 'loses' if low > 1 else 'open'

@@ -26,7 +26,7 @@ from .results import EnergyResult, LayerEnergy, OperationsEstimate
 
 
 @dataclass(frozen=True)
-class _Form:
+class _Counting:
     """A way of counting at one precision of the weights."""
     title: str
     precision: str
@@ -35,28 +35,25 @@ class _Form:
     fidelity: str
 
 
-FORMS: dict[str, _Form] = {
-    'spiking_fp32':
-    _Form('spiking form, FP32 weights', 'fp32', spiking_counts,
-          'op trace, counted in spike-train form',
-          'exact spike counts x true fan-out'),
-    'formula_fp32':
-    _Form('formula FL x r, FP32 weights', 'fp32', formula_counts,
-          'op trace, formula of the paper (supplement S1)',
-          'mean rates x dense operations, synapses only'),
-    'float_twin_fp32':
-    _Form('float twin, FP32 weights', 'fp32', twin_counts,
-          'op trace, dense operations of the same shapes',
-          'exact dense counts, no skipping of zeros'),
-    'spiking_int8':
-    _Form('spiking form, INT8 weights', 'int8', spiking_counts,
-          'op trace, counted in spike-train form',
-          'exact spike counts x true fan-out'),
-    'quantised_twin_int8':
-    _Form('quantised twin, INT8 weights', 'int8', twin_counts,
-          'op trace, dense operations of the same shapes',
-          'exact dense counts, no skipping of zeros; the cost of a '
-          'multiply-accumulate is an upper bound'),
+_EXACT = ('op trace, counted in spike-train form',
+          'exact spike counts x true fan-out')
+_DENSE = ('op trace, dense operations of the same shapes',
+          'exact dense counts, no skipping of zeros')
+
+COUNTINGS: dict[str, _Counting] = {
+    'spiking_fp32': _Counting(
+        'spiking form, FP32 weights', 'fp32', spiking_counts, *_EXACT),
+    'formula_fp32': _Counting(
+        'formula FL x r, FP32 weights', 'fp32', formula_counts,
+        'op trace, formula of the paper (supplement S1)',
+        'mean rates x dense operations, synapses only'),
+    'float_twin_fp32': _Counting(
+        'float twin, FP32 weights', 'fp32', twin_counts, *_DENSE),
+    'spiking_int8': _Counting(
+        'spiking form, INT8 weights', 'int8', spiking_counts, *_EXACT),
+    'quantised_twin_int8': _Counting(
+        'quantised twin, INT8 weights', 'int8', twin_counts, _DENSE[0],
+        f'{_DENSE[1]}; the cost of a multiply-accumulate is an upper bound'),
 }
 
 #: Spiking result and its twin with weights of equal precision.
@@ -64,9 +61,9 @@ PAIRS = (('spiking_fp32', 'float_twin_fp32'), ('spiking_int8',
                                                'quantised_twin_int8'))
 
 
-def estimate(trace: OpTrace,
-             chip: str | Path | Chip = 'cmos45',
-             memory: str | None = None) -> OperationsEstimate:
+def estimate_operations(trace: OpTrace,
+                        chip: str | Path | Chip = 'cmos45',
+                        memory: str | None = None) -> OperationsEstimate:
     """Energy per image in spike-train form, by the formula, and of the twins.
 
     With FP32 weights: the exact count (``spiking_fp32``), the formula
@@ -97,20 +94,20 @@ def estimate(trace: OpTrace,
         >>> fc = OpRecord('fc', 'linear', 'linear', spiking=True,
         ...               dense_ops=10**9, sops=2 * 10**8, in_spikes=20,
         ...               in_elements=100, max_spikes=4)
-        >>> result = estimate(OpTrace([fc], images=1))
+        >>> result = estimate_operations(OpTrace([fc], images=1))
         >>> round(result['spiking_fp32'].energy_mj, 6)
         0.18
         >>> round(result['float_twin_fp32'].energy_mj, 6)
         4.6
         >>> [c.verdict for c in result.comparisons]
         ['wins', 'wins']
-        >>> result = estimate(OpTrace([fc], images=1), 'cmos45_memory')
+        >>> result = estimate_operations(OpTrace([fc], images=1),
+        ...                              'cmos45_memory')
         >>> print(result['spiking_fp32'].energy_mj, 'mJ')
         3.18 to 6.18 mJ
     """
     records, synapses = _checked(trace)
-    if not isinstance(chip, Chip):
-        chip = load_chip(chip)
+    chip = load_chip(chip)
     pricing = Pricing(
         chip, {
             p: held
@@ -119,7 +116,7 @@ def estimate(trace: OpTrace,
         })
     max_spikes = max(record.max_spikes for record in synapses)
     missing = _missing(pricing, max_spikes)
-    keys = [key for key in FORMS if key not in missing]
+    keys = [key for key in COUNTINGS if key not in missing]
     if not keys:
         raise MissingFigureError('; '.join(sorted(set(missing.values()))))
     results = {
@@ -181,10 +178,10 @@ def _checked(
 
 def _missing(pricing: Pricing, max_spikes: int) -> dict[str, str]:
     missing = {}
-    for key, form in FORMS.items():
-        if not pricing.has_precision(form.precision):
+    for key, counting in COUNTINGS.items():
+        if not pricing.has_precision(counting.precision):
             missing[key] = (f'chip spec {pricing.chip.path} has no section '
-                            f'{form.precision}')
+                            f'{counting.precision}')
         elif key == 'quantised_twin_int8' and activation_bits(max_spikes) > 8:
             missing[key] = (
                 f'{max_spikes} spikes need {activation_bits(max_spikes)}-bit '
@@ -194,17 +191,17 @@ def _missing(pricing: Pricing, max_spikes: int) -> dict[str, str]:
 
 def _result(key: str, records: list[OpRecord], images: int,
             pricing: Pricing) -> EnergyResult:
-    form, chip = FORMS[key], pricing.chip
+    counting, chip = COUNTINGS[key], pricing.chip
     totals = dict.fromkeys(CAUSES, 0)
     for record in records:
-        for cause, count in form.count(record).items():
+        for cause, count in counting.count(record).items():
             totals[cause] += count
-    energies = pricing.energies(totals, images, form.precision,
-                                f'the energy of the {form.title}')
+    energies = pricing.energies(totals, images, counting.precision,
+                                f'the energy of the {counting.title}')
     return EnergyResult(
         key=key,
-        title=form.title,
-        precision=form.precision,
+        title=counting.title,
+        precision=counting.precision,
         energy_mj=added(energies.values()),
         causes=energies,
         counts={
@@ -212,8 +209,8 @@ def _result(key: str, records: list[OpRecord], images: int,
             for cause, count in totals.items()
             if count and (cause not in MEMORY_CAUSES or cause in energies)
         },
-        source=f'{form.source}; costs: {chip.title} ({chip.name})',
-        fidelity=form.fidelity,
+        source=f'{counting.source}; costs: {chip.title} ({chip.name})',
+        fidelity=counting.fidelity,
         scope=f'Included: {"; ".join(energies)}. Not included: '
         f'{"; ".join(chip.excludes)}')
 
@@ -222,11 +219,11 @@ def _layer(record: OpRecord, keys: list[str], images: int,
            pricing: Pricing) -> LayerEnergy:
     energies = {}
     for key in keys:
-        form = FORMS[key]
+        counting = COUNTINGS[key]
         energies[key] = added(
             pricing.energies(
-                form.count(record), images, form.precision,
-                f'the {form.title} of {record.module}').values())
+                counting.count(record), images, counting.precision,
+                f'the {counting.title} of {record.module}').values())
     names = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
     return LayerEnergy(
         module=record.module,

@@ -76,7 +76,7 @@ class LayerEnergy:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TwinComparison:
     """The spiking form against a twin with weights of equal precision.
 
     Attributes:
@@ -124,8 +124,8 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Energy per image of a network and of its twins.
+class OperationsEstimate:
+    """Energy by operation, of a network and of its twins, per image.
 
     Attributes:
         chip (str): Name of the chip spec.
@@ -136,7 +136,7 @@ class Estimate:
         max_spikes (int): The largest D of a spiking synapse.
         results (tuple[EnergyResult]): One per form and precision.
         layers (tuple[LayerEnergy]): One per op, in order of execution.
-        comparisons (tuple[Comparison]): Spiking form against its twins.
+        comparisons (tuple[TwinComparison]): Spiking form against its twins.
         differences (tuple[Difference]): Formula minus exact count, by cause.
         assumptions (tuple[str]): What was assumed where no figure exists.
         not_charged (tuple[str]): What the energies leave out.
@@ -152,7 +152,7 @@ class Estimate:
     max_spikes: int
     results: tuple[EnergyResult, ...]
     layers: tuple[LayerEnergy, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[TwinComparison, ...]
     differences: tuple[Difference, ...]
     assumptions: tuple[str, ...]
     not_charged: tuple[str, ...]

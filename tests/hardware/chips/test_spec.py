@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from mmsnn.hardware import MissingFigureError, list_chips, load_chip
+from mmsnn.hardware import MissingFigureError, Range, list_chips, load_chip
 
 FIGURE = {'value': 2.0, 'unit': 'pJ', 'source': 'a paper', 'status': 'read'}
 
@@ -192,7 +192,7 @@ def test_ranges_tables_and_lists_are_read(tmp_path):
                 'neurons': figure([8, 16], 'neurons')},
         support={'synchronous': figure(False, 'yes/no')})))
     figures = {name: f.value for name, f in chip.figures.items()}
-    assert figures['events.fire'] == (0, 2)
+    assert figures['events.fire'] == Range(0, 2)
     assert list(figures['latency.barrier'].items()) == [(1, 10), (4, 20)]
     assert figures['limits.neurons'] == (8, 16)
     assert figures['support.synchronous'] is False
@@ -217,10 +217,10 @@ def test_a_contained_figure_needs_its_container(tmp_path):
 
 
 def test_memory_at_45_nm_prices_arithmetic_as_cmos45_does(example):
-    from mmsnn.hardware import estimate
+    from mmsnn.hardware.operations.estimate import estimate_operations
     chip = load_chip('cmos45_memory')
-    alone = estimate(example, 'cmos45')['spiking_fp32'].causes
-    causes = estimate(example, chip)['spiking_fp32'].causes
+    alone = estimate_operations(example, 'cmos45')['spiking_fp32'].causes
+    causes = estimate_operations(example, chip)['spiking_fp32'].causes
     assert {k: causes[k] for k in alone} == alone
     for bits, end in ((64, 'low'), (32, 'high')):
         figure = chip.at(end).figures['memory.sram_8kb']

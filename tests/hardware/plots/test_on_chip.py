@@ -1,19 +1,10 @@
-import pytest
-
-from mmsnn.hardware import (
-    Network,
-    Population,
-    Projection,
-    estimate_on_chip,
-    estimates_on_chip,
-)
-from mmsnn.visualization import (
+from mmsnn.hardware import Network, Population, Projection, estimate
+from mmsnn.hardware.plots.on_chip import (
+    chip_names,
     plot_chip_causes,
     plot_chip_layers,
-    plot_energy_accuracy,
     plot_utilisation,
 )
-from mmsnn.visualization.hardware_report import chip_names
 
 NETWORK = Network(
     (Population('a', (100, ), spikes=(10., )),
@@ -27,8 +18,8 @@ def hatches(axes):
 
 
 def test_a_chip_with_unknown_causes_is_hatched():
-    known = estimate_on_chip(NETWORK, 'loihi')
-    partly = estimate_on_chip(NETWORK, 'speck', missing='report')
+    known = estimate(NETWORK, 'loihi').on_chip[0]
+    partly = estimate(NETWORK, 'speck', missing='report').on_chip[0]
     assert partly.energy_mj and partly.total_mj is None
     whole, lacking = plot_chip_causes([known, partly]).axes
     assert hatches(whole) == {''} and hatches(lacking) == {'///'}
@@ -43,23 +34,13 @@ def test_a_chip_with_unknown_causes_is_hatched():
 
 
 def test_both_timings_of_a_chip_are_told_apart():
-    both = estimates_on_chip(NETWORK, 'spinnaker2', missing='report')
+    both = estimate(NETWORK, 'spinnaker2', missing='report').on_chip
     titles = [a.get_title('left') for a in plot_chip_causes(both).axes]
     assert [t.split(':')[0] for t in titles] == [
         'spinnaker2, synchronous', 'spinnaker2, asynchronous']
     assert len({plot_chip_layers(e).axes[0].get_title() for e in both}) == 2
-    loihi = estimate_on_chip(NETWORK, 'loihi')
+    loihi = estimate(NETWORK, 'loihi').on_chip[0]
     assert chip_names([loihi, *both, *both[:1]]) == [
         'loihi', 'spinnaker2_synchronous', 'spinnaker2_asynchronous',
         'spinnaker2_synchronous_no2']
     assert 'synchronous' in plot_utilisation(loihi).axes[0].get_title()
-
-
-def test_points_of_several_chips_are_not_joined():
-    points = [dict(label='D=4', chip=chip, energy_mj=1., metric='top1',
-                   value=70.) for chip in ('cmos45', 'mine')]
-    with pytest.raises(ValueError, match='need one chip in common, got '
-                       r"\['cmos45', 'mine'\]"):
-        plot_energy_accuracy(points)
-    axes = plot_energy_accuracy(points[:1]).axes[0]
-    assert axes.get_xlabel() == 'mJ per image (cmos45)'

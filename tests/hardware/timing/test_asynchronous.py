@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmsnn.hardware import Network, Population, Projection, estimate_on_chip
+from mmsnn.hardware import Network, Population, Projection, estimate
 from mmsnn.hardware.timing.asynchronous import _backlog, _finish
 
 
@@ -33,7 +33,7 @@ def test_latency_lies_between_the_busiest_core_and_all_work(seed, tiny_chip):
     chip = tiny_chip({'limits.cores': 64, 'limits.mesh_width': 8,
                       'limits.mesh_height': 8})
     network = random_network(seed)
-    result = estimate_on_chip(network, chip, timing='asynchronous')
+    result = estimate(network, chip, timing='asynchronous').on_chip[0]
     latency = result.latency_ms.low * 1e6
     busy = result.utilisation * result.interval_ms.low * 1e6
     way = result.depth * 14 * 17  # the longest way, in each window
@@ -45,8 +45,8 @@ def test_latency_lies_between_the_busiest_core_and_all_work(seed, tiny_chip):
              5 * events['neurons looked at'] + 5 * events['spikes'] +
              7 * events['messages sent'])
     assert busy.sum() == pytest.approx(total)
-    free = estimate_on_chip(network, chip, timing='asynchronous',
-                            mode='free_running')
+    free = estimate(network, chip, timing='asynchronous',
+                            mode='free_running').on_chip[0]
     assert busy.max() <= free.latency_ms.low * 1e6 * (1 + 1e-12)
     assert free.latency_ms.low <= result.latency_ms.low * (1 + 1e-12)
 
@@ -90,7 +90,7 @@ def test_time_steps_follow_each_other(tiny_chip):
                     kind='input'),
          Population('a', (4, ), timesteps=3, spikes=(1., 1., 1.))),
         (Projection('fc', 'in', 'a', 'linear', sops=(4., 8., 0.)), ))
-    result = estimate_on_chip(network, tiny_chip(), timing='asynchronous')
+    result = estimate(network, tiny_chip(), timing='asynchronous').on_chip[0]
     work = 3 * 11 + 12
     firing = 3 * ((4 + 1) * 5 + 5)
     assert result.latency_ms.low * 1e6 == pytest.approx(work + firing)

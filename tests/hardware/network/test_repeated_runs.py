@@ -9,7 +9,7 @@ from mmsnn.hardware import (
     Network,
     Population,
     Projection,
-    estimate_on_chip,
+    estimate,
     network_from_trace,
 )
 from mmsnn.layers import SpikeConv2d, SpikeLinear
@@ -44,8 +44,8 @@ def pj(energies):
 
 
 def test_three_runs_synchronous(tiny_chip):
-    once = estimate_on_chip(two_cores(), tiny_chip())
-    result = estimate_on_chip(two_cores(3), tiny_chip())
+    once = estimate(two_cores(), tiny_chip()).on_chip[0]
+    result = estimate(two_cores(3), tiny_chip()).on_chip[0]
     assert (result.runs, result.cores, result.depth) == (3, once.cores, 2)
     # Two windows of two sub-steps, and two more of each further run.
     assert (result.substeps, result.interval_substeps) == (8, 6)
@@ -72,16 +72,16 @@ def test_three_runs_synchronous(tiny_chip):
 def test_a_slow_layer_delays_the_runs_behind_it(tiny_chip):
     # 51 ns a message at b: 3 x 31 + 6 x 20 > what a sends in that time.
     chip = tiny_chip({'latency.synop': 20})
-    result = estimate_on_chip(two_cores(2), chip)
+    result = estimate(two_cores(2), chip).on_chip[0]
     arrive = [3 * 11 + 6 * 20, 11 + 2 * 20]
     alone = 2 * sum(arrive) + 15 + 10 + 6 * 23
     assert result.latency_ms.low * 1e6 == pytest.approx(alone)
 
 
 def test_two_runs_asynchronous(tiny_chip):
-    once = estimate_on_chip(two_cores(), tiny_chip(), timing='asynchronous')
-    result = estimate_on_chip(two_cores(2), tiny_chip(),
-                              timing='asynchronous')
+    once = estimate(two_cores(), tiny_chip(), timing='asynchronous').on_chip[0]
+    result = estimate(two_cores(2), tiny_chip(),
+                              timing='asynchronous').on_chip[0]
     # a fires for 88 ns twice; then the way and b, as for one run.
     assert result.latency_ms.low * 1e6 == pytest.approx(2 * 88 + 13 + 20)
     assert result.interval_ms.low * 1e6 == pytest.approx(2 * 88)
@@ -91,8 +91,8 @@ def test_two_runs_asynchronous(tiny_chip):
 
 
 def test_runs_with_a_fixed_time_step(tiny_chip):
-    result = estimate_on_chip(two_cores(3),
-                              tiny_chip({'latency.tick': 1000}))
+    result = estimate(two_cores(3),
+                              tiny_chip({'latency.tick': 1000})).on_chip[0]
     assert result.latency_ms.low == pytest.approx(8e-3)
     assert result.interval_ms.low == pytest.approx(6e-3)
 
@@ -165,7 +165,7 @@ def test_windows_are_mapped_once():
     # Nothing is lost: SOPs of an image are those of its runs.
     assert 3 * sum(p.total_sops for p in network.projections) == (
         pytest.approx(trace.per_image('sops')))
-    one, all_of = (estimate_on_chip(n, 'loihi') for n in (alone, network))
+    one, all_of = (estimate(n, 'loihi').on_chip[0] for n in (alone, network))
     assert all_of.cores == one.cores
     # Three times 72 additions and 24 of numbers, 144 divisions.
     note = network.notes[0]
@@ -237,7 +237,7 @@ def test_what_is_no_repetition_stays_side_by_side(kind):
         trace.per_image('sops'))
     note = network.notes[0]
     assert 'each of their calls is mapped for itself' in note
-    assert note in estimate_on_chip(network, 'loihi').assumptions
+    assert note in estimate(network, 'loihi').on_chip[0].assumptions
 
 
 def test_levels_of_a_head_are_no_runs():

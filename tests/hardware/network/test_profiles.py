@@ -12,7 +12,7 @@ from mmsnn.hardware import (
     Network,
     Population,
     Projection,
-    estimate_on_chip,
+    estimate,
     map_network,
     network_from_trace,
 )
@@ -63,7 +63,7 @@ def test_a_layer_that_fires_in_a_corner(tiny_chip, form):
     assert fired.tolist() == [[1] * 4, [.25] * 4]
     # The busiest core: 4 neurons at 5 ns, and 5 ns for a spike, 7 ns for its
     # one message. Receiving takes less, 12 ns a message. Two barriers.
-    ours, without = (estimate_on_chip(n, chip) for n in (network, even))
+    ours, without = (estimate(n, chip).on_chip[0] for n in (network, even))
     assert ours.interval_ms.low * 1e6 == pytest.approx(
         2 * 20 + (2 + 1) * 12 + 2 * 23)
     assert without.interval_ms.low * 1e6 == pytest.approx(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmsnn.hardware import MissingFigureError, estimate
+from mmsnn.hardware import MissingFigureError
+from mmsnn.hardware.operations.estimate import estimate_operations
 from mmsnn.trace import OpRecord, OpTrace
 
 # pJ per image of the worked example, by hand.
@@ -42,14 +43,14 @@ def approx_pj(value):
 
 
 def test_worked_example_totals(example):
-    result = estimate(example)
+    result = estimate_operations(example)
     assert result.keys == tuple(BY_HAND)
     for key, value in BY_HAND.items():
         assert result[key].energy_mj == approx_pj(value), key
 
 
 def test_worked_example_causes(example):
-    result = estimate(example)
+    result = estimate_operations(example)
     causes = result['spiking_fp32'].causes
     assert causes == {
         'synapse ACs': approx_pj(45),
@@ -67,7 +68,7 @@ def test_worked_example_causes(example):
 
 
 def test_worked_example_layers(example):
-    stem, conv, fc = estimate(example).layers
+    stem, conv, fc = estimate_operations(example).layers
     assert [x.module for x in (stem, conv, fc)] == ['stem', 'conv', 'fc']
     assert stem.energy_mj['spiking_fp32'] == approx_pj(1324.8)
     assert conv.rate == 7 / 64
@@ -79,7 +80,7 @@ def test_worked_example_layers(example):
 
 
 def test_worked_example_comparisons(example):
-    fp32, int8 = estimate(example).comparisons
+    fp32, int8 = estimate_operations(example).comparisons
     assert fp32.ratio == pytest.approx(2786.4 / 6818)
     assert int8.ratio == pytest.approx(140.68 / 343.76)
     assert (fp32.verdict, int8.verdict) == ('wins', 'wins')
@@ -90,7 +91,8 @@ def test_worked_example_comparisons(example):
 
 
 def test_worked_example_differences(example):
-    by_cause = {x.cause: x.energy_mj for x in estimate(example).differences}
+    by_cause = {x.cause: x.energy_mj
+                for x in estimate_operations(example).differences}
     assert by_cause == {
         'spiking convolutions': approx_pj((63 - 50) * 0.9 / 2),
         'operations that the formula leaves out': approx_pj(-23.4)
@@ -98,14 +100,14 @@ def test_worked_example_differences(example):
 
 
 def test_worked_example_neuron_updates_are_named(example):
-    text = estimate(example).not_charged[-1]
+    text = estimate_operations(example).not_charged[-1]
     assert text.startswith('192 neuron updates per image')
     # 2 * 192 * 0.9 and 2 * 192 * 0.1 pJ
     assert '3.46e-07 mJ (fp32.add) or 3.84e-08 mJ (int32.add)' in text
 
 
 def test_comparisons_never_mix_precisions(example):
-    result = estimate(example)
+    result = estimate_operations(example)
     for comparison in result.comparisons:
         assert (result[comparison.spiking].precision ==
                 result[comparison.twin].precision == comparison.precision)
@@ -113,7 +115,7 @@ def test_comparisons_never_mix_precisions(example):
 
 def test_spiking_form_can_lose():
     record = synapse(sops=800, in_spikes=800, max_spikes=8)
-    result = estimate(OpTrace([record], images=1))
+    result = estimate_operations(OpTrace([record], images=1))
     fp32, int8 = result.comparisons
     assert fp32.ratio == pytest.approx(8 * 0.9 / 4.6)
     assert int8.ratio == pytest.approx(8 * 0.03 / 0.23)
@@ -126,13 +128,14 @@ def test_spiking_form_can_lose():
 def test_equal_costs_are_called_equal(chip_with):
     record = synapse(sops=100, in_spikes=100, max_spikes=1)
     chip = chip_with({'fp32.mac': 0.9})
-    comparison = estimate(OpTrace([record], images=1), chip).comparisons[0]
+    comparison = estimate_operations(
+        OpTrace([record], images=1), chip).comparisons[0]
     assert comparison.verdict == 'equal'
     assert 'equals it' in comparison.sentence
 
 
 def test_where_no_synapse_can_lose_it_is_said(example):
-    result = estimate(example)
+    result = estimate_operations(example)
     fp32, int8 = result.comparisons
     assert 'no spiking synapse can lose' in fp32.caveat
     assert result.verdicts == [fp32.sentence, int8.sentence, fp32.caveat]
@@ -145,7 +148,7 @@ def test_every_real_operation_is_charged():
         OpRecord('pool', 'pool', 'max_pool2d', comparisons=5),
         OpRecord('softmax', 'real', 'softmax', other=3)
     ]
-    result = estimate(OpTrace(records, images=1))
+    result = estimate_operations(OpTrace(records, images=1))
     pj = 7 * 4.6 + 5 * 0.9 + 3 * 4.6
     assert result['spiking_fp32'].energy_mj == approx_pj(pj)
     assert result['float_twin_fp32'].energy_mj == approx_pj(pj + 460)
@@ -170,7 +173,7 @@ def test_figures_for_comparisons_and_others_are_used(chip_with):
         'int32.compare': 0.2,
         'int32.other': 5.0
     })
-    result = estimate(OpTrace(records, images=1), chip)
+    result = estimate_operations(OpTrace(records, images=1), chip)
     causes = result['spiking_fp32'].causes
     assert causes['comparisons'] == approx_pj(10)
     assert causes['other operations'] == approx_pj(90)
@@ -181,7 +184,7 @@ def test_figures_for_comparisons_and_others_are_used(chip_with):
 def test_neuron_updates_are_charged_where_the_spec_has_a_figure(
         example, chip_with):
     chip = chip_with({'fp32.neuron_update': 2.0})
-    result = estimate(example, chip)
+    result = estimate_operations(example, chip)
     spiking = result['spiking_fp32']
     assert spiking.causes['neuron updates'] == approx_pj(192 * 2)
     assert spiking.energy_mj == approx_pj(BY_HAND['spiking_fp32'] + 384)
@@ -199,7 +202,7 @@ def test_differences_by_kind_add_up():
         synapse('fc', adds=6),
         OpRecord('add', 'add', 'add', adds=5),
     ]
-    result = estimate(OpTrace(records, images=1))
+    result = estimate_operations(OpTrace(records, images=1))
     by_cause = {x.cause: x.energy_mj for x in result.differences}
     assert by_cause == {
         'synapses on real input': approx_pj(10 * 4.6),
@@ -228,7 +231,7 @@ def test_random_traces_are_consistent():
                     in_elements=elements,
                     adds=rng.randint(0, 1000)))
         images = rng.randint(1, 7)
-        result = estimate(OpTrace(records, images=images))
+        result = estimate_operations(OpTrace(records, images=images))
         oracle = sum(r.dense_ops * r.rate for r in records) * 0.9 / images
         assert result['formula_fp32'].energy_mj == pytest.approx(oracle * 1e-9)
         for key in result.keys:
@@ -241,19 +244,19 @@ def test_random_traces_are_consistent():
 def test_sums_are_exact_integers():
     # in floats, 2^53 + 1 + 1 is 2^53
     records = [synapse(f'op{i}', sops=n) for i, n in enumerate((2**53, 1, 1))]
-    result = estimate(OpTrace(records, images=1))
+    result = estimate_operations(OpTrace(records, images=1))
     assert result['spiking_fp32'].counts['synapse ACs'] == 2**53 + 2
 
 
 def test_results_carry_source_fidelity_scope(example):
-    for result in estimate(example).results:
+    for result in estimate_operations(example).results:
         assert 'cmos45' in result.source
         assert result.fidelity
         assert 'memory' in result.scope and 'static power' in result.scope
 
 
 def test_constants_are_those_that_were_used(example):
-    constants = {x.name: x for x in estimate(example).constants}
+    constants = {x.name: x for x in estimate_operations(example).constants}
     assert set(constants) == {
         'fp32.ac', 'fp32.mac', 'fp32.add', 'int8.ac', 'int8.mac', 'int32.add'
     }
@@ -262,7 +265,7 @@ def test_constants_are_those_that_were_used(example):
 
 
 def test_to_dict_is_plain_json(example):
-    raw = estimate(example).to_dict()
+    raw = estimate_operations(example).to_dict()
     assert json.loads(json.dumps(raw))['images'] == 2
     assert type(raw['results'][0]['energy_mj']) is float
     assert type(raw['layers'][1]['sops']) is float
@@ -270,7 +273,7 @@ def test_to_dict_is_plain_json(example):
 
 def test_no_image():
     with pytest.raises(ValueError, match='holds no image'):
-        estimate(OpTrace([synapse()], images=0))
+        estimate_operations(OpTrace([synapse()], images=0))
 
 
 def test_no_spiking_synapse():
@@ -279,14 +282,14 @@ def test_no_spiking_synapse():
         OpRecord('pool', 'pool', 'max_pool2d', spiking=True, comparisons=1)
     ]
     with pytest.raises(ValueError, match='holds no spiking synapse'):
-        estimate(OpTrace(records, images=1))
+        estimate_operations(OpTrace(records, images=1))
 
 
 @pytest.mark.parametrize('name', ['dense_ops', 'in_elements', 'max_spikes'])
 def test_incomplete_record_is_named(name):
     trace = OpTrace([synapse('head.fc', **{name: 0})], images=1)
     with pytest.raises(ValueError, match=f"'head.fc' .* with {name}=0"):
-        estimate(trace)
+        estimate_operations(trace)
 
 
 def test_null_figure_raises_with_figure_and_result(example, chip_with):
@@ -295,18 +298,18 @@ def test_null_figure_raises_with_figure_and_result(example, chip_with):
             MissingFigureError,
             match='energy of the spiking form, FP32 weights needs the figure '
             'fp32.ac, which is null'):
-        estimate(example, chip)
+        estimate_operations(example, chip)
 
 
 def test_figures_that_are_not_needed_may_be_null(example, chip_with):
     chip = chip_with({'fp32.mul': None, 'int32.mac': None})
-    result = estimate(example, chip)
+    result = estimate_operations(example, chip)
     assert result['spiking_fp32'].energy_mj == approx_pj(
         BY_HAND['spiking_fp32'])
 
 
 def test_absent_section_is_named_as_missing(example, chip_with):
-    result = estimate(example, chip_with({'int8': 'absent'}))
+    result = estimate_operations(example, chip_with({'int8': 'absent'}))
     assert result.keys == ('spiking_fp32', 'formula_fp32',
                              'float_twin_fp32')
     assert len(result.comparisons) == 1
@@ -316,7 +319,7 @@ def test_absent_section_is_named_as_missing(example, chip_with):
 
 
 def test_int8_alone_is_enough(example, chip_with):
-    result = estimate(example, chip_with({'fp32': 'absent'}))
+    result = estimate_operations(example, chip_with({'fp32': 'absent'}))
     assert result.keys == ('spiking_int8', 'quantised_twin_int8')
     assert result.differences == ()
 
@@ -324,12 +327,12 @@ def test_int8_alone_is_enough(example, chip_with):
 def test_no_section_at_all(example, chip_with):
     chip = chip_with({'int8': 'absent', 'fp32': 'absent'})
     with pytest.raises(MissingFigureError, match='no section fp32'):
-        estimate(example, chip)
+        estimate_operations(example, chip)
 
 
 def test_wide_activations_have_no_int8_twin():
     record = synapse(max_spikes=256)  # 9 bits
-    result = estimate(OpTrace([record], images=1))
+    result = estimate_operations(OpTrace([record], images=1))
     assert 'spiking_int8' in result
     assert 'quantised_twin_int8' not in result
     assert '9-bit' in result.missing['quantised_twin_int8']
@@ -338,15 +341,15 @@ def test_wide_activations_have_no_int8_twin():
 
 def test_unknown_result_names_the_valid_ones(example):
     with pytest.raises(KeyError, match='have spiking_fp32'):
-        estimate(example)['spiking']
+        estimate_operations(example)['spiking']
 
 
 def test_documented_example_is_what_comes_out(example):
-    page = Path(__file__).parents[2] / 'docs' / 'energy.md'
+    page = Path(__file__).parents[3] / 'docs' / 'energy.md'
     rows = re.findall(r'^\| `(\w+)` \| ([\d.]+) \|$', page.read_text(),
                       re.MULTILINE)
     documented = {key: float(value) for key, value in rows}
-    result = estimate(example)
+    result = estimate_operations(example)
     assert set(documented) == set(result.keys)
     for key, value in documented.items():
         assert result[key].energy_mj == approx_pj(value), key

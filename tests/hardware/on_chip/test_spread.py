@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mmsnn.conversion import to_spike_train
-from mmsnn.hardware import estimate_on_chip, network_from_trace
+from mmsnn.hardware import estimate, network_from_trace
 from mmsnn.hardware.on_chip.spread import chip_spreads, networks_by_image
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.trace import MOST_IMAGES, OpTrace
@@ -84,8 +84,8 @@ def test_each_image_is_what_a_trace_of_it_alone_gives(
     # additions per sub-step, which follow those of the mean.
     chip = tiny_chip({'limits.cores': 64, 'limits.mesh_width': 8,
                       'limits.mesh_height': 8})
-    first = estimate_on_chip(
-        network_from_trace(trace_of(model, data[0])), chip)
+    first = estimate(
+        network_from_trace(trace_of(model, data[0])), chip).on_chip[0]
     spread = chip_spreads(trace, chip, most=1)[0]
     assert spread.energy_mj.low.mean == pytest.approx(first.total_mj.low,
                                                       rel=1e-3)
@@ -100,8 +100,9 @@ def test_spread_over_images(tiny_chip):
     both = chip_spreads(trace, chip, 'unrolled', weight_bits=4)
     assert [s.timing for s in both] == ['synchronous', 'asynchronous']
     for found in both:
-        mean = estimate_on_chip(network_from_trace(trace), chip, 'unrolled',
-                                found.timing, weight_bits=4)
+        mean, = estimate(
+            network_from_trace(trace), chip, weights='unrolled',
+            timing=found.timing, weight_bits=4).on_chip
         energy, latency = found.energy_mj.low, found.latency_ms.low
         assert 0 < energy.std < energy.mean and energy.images == 5
         # Energy but for static power is linear in the counts.

@@ -1,4 +1,5 @@
-"""The report of a run: one self-contained HTML file, and its pictures."""
+"""The report of an evaluation: one self-contained HTML file, and its
+pictures."""
 
 import base64
 import io
@@ -16,15 +17,12 @@ from PIL import Image
 from mmsnn.files import write_whole
 from mmsnn.hardware.amounts import Amount, scaled
 from mmsnn.hardware.operations.results import OperationsEstimate
+from mmsnn.hardware.plots.operations import operation_pictures
+from mmsnn.hardware.plots.style import Picture
 from mmsnn.trace import OpTrace, is_spiking_synapse
 
 from . import facts
-from .plots import (
-    plot_energy_by_layer,
-    plot_energy_totals,
-    plot_firing_rate,
-    plot_rate_by_layer,
-)
+from .rates import plot_firing_rate, plot_rate_by_layer
 
 #: What a reader needs to repeat a run; a report names those that it lacks.
 PROVENANCE = ('date', 'versions', 'machine', 'command', 'seed', 'checkpoint')
@@ -32,11 +30,9 @@ PROVENANCE = ('date', 'versions', 'machine', 'command', 'seed', 'checkpoint')
 #: A plot has fewer, a photograph more.
 MOST_COLOURS = 16384
 
-Picture = tuple[str, Figure, str]
-
 
 @dataclass
-class ReportData:
+class EvaluationReport:
     """Everything a report shows. What is left out is named as not measured.
 
     Attributes:
@@ -72,14 +68,15 @@ class ReportData:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_report(path: str | Path, report: ReportData) -> list[Path]:
+def write_evaluation_report(path: str | Path,
+                            report: EvaluationReport) -> list[Path]:
     """Write a report as self-contained HTML, with its pictures as PNG beside
     it in the same folder. Each file is written whole or not at all, the HTML
     last.
 
     Args:
         path (str | Path): HTML file to write; its folder is made.
-        report (ReportData): What to show.
+        report (EvaluationReport): What to show.
 
     Returns:
         list[Path]: The files written, the HTML file first.
@@ -91,10 +88,10 @@ def write_report(path: str | Path, report: ReportData) -> list[Path]:
     path = Path(path)
     if path.suffix != '.html':
         raise ValueError(f'a report is an .html file, got {path}')
-    energy_plots, rate_plots = own_plots(report)
     groups = {
-        'energy': energy_plots,
-        'rates': rate_plots,
+        'energy': operation_pictures(report.estimate)
+        if report.estimate is not None else [],
+        'rates': rate_pictures(report.trace),
         'pictures': report.pictures
     }
     _check_names([p[0] for pictures in groups.values() for p in pictures])
@@ -109,9 +106,9 @@ def write_report(path: str | Path, report: ReportData) -> list[Path]:
     return [path, *(path.with_name(name) for name in written)]
 
 
-def render(report: ReportData, pictures: dict[str, list[dict]]) -> str:
+def render(report: EvaluationReport, pictures: dict[str, list[dict]]) -> str:
     """The HTML of a report, for pictures that are already encoded."""
-    template = environment().get_template('report.html.j2')
+    template = environment().get_template('evaluation.html.j2')
     trace, estimate = report.trace, report.estimate
     return template.render(
         report=report,
@@ -124,7 +121,7 @@ def render(report: ReportData, pictures: dict[str, list[dict]]) -> str:
         ratios={c.spiking: c
                 for c in estimate.comparisons} if estimate else {},
         pictures=pictures,
-        provenance=_provenance(report.provenance))
+        provenance=provenance_rows(report.provenance))
 
 
 def environment() -> Environment:
@@ -154,29 +151,20 @@ def encode(pictures: Sequence[Picture]) -> tuple[list[dict], dict[str, bytes]]:
     } for name, _, caption in pictures], written
 
 
-def own_plots(report: ReportData) -> tuple[list[Picture], list[Picture]]:
-    energy, rates = [], []
-    if report.estimate is not None:
-        energy = [
-            ('energy_totals.png', plot_energy_totals(report.estimate),
-             ('Energy per image by cause, upper end of ranges. Twins have '
-              'weights of the same precision; compare within a panel only.')),
-            ('energy_by_layer.png', plot_energy_by_layer(report.estimate),
-             ('Energy per image by layer or group of layers, in order of '
-              'execution; upper end of ranges.'))
-        ]
-    trace = report.trace
+def rate_pictures(trace: OpTrace | None) -> list[Picture]:
+    """Plots of firing rates, of a trace that holds some."""
+    pictures: list[Picture] = []
     if trace is not None and trace.firing_rate():
-        rates.append(
+        pictures.append(
             ('firing_rate.png', plot_firing_rate(trace.firing_rate()),
-             ('Network spike firing rate: 0/1 spikes of all neurons in a '
-              'sub-step over the number of neurons.')))
+             'Network spike firing rate: 0/1 spikes of all neurons in a '
+             'sub-step over the number of neurons.'))
     if trace is not None and any(map(is_spiking_synapse, trace)):
-        rates.append(
+        pictures.append(
             ('rate_by_layer.png', plot_rate_by_layer(trace),
-             ('Rate of every spiking synapse: spikes that arrive per input '
-              'element and image, summed over time steps and sub-steps.')))
-    return energy, rates
+             'Rate of every spiking synapse: spikes that arrive per input '
+             'element and image, summed over time steps and sub-steps.'))
+    return pictures
 
 
 def _check_names(names: list[str]) -> None:
@@ -216,7 +204,7 @@ def _difference_text(value: float) -> str:
     return f'{value:+.3g}' if value else '0'
 
 
-def _metric_rows(report: ReportData) -> list[dict]:
+def _metric_rows(report: EvaluationReport) -> list[dict]:
     training, spikes = report.training_metrics, report.spike_train_metrics
     rows = []
     for name in dict.fromkeys([*training, *spikes]):
@@ -230,8 +218,16 @@ def _metric_rows(report: ReportData) -> list[dict]:
     return rows
 
 
-def _provenance(given: Mapping[str, Any]) -> dict[str, str | None]:
-    """Texts by name; None for what is not recorded."""
+def provenance_rows(given: Mapping[str, Any]) -> dict[str, str | None]:
+    """What is needed to repeat a run, as texts by name.
+
+    Args:
+        given (Mapping[str, Any]): By name; a value may be a mapping itself.
+
+    Returns:
+        dict[str, str | None]: None for what is not recorded of
+        :data:`PROVENANCE`.
+    """
     texts = {}
     for name in dict.fromkeys([*PROVENANCE, *given]):
         value = given.get(name)

@@ -1,25 +1,17 @@
-"""Plots of estimates on chips, of spike maps, and of energy over accuracy.
-
-As in :mod:`.plots`, every function returns a figure of its own.
-"""
+"""Plots of energy and time on chips with cores."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmsnn.hardware import ChipEstimate
 from mmsnn.hardware.on_chip.event_energy import ENERGY_CAUSES
+from mmsnn.hardware.on_chip.results import ChipEstimate
 
-from .plots import MOST_GROUPS, group_modules
+from .style import MOST_GROUPS, Picture, group_modules, new_figure
 
 _COLORS = ('#1b6d8f', '#d1782f', '#8c5a2b', '#6aa56a', '#b48ead', '#7a7a7a',
            '#c9b44c', '#b03a2e', '#5b8db8', '#3f3f3f')
-
-
-def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout='constrained')
-
 
 #: Said of a chip some of whose figures are unknown.
 PARTLY = 'not all causes known (hatched)'
@@ -61,8 +53,7 @@ def plot_chip_layers(estimate: ChipEstimate) -> Figure:
     """Energy of one image alone by layer and cause, upper end of ranges.
 
     Args:
-        estimate (ChipEstimate): From
-            :func:`mmsnn.hardware.estimate_on_chip`.
+        estimate (ChipEstimate): What to show.
     """
     owners = [row.target or row.name for row in estimate.rows]
     groups = group_modules(owners)
@@ -75,7 +66,7 @@ def plot_chip_layers(estimate: ChipEstimate) -> Figure:
     if len(labels) > MOST_GROUPS:
         labels = sorted(labels, key=lambda x: -sum(sums[x].values())
                         )[:MOST_GROUPS]
-    figure = _figure(10, 1.4 + 0.3 * len(labels))
+    figure = new_figure(10, 1.4 + 0.3 * len(labels))
     axes = figure.subplots()
     known = estimate.total_mj is not None
     _stack(axes, labels, [sums[x] for x in labels], known)
@@ -91,7 +82,7 @@ def plot_chip_causes(estimates: Sequence[ChipEstimate]) -> Figure:
         estimates (Sequence[ChipEstimate]): One per chip and timing; an axis
             each, since figures of chips are not of the same scope.
     """
-    figure = _figure(10, 0.6 + 1.9 * len(estimates))
+    figure = new_figure(10, 0.6 + 1.9 * len(estimates))
     panels = figure.subplots(len(estimates), 1, squeeze=False)[:, 0]
     for axes, estimate in zip(panels, estimates):
         known = estimate.total_mj is not None
@@ -114,7 +105,7 @@ def plot_utilisation(estimate: ChipEstimate) -> Figure:
     """
     if not estimate.utilisation.size:
         raise ValueError(f'{estimate.chip} hides the utilisation of its cores')
-    figure = _figure(8, 3)
+    figure = new_figure(8, 3)
     axes = figure.subplots()
     axes.fill_between(
         np.arange(estimate.utilisation.size), estimate.utilisation,
@@ -127,76 +118,39 @@ def plot_utilisation(estimate: ChipEstimate) -> Figure:
     return figure
 
 
-def plot_spike_maps(maps: Mapping[str, np.ndarray]) -> Figure:
-    """Where neurons fire in each sub-step (paper, figure 8).
+def chip_pictures(estimates: Sequence[ChipEstimate]) -> list[Picture]:
+    """The plots of estimates on chips, with file names and captions.
 
     Args:
-        maps (Mapping[str, ndarray]): By layer, (sub-steps, H, W): share of
-            the channels that fire at a position.
-
-    Raises:
-        ValueError: If there is no map.
-
-    Example:
-        >>> figure = plot_spike_maps({'stem': np.zeros((4, 8, 8))})
-        >>> len(figure.axes)  # and a colour bar
-        5
+        estimates (Sequence[ChipEstimate]): One per chip and timing.
     """
-    if not maps:
-        raise ValueError('no spike maps to plot: no layer has positions')
-    most = max(len(m) for m in maps.values())
-    figure = _figure(1.2 + 1.7 * most, 0.4 + 1.95 * len(maps))
-    rows = figure.subplots(len(maps), most, squeeze=False)
-    top = max(float(m.max()) for m in maps.values()) or 1.0
-    for row, (name, layer) in zip(rows, maps.items()):
-        for d, axes in enumerate(row):
-            axes.set_axis_off()
-            if d < len(layer):
-                shown = axes.imshow(layer[d], vmin=0, vmax=top, cmap='jet')
-                # The first line has room for the layer's name.
-                axes.set_title(f'\nsub-step {d + 1}: {layer[d].mean():.3f}',
-                               fontsize=7)
-        label = row[0].annotate(
-            name, (0, 1), (0, 14), xycoords='axes fraction',
-            textcoords='offset points', fontsize=7)
-        label.set_in_layout(False)  # else its length widens the column
-    figure.colorbar(shown, ax=rows, shrink=0.7).ax.tick_params(labelsize=7)
-    return figure
+    found: list[Picture] = []
+    priced = [e for e in estimates if e.energy_mj]
+    if priced:
+        found.append(
+            ('chips_energy.png', plot_chip_causes(priced),
+             'Energy of one image by cause; upper end of ranges. Each chip '
+             'has an axis of its own. Hatched: some causes have no known '
+             'figure and are not in the bar.'))
+    for name, e in zip(chip_names(estimates), estimates):
+        if any(row.energy_mj for row in e.rows):
+            found.append((f'{name}_layers.png', plot_chip_layers(e),
+                          'Energy by layer (what ends in it included) and '
+                          'cause.'))
+        if e.utilisation.size:
+            found.append((f'{name}_utilisation.png', plot_utilisation(e),
+                          'Busy share of each core while images follow each '
+                          'other.'))
+    return found
 
 
-def plot_energy_accuracy(points: Sequence[Mapping]) -> Figure:
-    """Energy over a metric, one point per run, e.g. over D.
-
-    Args:
-        points (Sequence[Mapping]): Each with ``label``, ``chip`` (spec),
-            ``energy_mj``, ``metric`` (name) and ``value``.
-
-    Raises:
-        ValueError: If there is no point, or they have several metrics or
-            chips.
-
-    Example:
-        >>> figure = plot_energy_accuracy([dict(
-        ...     label='D=4', chip='cmos45', energy_mj=3., metric='top1',
-        ...     value=78.5)])
-        >>> figure.axes[0].get_ylabel()
-        'top1'
-    """
-    for name in ('metric', 'chip'):
-        found = {p[name] for p in points}
-        if len(found) != 1:
-            raise ValueError(f'points of energy and accuracy need one {name} '
-                             f'in common, got {sorted(found) or "no point"}')
-    figure = _figure(5.5, 3.4)
-    axes = figure.subplots()
-    points = sorted(points, key=lambda p: p['energy_mj'])
-    axes.plot([p['energy_mj'] for p in points], [p['value'] for p in points],
-              marker='o', color='#1b6d8f')
-    for p in points:
-        axes.annotate(p['label'], (p['energy_mj'], p['value']), (5, 5),
-                      textcoords='offset points', fontsize=9)
-    axes.set_xlabel(f'mJ per image ({points[0]["chip"]})')
-    axes.set_ylabel(points[0]['metric'])
-    axes.margins(0.15)
-    axes.spines[['top', 'right']].set_visible(False)
-    return figure
+def chip_names(estimates: Sequence[ChipEstimate]) -> list[str]:
+    """A name for files of each estimate: of its chip, with the timing where
+    several are of one chip, and a number where that is not enough."""
+    names: list[str] = []
+    chips = [e.chip for e in estimates]
+    for e in estimates:
+        name = e.chip if chips.count(e.chip) == 1 else f'{e.chip}_{e.timing}'
+        same = sum(n == name or n.startswith(f'{name}_no') for n in names)
+        names.append(f'{name}_no{same + 1}' if same else name)
+    return names

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 import pytest
 from matplotlib.figure import Figure
 
-from mmsnn.hardware import estimate
+from mmsnn.hardware.operations.estimate import estimate_operations
 from mmsnn.trace import OpRecord, OpTrace
-from mmsnn.visualization import ReportData, write_report
+from mmsnn.visualization import EvaluationReport, write_evaluation_report
 
 SECTIONS = ('answers', 'metrics', 'pictures', 'equality', 'energy', 'rates',
             'audit', 'attention', 'constants', 'provenance')
@@ -50,8 +50,8 @@ class Page(HTMLParser):
 
 def page(tmp_path, **fields):
     return Page(
-        write_report(tmp_path / 'report.html',
-                     ReportData(title='A run', **fields))[0])
+        write_evaluation_report(tmp_path / 'report.html',
+                     EvaluationReport(title='A run', **fields))[0])
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def picture():
 
 
 def test_whole_report(tmp_path, trace, energy, equality, picture):
-    written = write_report(
+    written = write_evaluation_report(
         tmp_path / 'new' / 'report.html',
-        ReportData(
+        EvaluationReport(
             title='A <b>run</b>',
             training_metrics={'mIoU': 0.75, 'mAcc': 0.8},
             spike_train_metrics={'mIoU': 0.74, 'aAcc': 0.9},
@@ -109,10 +109,11 @@ def test_whole_report(tmp_path, trace, energy, equality, picture):
 
 
 def test_ranges_are_shown_as_such(tmp_path, trace):
-    energy = estimate(trace, 'cmos45_memory')
-    html = write_report(
+    energy = estimate_operations(trace, 'cmos45_memory')
+    html = write_evaluation_report(
         tmp_path / 'report.html',
-        ReportData('Ranges', estimate=energy, trace=trace))[0].read_text()
+        EvaluationReport('Ranges', estimate=energy,
+                         trace=trace))[0].read_text()
     total = energy['spiking_fp32'].energy_mj
     assert f'{total:.4g} mJ per image' in html
     assert f'{energy.comparisons[0].ratio:.3g} x the float twin' in html
@@ -211,7 +212,7 @@ def test_a_loss_is_said(tmp_path):
         'fc', 'linear', 'linear', spiking=True, dense_ops=10, sops=80,
         in_spikes=8, in_elements=1, max_spikes=8)
     trace = OpTrace([record], images=1)
-    html = page(tmp_path, trace=trace, estimate=estimate(trace))
+    html = page(tmp_path, trace=trace, estimate=estimate_operations(trace))
     assert '1.57 x the float twin: loses' in html.texts['head']
     assert 'it loses' in html.texts['answers']
     assert 'Nothing: spikes drive every op.' in html.texts['audit']
@@ -241,9 +242,9 @@ def test_bad_names(tmp_path, energy, picture):
     _, figure, caption = picture
 
     def write(*pictures, file='report.html'):
-        write_report(
+        write_evaluation_report(
             tmp_path / file,
-            ReportData('A run', estimate=energy, pictures=pictures))
+            EvaluationReport('A run', estimate=energy, pictures=pictures))
 
     with pytest.raises(ValueError, match='a report is an .html file'):
         write(file='report.pdf')

@@ -3,15 +3,13 @@ import sys
 import numpy as np
 import pytest
 
-from mmsnn.hardware import estimate
-from mmsnn.trace import OpRecord, OpTrace
-from mmsnn.visualization import (
+from mmsnn.hardware.operations.estimate import estimate_operations
+from mmsnn.hardware.plots.operations import (
     plot_energy_by_layer,
     plot_energy_totals,
-    plot_firing_rate,
-    plot_rate_by_layer,
 )
-from mmsnn.visualization.plots import MOST_GROUPS, group_modules
+from mmsnn.hardware.plots.style import MOST_GROUPS, group_modules
+from mmsnn.trace import OpRecord, OpTrace
 
 
 def widths(axes):
@@ -64,14 +62,15 @@ def test_energy_by_layer_adds_up_groups():
             dense_ops=100, sops=10, in_spikes=1, in_elements=9, max_spikes=4)
         for i in range(80)
     ]
-    figure = plot_energy_by_layer(estimate(OpTrace(records, images=1)))
+    figure = plot_energy_by_layer(
+        estimate_operations(OpTrace(records, images=1)))
     assert labels(figure.axes[0]) == ['net.stage0', 'net.stage1']
     assert widths(figure.axes[0])['spiking form'] == pytest.approx(
         [40 * 10 * 0.9e-9] * 2)
 
 
 def test_energy_by_layer_of_a_flat_model_shows_the_costliest():
-    figure = plot_energy_by_layer(estimate(flat_trace(30)))
+    figure = plot_energy_by_layer(estimate_operations(flat_trace(30)))
     assert labels(figure.axes[0]) == [
         f'op{i}' for i in range(30 - MOST_GROUPS, 30)]
     assert figure.get_supxlabel() == 'the 24 costliest of 30 layers'
@@ -82,7 +81,7 @@ def test_energy_by_layer_is_logarithmic_where_values_are_far_apart(
         sops, scale):
     trace = flat_trace(1)
     next(iter(trace)).sops = sops
-    axes = plot_energy_by_layer(estimate(trace)).axes[0]
+    axes = plot_energy_by_layer(estimate_operations(trace)).axes[0]
     assert axes.get_xscale() == scale
     assert scale in axes.get_xlabel()
 
@@ -101,7 +100,7 @@ def test_energy_totals_stack_causes(energy):
 
 
 def test_bars_are_the_upper_end_of_ranges(trace):
-    energy = estimate(trace, 'cmos45_memory')
+    energy = estimate_operations(trace, 'cmos45_memory')
     axes = plot_energy_totals(energy).axes[0]
     total = energy['spiking_fp32'].energy_mj
     assert f'{total:.3g} mJ' in axes.texts[0].get_text()
@@ -109,46 +108,12 @@ def test_bars_are_the_upper_end_of_ranges(trace):
         total.high)
 
 
-def test_firing_rate():
-    axes, = plot_firing_rate([0.4, 0.2]).axes
-    line, = axes.lines
-    assert line.get_xydata().tolist() == [[1, 0.4], [2, 0.2]]
-    assert axes.get_ylim()[0] == 0
-
-
-def test_firing_rates_by_name():
-    axes, = plot_firing_rate({'SFA': [0.4, 0.2], 'LIF': [0.3] * 4}).axes
-    assert [line.get_label() for line in axes.lines] == ['SFA', 'LIF']
-    assert list(axes.get_xticks()) == [1, 2, 3, 4]
-
-
-@pytest.mark.parametrize('rates', [[], {}, {'SFA': []}])
-def test_no_firing_rate(rates):
-    with pytest.raises(ValueError, match='no firing rates'):
-        plot_firing_rate(rates)
-
-
-def test_rate_by_layer_shows_spiking_synapses_only(trace):
-    axes, = plot_rate_by_layer(trace).axes
-    heights = {
-        bars.get_label(): [bar.get_height() for bar in bars]
-        for bars in axes.containers
-    }
-    assert heights == {'conv': [0.2], 'linear': [1.3], 'matmul': [0.2]}
-    assert axes.get_ylim()[1] == pytest.approx(1.3 * 1.1)
-
-
-def test_rate_by_layer_without_spikes():
-    with pytest.raises(ValueError, match='no spiking synapse'):
-        plot_rate_by_layer(OpTrace(images=1))
-
-
-def test_plots_leave_pyplot_alone(energy, trace):
+def test_plots_leave_pyplot_alone(energy):
     def figures():
         pyplot = sys.modules.get('matplotlib.pyplot')
         return pyplot.get_fignums() if pyplot else []
 
     before = figures()
     plot_energy_totals(energy)
-    plot_rate_by_layer(trace)
+    plot_energy_by_layer(energy)
     assert figures() == before

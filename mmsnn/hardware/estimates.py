@@ -1,0 +1,248 @@
+"""The one entry point: what a network costs on chips."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmsnn.files import dump_json, whole_file
+from mmsnn.trace import OpTrace
+
+from .chips.figures import MissingFigureError
+from .chips.spec import Chip, load_chips
+from .network.from_trace import network_from_trace
+from .network.populations import Network
+from .on_chip.estimate import check_options, estimate_on_chip
+from .on_chip.results import ChipEstimate
+from .operations.estimate import estimate_operations
+from .operations.results import EnergyResult, OperationsEstimate
+from .plots.on_chip import chip_pictures
+from .plots.operations import operation_pictures
+from .plots.style import Picture
+from .tables import (
+    format_chip,
+    format_operations,
+    write_chips_csv,
+    write_operations_csv,
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a network costs on one or several chips; made by :func:`estimate`.
+
+    ``print`` shows tables, :meth:`plot` makes pictures, :meth:`save` writes
+    everything into a folder. ``estimate['loihi']`` is the part that one chip
+    gives, ``estimate['spiking_fp32']`` that result of the one chip spec that
+    prices operations.
+
+    Attributes:
+        operations (tuple[OperationsEstimate]): Energy by operation, one for
+            each spec that prices operations.
+        on_chip (tuple[ChipEstimate]): Energy, time and fit on cores, one for
+            each spec with cores and each of its timings.
+        failed (dict[str, str]): By name of a spec, why it gave nothing; only
+            with ``missing='report'``.
+    """
+
+    operations: tuple[OperationsEstimate, ...] = ()
+    on_chip: tuple[ChipEstimate, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def chips(self) -> tuple[str, ...]:
+        """Names of the chip specs, those that gave nothing last."""
+        return tuple(dict.fromkeys(
+            [e.chip for e in (*self.operations, *self.on_chip)] +
+            list(self.failed)))
+
+    def __getitem__(self, key: str) -> 'Estimate | EnergyResult':
+        """The part of one chip, by its name; or a result by its key.
+
+        Args:
+            key (str): One of :attr:`chips`, or a key of
+                :class:`~.operations.results.EnergyResult` such as
+                ``spiking_fp32``.
+
+        Raises:
+            KeyError: If there is no such chip or result, or if several specs
+                have that result.
+        """
+        if key in self.chips:
+            return Estimate(
+                tuple(e for e in self.operations if e.chip == key),
+                tuple(e for e in self.on_chip if e.chip == key),
+                {k: v for k, v in self.failed.items() if k == key})
+        if len(self.operations) == 1:
+            return self.operations[0][key]
+        found = [e.chip for e in self.operations if key in e]
+        if found:
+            raise KeyError(f'{key!r} of several chips: take one first, '
+                           f'estimate[{found[0]!r}][{key!r}]; have '
+                           f'{", ".join(found)}')
+        raise KeyError(f'no chip and no result {key!r}: have '
+                       f'{", ".join(self.chips)}')
+
+    def __str__(self) -> str:
+        parts = [*map(format_operations, self.operations),
+                 *map(format_chip, self.on_chip),
+                 *(f'{chip}: not measured: {why}'
+                   for chip, why in self.failed.items())]
+        return '\n\n'.join(parts)
+
+    def plot(self) -> list[Picture]:
+        """Pictures of all parts.
+
+        Returns:
+            list[tuple[str, Figure, str]]: File name, figure and caption.
+        """
+        return self.plot_operations() + chip_pictures(self.on_chip)
+
+    def plot_operations(self) -> list[Picture]:
+        """Pictures of :attr:`operations`, as :meth:`plot` gives them."""
+        pictures = []
+        for i, e in enumerate(self.operations):
+            for name, figure, caption in operation_pictures(e):
+                if i:  # names and captions of all but the first say the chip
+                    name = f'{e.chip}_{name}'
+                    caption = f'{e.title}: {caption}'
+                pictures.append((name, figure, caption))
+        return pictures
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write ``estimate.json`` (everything), ``ops_CHIP.csv`` (a line for
+        each op), ``chips.csv`` (a line for each layer and cause on cores) and
+        the pictures. Each file is written whole or not at all.
+
+        Args:
+            folder (str | Path): Where to; it is made.
+
+        Returns:
+            list[Path]: The files.
+        """
+        folder = Path(folder)
+        written = [folder / 'estimate.json', *self.write_tables(folder)]
+        dump_json(written[0], self.to_dict())
+        for name, figure, _ in self.plot():
+            with whole_file(folder / name) as part:
+                figure.savefig(part, dpi=120)
+            written.append(folder / name)
+        return written
+
+    def write_tables(self, folder: Path) -> list[Path]:
+        """The CSV files of :meth:`save`."""
+        written = []
+        for e in self.operations:
+            written.append(folder / f'ops_{e.chip}.csv')
+            write_operations_csv(written[-1], e)
+        if self.on_chip:
+            written.append(folder / 'chips.csv')
+            write_chips_csv(written[-1], self.on_chip)
+        return written
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, texts and numbers, ready for JSON."""
+        return dict(
+            estimates=[e.to_dict() for e in self.operations],
+            chips=[e.to_dict() for e in self.on_chip],
+            failed=dict(self.failed))
+
+
+def estimate(source: OpTrace | Network,
+             chips: str | Path | Chip | Iterable[str | Path | Chip] = 'cmos45',
+             *,
+             network: OpTrace | Network | None = None,
+             memory: str | None = None,
+             weights: str = 'shared',
+             timing: str | None = None,
+             mode: str = 'lossless',
+             weight_bits: int = 8,
+             missing: str = 'raise') -> Estimate:
+    """Energy per image of a network on chips; on chips with cores also time,
+    and whether it fits.
+
+    A chip spec that prices operations gives energies of the spiking form and
+    of its twins (:func:`.operations.estimate.estimate_operations`), one that
+    has cores gives energy and time of the mapped network
+    (:func:`.on_chip.estimate.estimate_on_chip`), and one that has both gives
+    both.
+
+    Args:
+        source (OpTrace | Network): What a converted model recorded; or a
+            network that is described by hand, for chips with cores only.
+        chips (str | Path | Chip | Iterable): Names (:func:`list_chips`) or
+            paths of chip specs, or specs; one or many. Defaults to
+            ``'cmos45'``.
+        network (OpTrace | Network, optional): What is mapped to cores, where
+            it is not ``source``: a mapping needs images of one size.
+        memory (str, optional): The memory that accesses are charged as to,
+            for specs that price operations.
+        weights (str): How a core stores weights, ``shared`` or ``unrolled``.
+        timing (str, optional): ``synchronous`` or ``asynchronous``. Defaults
+            to None: each that a chip supports.
+        mode (str): ``lossless``, or ``free_running`` (asynchronous only).
+        weight_bits (int): Bits of a weight that a core stores.
+        missing (str): ``raise`` at the first figure that is needed and
+            unknown; or ``report`` what can't be known, in ``failed`` and in
+            ``missing`` of the parts.
+
+    Returns:
+        Estimate: Prints, plots and saves.
+
+    Raises:
+        ValueError: If there is no such chip, an option is not valid, or the
+            source can't be estimated (no image, no spikes).
+        MissingFigureError: If a figure that is needed is absent or null, and
+            ``missing='raise'``.
+
+    Example:
+        >>> from mmsnn.trace import OpRecord
+        >>> fc = OpRecord('fc', 'linear', 'linear', spiking=True,
+        ...               dense_ops=10**9, sops=2 * 10**8, in_spikes=20,
+        ...               in_elements=100, max_spikes=4)
+        >>> trace = OpTrace([fc], images=1)
+        >>> result = estimate(trace)
+        >>> round(result['spiking_fp32'].energy_mj, 6)
+        0.18
+        >>> result = estimate(trace, ['cmos45', 'cmos45_memory'])
+        >>> print(result['cmos45_memory']['spiking_fp32'].energy_mj, 'mJ')
+        3.18 to 6.18 mJ
+        >>> estimate(trace, 'loihy')
+        Traceback (most recent call last):
+        ...
+        ValueError: unknown chip 'loihy' (did you mean 'loihi'?): give one ...
+    """
+    specs = load_chips(chips)
+    options = dict(weights=weights, timing=timing, mode=mode,
+                   weight_bits=weight_bits, missing=missing)
+    check_options(**options)
+    network = source if network is None else network
+    operations, on_chip, failed = [], [], {}
+    for chip in specs:
+        try:
+            by_operation = chip.prices_operations and isinstance(
+                source, OpTrace)
+            if not by_operation and not chip.has_cores:
+                raise MissingFigureError(_nothing(chip))
+            if by_operation:
+                operations.append(estimate_operations(source, chip, memory))
+            if chip.has_cores:
+                if not isinstance(network, Network):
+                    network = network_from_trace(network)
+                on_chip += estimate_on_chip(network, chip, **options)
+        except ValueError as error:
+            if missing == 'raise':
+                raise
+            failed[chip.name] = str(error)
+    return Estimate(tuple(operations), tuple(on_chip), failed)
+
+
+def _nothing(chip: Chip) -> str:
+    """Why a spec gives nothing."""
+    if chip.prices_operations:
+        return (f'chip spec {chip.path} describes no cores (no limits.cores): '
+                'it prices operations, which needs an op trace and not a '
+                'network; give the trace, or choose a chip with cores')
+    return (f'chip spec {chip.path} has neither costs of operations (sections '
+            'fp32, int8) nor cores (limits.cores): nothing can be estimated '
+            'from it')
