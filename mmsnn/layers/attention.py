@@ -1,6 +1,5 @@
 """Spike-driven self-attention: one forward, three variants."""
 
-
 import torch
 from mmengine.model import BaseModule
 from torch import nn
@@ -50,10 +49,11 @@ def linear_attention(query: torch.Tensor, key: torch.Tensor,
 class SpikeAttention(BaseModule):
     """Spike-driven self-attention; its subclasses are the variants.
 
-    Neuron; q and k: projections C->C, v: C->rC, a neuron on each; per head
-    ``(q k^T) v`` times a factor; neuron; projection rC->C. The factor and the
-    scales of q, k, v are in the threshold of the last neuron, so that nothing
-    is multiplied at inference.
+    Behind a neuron, projections make queries and keys (C->C) and values
+    (C->rC), and a neuron fires on each. Each head computes ``(q k^T) v`` times
+    a factor; behind one more neuron, a projection leads back (rC->C). The
+    factor and the scales of q, k, v are in the threshold of the last neuron,
+    so that nothing is multiplied at inference.
 
     A variant says how a projection is made (:meth:`projection`), and its
     ``value_ratio``, ``factor`` and ``threshold_ratio``.
@@ -142,7 +142,7 @@ class SpikeAttention(BaseModule):
         return x.transpose(-2, -1).reshape(n, -1, height, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Attend.
+        """Let each position attend to all positions.
 
         Args:
             x (Tensor): Membrane potentials of shape (N, C, H, W).

@@ -21,10 +21,10 @@ from .synapse import conv_norm
 class SpikeSepConv(nn.Sequential):
     """Spike separable convolution (paper, eq. 8 to 11).
 
-    Neuron, 1x1 C->rC, neuron, depthwise k x k, neuron, 1x1 rC->C; a norm
-    after each convolution, no biases. That of Meta-SpikeFormer has neither
-    norm nor neuron behind its depthwise convolution, so that the last 1x1
-    reads real values.
+    It has three convolutions without biases, each behind a neuron and in front
+    of a norm: 1x1 C->rC, depthwise k x k and 1x1 rC->C. That of
+    Meta-SpikeFormer has neither norm nor neuron behind its depthwise
+    convolution, so that the last 1x1 reads real values.
 
     Args:
         channels (int): C.
@@ -76,10 +76,11 @@ class SpikeSepConv(nn.Sequential):
 
 
 class ChannelMixer(nn.Sequential):
-    """Neuron, k x k C->rC, neuron, k x k rC->C, a norm after each.
+    """Two k x k convolutions, C->rC and rC->C.
 
-    The channel convolution of a convolutional block (3 x 3, no bias), or the
-    MLP of a transformer block (1 x 1, bias).
+    Each is behind a neuron and in front of a norm. This is the channel
+    convolution of a convolutional block (3 x 3, no bias), or the MLP of a
+    transformer block (1 x 1, bias).
 
     Args:
         channels (int): C.

@@ -20,8 +20,8 @@ from mmsnn.registry import MODELS
 from .synapse import SpikeConv2d, recast
 from .visible import VisiblePatches, from_rows, to_rows
 
-#: Up to this t a convolution is a product with its neighbours' matrix; above,
-#: one on the patches with a margin of their neighbours.
+#: Patches of up to this many positions a side are convolved by one matrix
+#: product with their neighbours, larger ones with a margin around each.
 SMALL = 2
 
 
@@ -90,7 +90,7 @@ class MaskContext:
 
 
 class _SparseConv:
-    """Mixed into a subclass of ``nn.Conv2d``."""
+    """Makes a convolution sparse; mixed into a subclass of ``nn.Conv2d``."""
 
     def __init__(self,
                  *args,
@@ -121,7 +121,7 @@ class _SparseConv:
             grid = patches.unpack(x)
             return patches.pack(super()._conv_forward(grid, weight, bias))
         if self.kernel_size == (1, 1):
-            # One product for all images: a packed one has few rows.
+            # One product for all images is fast; each has few rows.
             rows = F.linear(to_rows(x), weight.flatten(1), bias)
             return from_rows(rows, len(x), x.shape[-1])
         if torch.is_autocast_enabled(x.device.type):

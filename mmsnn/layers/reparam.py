@@ -197,14 +197,17 @@ def _norm(norm_cfg: dict, channels: int) -> nn.Module:
 
 
 class LinearPair(ReparamConv):
-    """Linear pair of E-SpikeFormer's large family: 1x1 a->m, norm, 1x1 m->b,
-    norm, no biases and no neuron between. Folds into one 1x1 convolution.
+    """Linear pair of E-SpikeFormer's large family.
+
+    It has two 1x1 convolutions, a->m and m->b, each in front of a norm,
+    without biases and without a neuron between. It folds into one 1x1
+    convolution.
 
     Args:
         in_channels (int): a.
         out_channels (int): b.
         expand_ratio (float): m / a. Defaults to 1.
-        outer_norm (bool): One more norm behind. Defaults to False.
+        outer_norm (bool): Add one more norm at the end. Defaults to False.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
 
     Example:
@@ -232,14 +235,16 @@ class LinearPair(ReparamConv):
 
 
 class RepConv(ReparamConv):
-    """RepConv of Meta-SpikeFormer: 1x1, norm padded by 1 with what it gives
-    to zero, depthwise 3x3 without padding, 1x1, norm; no biases. Folds into
-    one 3x3 convolution.
+    """RepConv of Meta-SpikeFormer.
+
+    It has a 1x1 convolution, a norm that pads by 1 with what it gives to zero,
+    a depthwise 3x3 convolution without padding, a 1x1 convolution and a norm,
+    all without biases. It folds into one 3x3 convolution.
 
     Args:
         in_channels (int): Input channels.
         out_channels (int): Output channels.
-        outer_norm (bool): One more norm behind. Defaults to False.
+        outer_norm (bool): Add one more norm at the end. Defaults to False.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
 
     Example:

@@ -47,7 +47,7 @@ def is_golden(path: Path) -> bool:
 
 def check_golden(path: Path,
                  report: Callable[[str], None] = print) -> bool | None:
-    """Build the model of one golden and compare all that it pins.
+    """Build the model of one golden and compare all that the golden holds.
 
     Args:
         path (Path): NAME.json; NAME.npz lies beside it.
@@ -72,11 +72,11 @@ def check_golden(path: Path,
     return result.passed
 
 
-class Comparison:
-    """What one golden shows, as a line of text and a verdict.
+class GoldenResult:
+    """What the comparison with one golden shows.
 
     Example:
-        >>> result = Comparison()
+        >>> result = GoldenResult()
         >>> result.equal('parameters', 3, 4)
         >>> print(result)
         FAIL  [parameters 3 instead of 4]
@@ -158,7 +158,8 @@ class Comparison:
         return f'{"PASS" if self.passed else "FAIL"}  {", ".join(self.parts)}'
 
 
-def check_classifier(spec: dict, arrays: dict[str, np.ndarray]) -> Comparison:
+def check_classifier(spec: dict,
+                     arrays: dict[str, np.ndarray]) -> GoldenResult:
     """Compare a classifier: logits, feature maps, spike counts, gradients.
 
     Args:
@@ -166,12 +167,12 @@ def check_classifier(spec: dict, arrays: dict[str, np.ndarray]) -> Comparison:
         arrays (dict[str, np.ndarray]): What NAME.npz holds.
 
     Returns:
-        Comparison: Its text and verdict.
+        GoldenResult: What was compared, and whether it passes.
 
     Raises:
         ValueError: If the model or its state can't be built.
     """
-    result = Comparison()
+    result = GoldenResult()
     state = _state(arrays)
     model = _build(spec, state, arrays['input'].shape[1])
     images = torch.from_numpy(arrays['input']).double()
@@ -215,8 +216,8 @@ def check_classifier(spec: dict, arrays: dict[str, np.ndarray]) -> Comparison:
     return result
 
 
-def check_pretraining(spec: dict, arrays: dict[str,
-                                               np.ndarray]) -> Comparison:
+def check_pretraining(spec: dict,
+                      arrays: dict[str, np.ndarray]) -> GoldenResult:
     """Compare an encoder of masked pre-training that keeps all tokens.
 
     Args:
@@ -225,12 +226,12 @@ def check_pretraining(spec: dict, arrays: dict[str,
             spike counts.
 
     Returns:
-        Comparison: Its text and verdict.
+        GoldenResult: What was compared, and whether it passes.
 
     Raises:
         ValueError: If the model or its state can't be built.
     """
-    result = Comparison()
+    result = GoldenResult()
     state, family = _state(arrays), spec['family']
     images = torch.from_numpy(arrays['input']).double()
     patch = spec['patch_size']
@@ -244,7 +245,7 @@ def check_pretraining(spec: dict, arrays: dict[str,
         patch_size=patch)
     model = ROOT_MODELS.build(config)
     converted = convert_state_dict(state)
-    # The decoder is not pinned.
+    # A golden says nothing of the decoder.
     converted.update({
         k: v
         for k, v in model.state_dict().items() if k.startswith('neck.')
@@ -372,7 +373,7 @@ def _count_into(sums, name):
     return hook
 
 
-#: Family -> function(spec, arrays) -> Comparison.
+#: Family -> function(spec, arrays) -> GoldenResult.
 CHECKS = {
     **dict.fromkeys(FAMILIES, check_classifier),
     **dict.fromkeys(PRETRAINING, check_pretraining)

@@ -1,4 +1,3 @@
-
 from mmsnn.registry import MODELS
 
 from .spiking import SpikingNeuron

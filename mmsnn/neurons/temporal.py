@@ -20,7 +20,7 @@ _SURROGATES = ('rectangle', 'sigmoid', 'arctan')
 
 
 class _Neuron(ctypes.Structure):
-    """Field by field as in temporal.c."""
+    """What the kernels know of a neuron, field by field as in temporal.c."""
     _fields_ = [
         *((name, ctypes.c_double)
           for name in ('decay', 'gain', 'threshold', 'scale', 'slope',
@@ -51,7 +51,7 @@ def usable(membrane: torch.Tensor, state: torch.Tensor | None) -> bool:
 def fire_over_time(neuron, membrane: torch.Tensor,
                    state: torch.Tensor | None, timesteps: int,
                    inplace: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """What :meth:`SpikingNeuron.run` returns, in one pass.
+    """Compute what :meth:`SpikingNeuron.run` returns in one pass.
 
     Args:
         neuron (SpikingNeuron): The neuron.

@@ -37,7 +37,7 @@ MOST_SIZE = 240
 
 @dataclass(frozen=True)
 class RecordedSceneSpec(SceneSpec):
-    """The scenes before the camera: fewer, and no larger than files allow.
+    """Scenes to be recorded: fewer, and no larger than the files allow.
 
     Args:
         train (int): Number of training scenes. Defaults to 2000.

@@ -35,7 +35,7 @@ _PLACE_ATTEMPTS = 40
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """What a set of digit scenes depends on.
+    """The parameters of a set of digit scenes.
 
     Args:
         seed (int): Seed of everything random. Defaults to 0.
@@ -95,7 +95,7 @@ class SceneSpec:
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene.
+    """A scene: its image, and where its digits are.
 
     Args:
         image (np.ndarray): RGB, (H, W, 3), uint8.

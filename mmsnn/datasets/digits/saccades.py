@@ -12,7 +12,8 @@ import numpy as np
 
 from mmsnn.datasets.events import make_events
 
-# Brightness is that of 8 bits; darkness below this is not told apart.
+# Added to the brightness, 0 to 255, before the logarithm is taken: dark greys
+# are then hardly told apart.
 _DARKNESS = 20.
 # Blur of the optics, pixels.
 _BLUR = 0.7
@@ -22,7 +23,7 @@ _CORNERS = np.array([[0., 0.], [0.5, 1.], [1., 0.], [0., 0.]])
 
 @dataclass(frozen=True)
 class SaccadeSpec:
-    """How the camera moves and what its pixels do.
+    """The parameters of the camera: its movement and its pixels.
 
     The camera makes three saccades, along a triangle back to where it
     began, as it did for N-MNIST (Orchard et al., "Converting Static Image
@@ -31,13 +32,13 @@ class SaccadeSpec:
     Args:
         amplitude (float): Sides of the square around the triangle, pixels.
             Defaults to 4.
-        duration (int): Of each saccade, us. Defaults to 100,000.
+        duration (int): Length of a saccade, us. Defaults to 100,000.
         threshold (float): Least change of the logarithm of the brightness
             that is an event. Defaults to 0.35.
         mismatch (float): Standard deviation of the pixels' thresholds,
             fraction of ``threshold``. Defaults to 0.05.
-        noise_rate (float): Events without a cause, a second and pixel.
-            Defaults to 0.5.
+        noise_rate (float): Events of noise per second and pixel. Defaults to
+            0.5.
 
     Raises:
         ValueError: A value is out of range.
@@ -161,7 +162,7 @@ def crossings(before: np.ndarray, now: np.ndarray, reference: np.ndarray,
     number = np.trunc((now - reference) / threshold).astype(int)
     flat = np.abs(number).ravel()
     pixel = np.repeat(np.arange(flat.size), flat)
-    # Which of its pixel's events each one is, from 1 on.
+    # The number of each event among those of its pixel, from 1 on.
     nth = np.arange(1, len(pixel) + 1) - np.repeat(
         np.cumsum(flat) - flat, flat)
     sign = np.sign(number).ravel()[pixel]

@@ -13,7 +13,7 @@ from mmsnn.datasets.events.faults import ON_ERROR
 from mmsnn.datasets.events.formats import READERS
 from mmsnn.registry import DATASETS
 
-#: Valid ``split``, where a class says nothing else.
+#: Valid ``split``, unless a class has others.
 SPLITS = ('train', 'test')
 
 

@@ -149,7 +149,7 @@ class CIFAR10DVS(EventDataset):
     METAINFO = dict(classes=('airplane', 'automobile', 'bird', 'cat', 'deer',
                              'dog', 'frog', 'horse', 'ship', 'truck'))
     SENSOR = (128, 128)
-    #: So many recordings of each class, from number 0 on, are for testing.
+    #: Recordings of each class that are for testing, from number 0 on.
     TEST = 100
 
     def samples(self, root: Path) -> Iterator[dict]:

@@ -78,7 +78,7 @@ def split(events: np.ndarray,
         raise ValueError('bins may only be None with per_bin')
     t, n = events['t'], len(events)
     start = int(t[0]) if n else 0
-    # A bin of time is at least 1 us long, so the last event's is the last.
+    # The last bin ends 1 us after the last event, which lies in it.
     total = n if by == 'count' else int(t[-1]) - start + 1 if n else 0
     if bins is None:
         bins = max(1, -(-total // per_bin))
@@ -254,7 +254,7 @@ def time_surface(events: np.ndarray,
     surfaces = np.empty((len(bins), 2, height, width), np.float32)
     for k, surface in enumerate(surfaces):
         some = events[bins.bounds[k]:bins.bounds[k + 1]]
-        # Of several events of a pixel the last assignment stays.
+        # Where a pixel has several events, the last one stays.
         latest[(some['p'] > 0).astype('i8'), some['y'], some['x']] = some['t']
         surface[:] = np.exp((latest - bins.edges[k + 1]) / tau)
     return surfaces

@@ -18,7 +18,7 @@ class NeuromorphicAugment(EventTransform):
     sensor is dropped, except by rolling, where it comes in on the other side.
     After Li et al., "Neuromorphic Data Augmentation for Training Spiking
     Neural Networks" (NDA), ECCV 2022; on events instead of frames, and without
-    its mixing of samples. Not for boxes.
+    its mixing of samples. Boxes are not supported.
 
     Modified Keys:
 
@@ -39,8 +39,8 @@ class NeuromorphicAugment(EventTransform):
         [(5, 0, 1, 1)]
     """
 
-    #: Greatest strengths: fraction of the sides, degrees, columns a row,
-    #: fraction of the sides.
+    #: Greatest strengths: fraction of the sides (roll, cutout), degrees
+    #: (rotate), columns a row (shear).
     OPERATIONS = dict(roll=0.1, rotate=15., shear=0.15, cutout=0.25)
 
     def __init__(self,

@@ -39,7 +39,7 @@ class EventTransform(ShownTransform):
         Raises:
             ValueError: The sample does not fit; the message names its file.
         """
-        # Others may hold the same array.
+        # The array may be in use elsewhere.
         results['events'] = results['events'].copy()
         with naming_file(results):
             return self.change(results)

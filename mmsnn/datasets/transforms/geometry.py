@@ -20,7 +20,7 @@ _DIRECTIONS = ('horizontal', 'vertical')
 
 @TRANSFORMS.register_module()
 class OrientEvents(EventTransform):
-    """Turn the sensor: first transpose, then flip. Not for boxes.
+    """Turn the sensor: first transpose, then flip. Boxes cannot be turned.
 
     Modified Keys:
 
@@ -217,7 +217,7 @@ class CropEvents(EventTransform):
 
 @TRANSFORMS.register_module()
 class DownsampleEvents(EventTransform):
-    """Let fewer, larger pixels see the same events.
+    """Merge pixels, so that the sensor has fewer and larger ones.
 
     Required Keys:
 

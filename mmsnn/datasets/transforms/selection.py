@@ -101,7 +101,7 @@ class CropEventTime(EventTransform):
 
 @TRANSFORMS.register_module()
 class RandomEventDrop(EventTransform):
-    """Drop events, by one of three ways that is chosen at random.
+    """Drop events in one of three ways, which is chosen at random.
 
     'event' drops each event with probability r, 'time' the events of a window
     that is the fraction r of the sample's time, 'area' those in a box of r

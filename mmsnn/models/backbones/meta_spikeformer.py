@@ -1,4 +1,3 @@
-
 from mmsnn.layers import SDSA3, ConvBlock, TransformerBlock
 from mmsnn.registry import MODELS
 

@@ -1,4 +1,3 @@
-
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS as CLASSIFIERS
@@ -59,7 +58,7 @@ class DistilledImageClassifier(ImageClassifier):
 
     @property
     def teacher(self) -> nn.Module:
-        """The teacher; no submodule of the model."""
+        """The teacher, which is no submodule of the model."""
         if not self._teacher:
             built = CLASSIFIERS.build(self._teacher_config)
             self._check_classes(_num_classes(built))

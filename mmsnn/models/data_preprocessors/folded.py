@@ -4,7 +4,7 @@ import torch
 
 
 class FoldedFrames:
-    """Mixed in before a preprocessor of images: takes frames over time.
+    """Lets a preprocessor of images take frames; mixed in before it.
 
     Upstream's preprocessors know images, (C, H, W), and pad, cut and mix the
     wrong sides of frames, (T, C, H, W). For them, all channels of all time

@@ -1,4 +1,4 @@
-"""Where neurons go in a module that knows nothing of them."""
+"""Places neurons in modules that were written without them."""
 
 from collections.abc import Sequence
 
@@ -98,7 +98,7 @@ def _named(module: nn.Module, names: Sequence[str]) -> set[object]:
 
 
 def _check_stem(model: nn.Module, kept: set[object]) -> None:
-    """A neuron would cut the image off below 0 and above D."""
+    """Raise where a neuron would read the image and cut its values to 0..D."""
     backbone = getattr(model, 'backbone', nn.Identity())
     left = {
         inner
@@ -125,7 +125,7 @@ def _is_left(module: nn.Module, kept: set[object]) -> bool:
 def _make_spiking(module: nn.Module, neuron: dict, path: str,
                   kept: set[object],
                   made: dict[nn.Module, nn.Module]) -> nn.Module:
-    """``made`` keeps what is shared in the module shared."""
+    """``made`` has what was made already: a shared module stays shared."""
     if module not in made:
         if _is_left(module, kept):
             made[module] = module
@@ -157,7 +157,7 @@ def _prepare_conv_module(module: mmcv.cnn.ConvModule,
 
 
 def _check(module: nn.Module, path: str, kept: set[object]) -> None:
-    """Weights that no neuron stands in front of must be known to be none."""
+    """Raise where a layer has weights that would have no neuron."""
     hidden = _hidden_weights(module, kept)
     if hidden is None and not isinstance(module, READERS):
         return

@@ -1,4 +1,4 @@
-"""What makes any neck or head spiking."""
+"""Builds any neck or head with spiking neurons."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,4 +1,3 @@
-
 import torch
 from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.registry import MODELS as LOSSES

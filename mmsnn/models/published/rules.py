@@ -1,4 +1,4 @@
-"""Renaming of published names to ours, by rules."""
+"""Rules that rename published names to ours."""
 
 import re
 from collections.abc import Callable, Iterable

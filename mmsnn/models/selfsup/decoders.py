@@ -92,7 +92,7 @@ class PlainDecoder(MAEPretrainDecoder):
         nn.init.normal_(self.mask_token, std=.02)
 
     def tokens(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What the transformer gets, without positions.
+        """Make the tokens of the transformer, without positions.
 
         Args:
             x (Tensor): Output of the encoder, (N, in_channels, H, W).
@@ -212,7 +212,7 @@ class MultiScaleDecoder(SparKLightDecoder):
 
     def densify(self, maps: Sequence[torch.Tensor],
                 mask: torch.Tensor) -> list[torch.Tensor]:
-        """Norms, and mask tokens in the masked places.
+        """Normalise the maps, and put mask tokens into the masked places.
 
         Args:
             maps (Sequence[Tensor]): From the largest to the smallest.

@@ -1,5 +1,4 @@
-"""Images as rows of pixels of their patches."""
-
+"""Puts patches together to images."""
 
 import torch
 

@@ -13,8 +13,14 @@ from .patches import unpatchify
 
 
 class Reconstruction(NamedTuple):
-    """Images of shape (N, C, H, W) as the model sees them, i.e. normalised
-    by the data preprocessor, and their mask (N, h, w), True where visible."""
+    """Images before and after masking and reconstruction.
+
+    Attributes:
+        image (Tensor): (N, C, H, W), normalised by the data preprocessor.
+        masked (Tensor): The same with zeros at masked patches.
+        reconstruction (Tensor): The same with predictions at masked patches.
+        mask (Tensor): (N, h, w), bool, True where a patch is visible.
+    """
 
     image: torch.Tensor
     masked: torch.Tensor
@@ -176,7 +182,7 @@ class SpikeSparK(BaseSelfSupervisor):
 
     def encode(self, inputs: torch.Tensor,
                mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What the decoder gets.
+        """Encode what is visible, for the decoder.
 
         Args:
             inputs (Tensor): Images (N, C, H, W).

@@ -90,12 +90,12 @@ class AEDATReader(EventReader):
                 first += len(events)
 
     def _pairs(self, file) -> Iterator[np.ndarray]:
-        """Versions 1 and 2: pairs of address and time."""
+        """Decode versions 1 and 2, which are pairs of address and time."""
         word = '>u2' if self.version == '1.0' else '>u4'
         davis = self.chip.startswith('davis')
         for pairs in self.words(file, f'{word}, >u4'):
             address = pairs['f0'].astype('u4')
-            # Neither frames and inertia (bit 31) nor signals from outside.
+            # Leave out frames and inertia (bit 31), and signals from outside.
             pairs = pairs[address & (0x80000400 if davis else 0x80008000) == 0]
             address = pairs['f0'].astype('u4')
             events = np.empty(len(pairs), EVENT)
@@ -107,7 +107,7 @@ class AEDATReader(EventReader):
             yield self._from_top(events)
 
     def _packets(self, file) -> Iterator[np.ndarray]:
-        """Versions 3: packets of events of a kind."""
+        """Decode versions 3, which are packets of events of one kind."""
         while True:
             at = file.tell()
             header = file.read(_PACKET.size)
@@ -146,7 +146,7 @@ class AEDATReader(EventReader):
                    if self.version == '3.0' else events)
 
     def _from_top(self, events: np.ndarray) -> np.ndarray:
-        """Count rows from the upper one, as versions before 3.1 don't.
+        """Count rows from the top; versions before 3.1 count from the bottom.
 
         A row outside the sensor wraps to one far outside, and stays a fault.
         """

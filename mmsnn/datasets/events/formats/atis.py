@@ -10,7 +10,7 @@ from mmsnn.datasets.events.array import EVENT
 
 from .reader import EventReader
 
-# A row below the sensor's says that the clock has gone on, by this.
+# What has this row is no event: the clock has gone on by this many us.
 _CLOCK_ROW = 240
 _CLOCK_STEP = 1 << 13
 

@@ -29,7 +29,7 @@ class ColumnReader(EventReader):
     offset = 0
 
     def find(self, names: Mapping, what: str) -> dict:
-        """Which name each column has.
+        """Find the name of each column.
 
         Args:
             names (Mapping): The names that there are.
@@ -99,7 +99,7 @@ class ColumnReader(EventReader):
             events = np.empty(len(t), EVENT)
             events['t'] = t
             events['t'] += self.offset
-            # What no sensor has stays outside of every one.
+            # Positions that no sensor has become 65535, outside of each.
             events['x'], events['y'] = (np.where(
                 (column < 0) | (column > 65535), 65535, column)
                                         for column in (x, y))
@@ -147,8 +147,7 @@ class NPYReader(ColumnReader):
 
 
 class NPZReader(ColumnReader):
-    """Reads four arrays, or one that is structured. Not lazy: a compressed
-    array is read as a whole."""
+    """Reads four arrays, or one that is structured, each as a whole."""
 
     def open(self) -> None:
         """Read the arrays.

@@ -8,8 +8,8 @@ from mmsnn.datasets.events.array import EVENT
 
 from .reader import CHUNK, EventReader, first_at, header_lines
 
-# A clock that wraps is seen if this many times are looked at, for it goes on
-# for 71 minutes before.
+# So many times are looked at to see whether the clock wraps, which it does
+# once in 71 minutes.
 _SAMPLES = 1024
 # Kinds of event that are changes of brightness: "2D" and "CD".
 _KINDS = (0, 12)

@@ -132,7 +132,7 @@ class EVTReader(EventReader):
 
 
 class _EVT3State:
-    """What words of EVT 3.0 set for those that follow.
+    """State of the decoder of EVT 3.0, which words set for those that follow.
 
     A word has its kind in the upper 4 bits: 0 row, 2 one event, 3 column and
     polarity of a vector, 4 and 5 vectors of 12 and 8 pixels, 6 and 8 lower
@@ -147,11 +147,11 @@ class _EVT3State:
         self.low = 0
 
     def decode(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Events of a chunk, and their time bases, below 0 where none."""
+        """Decode a chunk: events, and their time bases, < 0 where unknown."""
         kind, value = words >> 12, (words & 4095).astype('i8')
         index = np.arange(len(words))
         high, changed = self._highs(kind, value)
-        # The lower bits start anew with the upper ones.
+        # The lower bits begin at 0 again where the upper ones change.
         low = np.where(kind == 6, value, 0)
         latest = _latest(index, (kind == 6) | changed)
         low = np.where(latest < 0, self.low, low[latest])
@@ -197,7 +197,7 @@ class _EVT3State:
                 before = new
                 changed[at[i]] = True
             else:
-                # 4095 is followed by 0; anything else that falls stays so.
+                # 0 follows 4095; any other fall is kept, and found as a fault.
                 step = (new - before + 2048) % 4096 - 2048
                 if step:
                     changed[at[i]] = True
