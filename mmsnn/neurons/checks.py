@@ -45,6 +45,9 @@ def no_such_key(kind: type, name: str) -> str:
             keys of the class that it inherits from.
         name (str): The key.
 
+    Returns:
+        str: A sentence that names the key and the valid ones.
+
     Example:
         >>> print(no_such_key(torch.nn.ELU, 'alhpa'))
         neuron.alhpa is not a key of ELU (did you mean 'alpha'?): its keys are
@@ -67,6 +70,9 @@ def no_such_key(kind: type, name: str) -> str:
 
 def check_keys(**keys) -> None:
     """Check config keys of a neuron, each alone and with the others.
+
+    Args:
+        **keys: Keys of :class:`.spiking.SpikingNeuron`, all or some.
 
     Raises:
         ValueError: Naming the key and what is valid.
@@ -94,8 +100,13 @@ def check_keys(**keys) -> None:
 def check_input(membrane: torch.Tensor,
                 timesteps: int,
                 state: torch.Tensor | None = None) -> None:
-    """Check that an input holds whole samples of T time steps, and a state
-    as many samples.
+    """Check that an input holds whole samples of T time steps, and a state as
+    many samples.
+
+    Args:
+        membrane (Tensor): The input, (N * T, ...).
+        timesteps (int): T.
+        state (Tensor, optional): (N, ...). Defaults to None: not checked.
 
     Raises:
         ValueError: If it does not.
@@ -121,7 +132,12 @@ def check_input(membrane: torch.Tensor,
 
 
 def warn_of_other_levels(neuron, metadata: dict) -> None:
-    """Warn if a checkpoint comes from a neuron with another D."""
+    """Warn if a checkpoint comes from a neuron with another D.
+
+    Args:
+        neuron (SpikingNeuron): The neuron that loads the checkpoint.
+        metadata (dict): What the checkpoint says of the neuron that saved it.
+    """
     before, now = metadata.get('max_spikes'), neuron.max_spikes
     if before not in (None, now):
         warnings.warn(
