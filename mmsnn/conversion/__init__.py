@@ -8,10 +8,11 @@ from .fold import fold_norms
 from .free_running import FreeRunningRun, run_free_running
 from .rates import firing_rates
 from .spikes.spike_tensor import SpikeTensor
+from .watching import Firing, watch_neurons
 
 __all__ = [
-    'Depth', 'EqualityCheck', 'EqualityReport', 'FreeRunningRun',
-    'NeuronDepth', 'NeuronEquality', 'SpikeTensor',
-    'SpikeTrainModel', 'UnclassifiedOpError', 'firing_rates', 'fold_norms',
-    'run_free_running', 'to_spike_train'
+    'Depth', 'EqualityCheck', 'EqualityReport', 'Firing', 'FreeRunningRun',
+    'NeuronDepth', 'NeuronEquality', 'SpikeTensor', 'SpikeTrainModel',
+    'UnclassifiedOpError', 'firing_rates', 'fold_norms', 'run_free_running',
+    'to_spike_train', 'watch_neurons'
 ]

@@ -1,5 +1,6 @@
 """The longest chain of neuron layers in a model, found while it runs."""
 
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from mmsnn.conversion.upstream.mmcv_dispatch import expose_extensions
-from mmsnn.neurons import is_spiking
+
+from .watching import Firing, watch_neurons
 
 
 class Depth(NamedTuple):
@@ -61,18 +63,14 @@ class NeuronDepth(TorchDispatchMode):
         self.longest = Depth()
         # By memory; a weak reference keeps an address from being used again.
         self._depths: dict[StorageWeakRef, Depth] = {}
-        self._handles = []
+        self._watched = ExitStack()
 
     def __enter__(self) -> 'NeuronDepth':
-        self._handles = [
-            neuron.register_forward_hook(self._fired)
-            for neuron in self.model.modules() if is_spiking(neuron)
-        ]
+        self._watched.enter_context(watch_neurons(self.model, self._fired))
         return super().__enter__()
 
     def __exit__(self, *exc) -> None:
-        for handle in self._handles:
-            handle.remove()
+        self._watched.close()
         super().__exit__(*exc)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -92,13 +90,14 @@ class NeuronDepth(TorchDispatchMode):
         for x in _tensors(results):
             self._set(x, max(depth, self._depth(x)))
 
-    def _fired(self, neuron, inputs, output) -> None:
-        before = max(self._depth(x) for x in _tensors(inputs))
+    def _fired(self, firing: Firing) -> None:
+        neuron = firing.neuron
+        before = max(self._depth(x) for x in _tensors(firing.inputs))
         after = Depth(
             before.substeps + neuron.timesteps * neuron.max_spikes,
             before.layers + 1)
         self.longest = max(self.longest, after)
-        self._set(output, after)
+        self._set(firing.output, after)
 
     def _depth(self, x: torch.Tensor) -> Depth:
         return self._depths.get(_memory(x), Depth())

@@ -1,8 +1,7 @@
 """Proof that nothing changed: spike counts of both forms, neuron by neuron."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
@@ -11,10 +10,10 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmsnn.conversion.spikes.forms import SpikingForm
 from mmsnn.conversion.spikes.spike_tensor import decode
 from mmsnn.conversion.upstream.double import in_its_precision, precision
-from mmsnn.neurons import is_spiking
+
+from .watching import Firing, neurons, watch_neurons
 
 
 @dataclass
@@ -151,27 +150,29 @@ class EqualityCheck:
         """
         expected: dict[str, deque[torch.Tensor]] = OrderedDict()
 
-        def keep(name, neuron, counts):
-            kind = torch.uint8 if neuron.max_spikes < 256 else torch.int32
-            self._row(name)  # in the order of the training form
-            expected.setdefault(name, deque()).append(counts.to(kind))
+        def keep(firing: Firing) -> None:
+            small = firing.neuron.max_spikes < 256
+            self._row(firing.path)  # in the order of the training form
+            expected.setdefault(firing.path, deque()).append(
+                firing.counts.to(torch.uint8 if small else torch.int32))
 
-        def compare(name, neuron, counts):
-            calls = expected.get(name)
-            self._add(name, calls.popleft() if calls else None, counts)
+        def compare(firing: Firing) -> None:
+            calls = expected.get(firing.path)
+            self._add(firing.path, calls.popleft() if calls else None,
+                      firing.counts)
 
-        with torch.no_grad(), in_its_precision(self.training), _watched(
+        with torch.no_grad(), in_its_precision(self.training), watch_neurons(
                 self.training, keep):
             first = run_training()
-        with _watched(self.spiking.module, compare):
+        with watch_neurons(self.spiking.module, compare):
             second = run_spiking()
         for name, calls in expected.items():
             for counts in calls:
                 self._add(name, counts, None)
         self.report.images += self.spiking.session.images
         self.report.never_ran = [
-            name for name, _ in _neurons(self.training)
-            if name not in self._rows
+            path for path, _ in neurons(self.training)
+            if path not in self._rows
         ]
         self.report.output_error = max(
             self.report.output_error,
@@ -238,43 +239,3 @@ def _difference(first: list[torch.Tensor],
         largest = a[a.isfinite()].abs().max().item() if isfinite(gap) else 1.
         error = max(error, gap / (largest or 1.)) if isfinite(gap) else inf
     return error
-
-
-def _neurons(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Path and module of each neuron, or of its spiking form."""
-    for name, module in model.named_modules():
-        parent, _, leaf = name.rpartition('.')
-        inside = leaf == 'neuron' and isinstance(
-            model.get_submodule(parent), SpikingForm)
-        if isinstance(module,
-                      SpikingForm) or (is_spiking(module) and not inside):
-            yield name, module
-
-
-@contextmanager
-def _watched(model: nn.Module, then: Callable):
-    """Context in which ``then(path, neuron, counts)`` is called after each
-    firing of a neuron of a model."""
-
-    def hook(name):
-
-        def fired(module, args, output):
-            neuron, context = module, nullcontext()
-            if isinstance(module, SpikingForm):
-                neuron, context = module.neuron, module.session.unrecorded()
-            with context:
-                counts = module.counts(output) if neuron is not module else (
-                    output / neuron.scale).round()
-                then(name, neuron, counts)
-
-        return fired
-
-    handles = [
-        module.register_forward_hook(hook(name))
-        for name, module in _neurons(model)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mmsnn.conversion.spikes.forms import CountNeuron
-from mmsnn.conversion.spikes.free_running_form import FreeRunningNeuron
 from mmsnn.trace import OpTrace
 
 from .convert import to_spike_train
 from .equality import EqualityCheck, EqualityReport
+from .watching import Firing, neurons, watch_neurons
 
 #: Spikes times scale of whole time steps, by path of the neuron, in the order
 #: of its calls.
@@ -66,17 +65,12 @@ def run_free_running(model: nn.Module, *args, **kwargs) -> FreeRunningRun:
     check = EqualityCheck(model, spiking)
     fired: Fired = {}
 
-    def keep(module, _, output):
-        fired.setdefault(module.path, deque()).append(
-            module.counts(output) * module.neuron.scale)
+    def keep(firing: Firing) -> None:
+        fired.setdefault(firing.path, deque()).append(
+            firing.counts * firing.neuron.scale)
 
-    handles = [m.register_forward_hook(keep) for m in spiking.modules()
-               if isinstance(m, FreeRunningNeuron)]
-    try:
+    with watch_neurons(spiking.module, keep):
         check.compare(*copy.deepcopy(args), **copy.deepcopy(kwargs))
-    finally:
-        for handle in handles:
-            handle.remove()
     return FreeRunningRun(check.report, _trace(model, args, kwargs, fired),
                           _trace(model, args, kwargs, {}))
 
@@ -84,9 +78,9 @@ def run_free_running(model: nn.Module, *args, **kwargs) -> FreeRunningRun:
 def _trace(model: nn.Module, args, kwargs, fired: Fired) -> OpTrace:
     """Of a call in which some neurons fire what is given."""
     spiking = to_spike_train(model, 'counts')
-    for module in spiking.modules():
-        if isinstance(module, CountNeuron) and module.path in fired:
-            module.neuron.forward = _firing(fired[module.path])
+    for path, form in neurons(spiking.module):
+        if path in fired:
+            form.neuron.forward = _firing(fired[path])
     with spiking:
         spiking(*copy.deepcopy(args), **copy.deepcopy(kwargs))
     return spiking.trace

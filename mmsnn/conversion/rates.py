@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
-import torch
 from torch import nn
 
-from mmsnn.neurons import is_spiking, spikes_per_substep
+from mmsnn.neurons import spikes_per_substep
+
+from .watching import Firing, watch_neurons
 
 
 @contextmanager
@@ -27,6 +29,7 @@ def firing_rates(parts: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
         >>> from mmsnn.layers import SpikeConv2d
         >>> conv = SpikeConv2d(
         ...     1, 1, 1, neuron=dict(type='mmsnn.SFANeuron', max_spikes=4))
+        >>> import torch
         >>> with firing_rates(dict(conv=conv)) as rates:
         ...     _ = conv(torch.tensor([[[[1., 3.]]]]))
         >>> rates  # 1 and 3 of 4 spikes
@@ -36,23 +39,15 @@ def firing_rates(parts: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
     spikes = dict.fromkeys(parts, 0)
     most = dict.fromkeys(parts, 0)
 
-    def count(name):
+    def count(name: str, firing: Firing) -> None:
+        neuron, output = firing.neuron, firing.output
+        spikes[name] += sum(
+            spikes_per_substep(output, neuron.max_spikes, neuron.scale))
+        most[name] += output.numel() * neuron.max_spikes
 
-        def hook(neuron, args, counts):
-            with torch.no_grad():
-                spikes[name] += sum(
-                    spikes_per_substep(counts, neuron.max_spikes,
-                                       neuron.scale))
-            most[name] += counts.numel() * neuron.max_spikes
-
-        return hook
-
-    with ExitStack() as hooks:
+    with ExitStack() as watched:
         for name, part in parts.items():
-            for module in part.modules():
-                if is_spiking(module):
-                    handle = module.register_forward_hook(count(name))
-                    hooks.callback(handle.remove)
+            watched.enter_context(watch_neurons(part, partial(count, name)))
         yield rates
     rates.update({
         name: spikes[name] / most[name]
