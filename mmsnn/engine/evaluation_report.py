@@ -24,7 +24,7 @@ def report_evaluation(folder: Path, runner, evaluation,
         energy (OperationsEstimate): Its energy.
         training_metrics (dict[str, float]): Metrics in training form.
         metrics (dict[str, float]): Metrics in spike-train form.
-        samples (SampleCollector): For the pictures.
+        samples (PictureCollector): For the pictures.
 
     Returns:
         Path: The HTML file.

@@ -1,44 +1,27 @@
 """Pictures of classified images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.figure import Figure
 
-
-@dataclass(frozen=True)
-class ClassificationSample:
-    """One image with its class and what was predicted.
-
-    Attributes:
-        image (np.ndarray): (H, W, 3), uint8, RGB.
-        truth (int | None): Its class.
-        training (int | None): Prediction in training form.
-        spike_train (int | None): Prediction in spike-train form.
-        name (str): Name of the image.
-    """
-
-    image: np.ndarray
-    truth: int | None = None
-    training: int | None = None
-    spike_train: int | None = None
-    name: str = ''
+from .sample import PictureSample
 
 
-def plot_classifications(samples: Sequence[ClassificationSample],
+def plot_classifications(samples: Sequence[PictureSample],
                          classes: Sequence[str]) -> Figure:
     """Images with their class and both predictions, in red if one is wrong.
 
     Args:
-        samples (Sequence[ClassificationSample]): One per image.
+        samples (Sequence[PictureSample]): One per image, with classes as
+            integers.
         classes (Sequence[str]): Names of the classes.
 
     Raises:
         ValueError: If there is no sample.
 
     Example:
-        >>> sample = ClassificationSample(
+        >>> import numpy as np
+        >>> sample = PictureSample(
         ...     np.zeros((8, 8, 3), np.uint8), truth=1, spike_train=0)
         >>> figure = plot_classifications([sample], ['cat', 'dog'])
         >>> print(figure.axes[0].get_title())

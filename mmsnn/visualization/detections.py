@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .predictions import Color
+from .sample import COLUMNS, PictureSample, draw_not_measured, tidy_cell
 
 #: How much of a mask's colour covers the image.
 _OPACITY = 0.45
@@ -62,30 +63,7 @@ class Objects:
         return text
 
 
-@dataclass(frozen=True)
-class DetectionSample:
-    """One image with its objects.
-
-    Attributes:
-        image (np.ndarray): (H, W, 3), uint8, RGB.
-        truth (Objects | None): Annotated objects.
-        training (Objects | None): Detected in training form.
-        spike_train (Objects | None): Detected in spike-train form.
-        name (str): Shown beside the row.
-    """
-
-    image: np.ndarray
-    truth: Objects | None = None
-    training: Objects | None = None
-    spike_train: Objects | None = None
-    name: str = ''
-
-
-_COLUMNS = (('truth', 'ground truth'), ('training', 'training form'),
-            ('spike_train', 'spike-train form'))
-
-
-def plot_detections(samples: Sequence[DetectionSample],
+def plot_detections(samples: Sequence[PictureSample],
                     classes: Sequence[str],
                     palette: Sequence[Color] | None = None) -> Figure:
     """Rows of ground truth and detections in both forms.
@@ -94,7 +72,8 @@ def plot_detections(samples: Sequence[DetectionSample],
     form stands how they differ from those in training form.
 
     Args:
-        samples (Sequence[DetectionSample]): One per row.
+        samples (Sequence[PictureSample]): One per row, with
+            :class:`Objects`.
         classes (Sequence[str]): Names of the classes.
         palette (Sequence[tuple[int, int, int]], optional): RGB in 0..255 per
             class. Defaults to twenty colours that repeat.
@@ -117,25 +96,20 @@ def plot_detections(samples: Sequence[DetectionSample],
     grid = figure.subplots(len(samples), 3, squeeze=False)
     for cells, sample in zip(grid, samples):
         cells[0].set_ylabel(sample.name, fontsize=8)
-        for axes, (field, _) in zip(cells, _COLUMNS):
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_color('#cccccc')
+        for axes, (field, _) in zip(cells, COLUMNS):
+            tidy_cell(axes)
             _draw(axes, sample.image, getattr(sample, field), classes, colors)
         if sample.training is not None and sample.spike_train is not None:
             words = sample.training.difference(sample.spike_train)
             cells[2].set_xlabel(fill(words, _LINE), fontsize=8)
-    for axes, (_, title) in zip(grid[0], _COLUMNS):
+    for axes, (_, title) in zip(grid[0], COLUMNS):
         axes.set_title(title, fontsize=10)
     return figure
 
 
 def _draw(axes, image, objects, classes, colors) -> None:
     if objects is None:
-        axes.imshow(np.full_like(image, 255))
-        axes.text(
-            0.5, 0.5, 'not measured', ha='center', va='center',
-            transform=axes.transAxes, color='#a03030', fontsize=9)
+        draw_not_measured(axes, image)
         return
     wrong = [int(x) for x in objects.labels if not 0 <= x < len(classes)]
     if wrong:

@@ -1,11 +1,12 @@
 """Pictures of predictions beside the ground truth."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+
+from .sample import COLUMNS, PictureSample, draw_not_measured, tidy_cell
 
 #: Colour of pixels that carry no class.
 IGNORE_COLOR = (128, 128, 128)
@@ -13,32 +14,17 @@ IGNORE_COLOR = (128, 128, 128)
 Color = tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class SegmentationSample:
-    """One image with its class maps.
-
-    Attributes:
-        image (np.ndarray): (H, W, 3), uint8, RGB.
-        truth (np.ndarray | None): Class of each pixel, (H, W), integers.
-        training (np.ndarray | None): Prediction in training form.
-        spike_train (np.ndarray | None): Prediction in spike-train form.
-        name (str): Shown beside the row.
-    """
-
-    image: np.ndarray
-    truth: np.ndarray | None = None
-    training: np.ndarray | None = None
-    spike_train: np.ndarray | None = None
-    name: str = ''
-
-
-_COLUMNS = (('truth', 'ground truth'), ('training', 'training form'),
-            ('spike_train', 'spike-train form'))
-
-
 def colorize(classes: np.ndarray, palette: Sequence[Color],
              ignore_index: int = 255) -> np.ndarray:
-    """Class map (H, W) -> RGB picture (H, W, 3), uint8.
+    """Colour a map of classes.
+
+    Args:
+        classes (np.ndarray): Class of each pixel, (H, W), integers.
+        palette (Sequence[tuple[int, int, int]]): RGB in 0..255 per class.
+        ignore_index (int): Value of pixels without class, which become grey.
+
+    Returns:
+        np.ndarray: RGB picture (H, W, 3), uint8.
 
     Raises:
         ValueError: If a class has no colour in the palette.
@@ -60,7 +46,7 @@ def colorize(classes: np.ndarray, palette: Sequence[Color],
     return picture
 
 
-def plot_predictions(samples: Sequence[SegmentationSample],
+def plot_predictions(samples: Sequence[PictureSample],
                      classes: Sequence[str],
                      palette: Sequence[Color],
                      ignore_index: int = 255) -> Figure:
@@ -71,7 +57,8 @@ def plot_predictions(samples: Sequence[SegmentationSample],
     form.
 
     Args:
-        samples (Sequence[SegmentationSample]): One per row.
+        samples (Sequence[PictureSample]): One per row, with maps of classes
+            (H, W).
         classes (Sequence[str]): Names, for the legend.
         palette (Sequence[tuple[int, int, int]]): RGB in 0..255 per class.
         ignore_index (int): Value of pixels without class, shown grey.
@@ -97,18 +84,13 @@ def plot_predictions(samples: Sequence[SegmentationSample],
     shown_ignored = False
     for cells, sample in zip(grid, samples):
         for axes in cells:
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.spines[:].set_color('#cccccc')
+            tidy_cell(axes)
         cells[0].imshow(sample.image)
         cells[0].set_ylabel(sample.name, fontsize=9)
-        for axes, (field, _) in zip(cells[1:], _COLUMNS):
+        for axes, (field, _) in zip(cells[1:], COLUMNS):
             classmap = getattr(sample, field)
             if classmap is None:
-                axes.imshow(np.full_like(sample.image, 255))
-                axes.text(
-                    0.5, 0.5, 'not measured', ha='center', va='center',
-                    transform=axes.transAxes, color='#a03030', fontsize=9)
+                draw_not_measured(axes, sample.image)
                 continue
             if np.shape(classmap) != np.shape(sample.image)[:2]:
                 raise ValueError(
@@ -124,7 +106,7 @@ def plot_predictions(samples: Sequence[SegmentationSample],
                 np.sum(np.asarray(sample.training) != sample.spike_train))
             cells[3].set_xlabel(
                 f'differing pixels: {differing}', fontsize=8, labelpad=2)
-    for axes, title in zip(grid[0], ('image', *(t for _, t in _COLUMNS))):
+    for axes, title in zip(grid[0], ('image', *(t for _, t in COLUMNS))):
         axes.set_title(title, fontsize=10)
     entries = [(name, np.divide(color, 255))
                for name, color in zip(classes, palette)]

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mmsnn.engine.cli import build_runner
-from mmsnn.engine.samples import SampleCollector
+from mmsnn.engine.pictures import PictureCollector
 
 pytest.importorskip('mmdet')
 from mmdet.structures import DetDataSample  # noqa: E402
@@ -142,7 +142,7 @@ def test_a_detection_sample_is_in_pixels_of_the_original_image(kind):
                     truth_masks)
     training = sample([[3., 2, 9, 7.]], [1], [0.8], masks[1:],
                       torch.tensor([[3., 2, 9, 6]]), truth_masks)
-    collector = SampleCollector(2, dict(classes=('zero', 'one')))
+    collector = PictureCollector(2, dict(classes=('zero', 'one')))
     collector.add(dict(inputs=[shown]), [spikes], [training])
     collector.add(dict(inputs=[shown]), [spikes], None)
     found, other = collector.samples
@@ -160,7 +160,7 @@ def test_a_detection_sample_is_in_pixels_of_the_original_image(kind):
     assert other.training is None
     # A detector of boxes: masks would be compared with nothing.
     del spikes.pred_instances.masks
-    boxes_only = SampleCollector(1, dict(classes=('zero', 'one')))
+    boxes_only = PictureCollector(1, dict(classes=('zero', 'one')))
     boxes_only.add(dict(inputs=[shown]), [spikes], None)
     assert boxes_only.samples[0].truth.masks is None
     (name, figure, caption), = collector.pictures()

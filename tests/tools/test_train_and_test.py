@@ -61,10 +61,12 @@ def test_segmentation(write_config, run, tmp_path):
     config = write_config('seg')
     log = run('train.py', config, '--work-dir', 'w')
     assert 'mIoU' in log
-    run('test.py', config, 'w/iter_2.pth', '--work-dir', 'w', '--out',
-        'metrics.json', '--tta', '--show-dir', 'painted')
+    log = run('test.py', config, 'w/iter_2.pth', '--work-dir', 'w', '--out',
+              'metrics.json', '--tta', '--show-dir', 'painted')
     metrics = json.loads((tmp_path / 'metrics.json').read_text())
-    assert 0 <= metrics['mIoU'] <= 100
+    assert set(metrics) >= {'aAcc', 'mIoU', 'mAcc'}
+    for name, value in metrics.items():  # the file holds what was logged
+        assert f'{name}: {value:.4f}' in log
     assert len(list((tmp_path / 'painted').rglob('*.png'))) == 4
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmsnn.visualization import DetectionSample, Objects, plot_detections
+from mmsnn.visualization import Objects, PictureSample, plot_detections
 
 CLASSES = ['ground', 'digit']
 PALETTE = [(0, 0, 0), (200, 100, 0)]
@@ -18,7 +18,7 @@ def texts(axes):
 
 def test_boxes_masks_and_labels():
     truth = Objects(ONE.boxes, ONE.labels)
-    sample = DetectionSample(IMAGE, truth, ONE, ONE, 'scene')
+    sample = PictureSample(IMAGE, truth, ONE, ONE, 'scene')
     axes = plot_detections([sample, sample], CLASSES, PALETTE).axes
     assert [a.get_title() for a in axes[:3]] == [
         'ground truth', 'training form', 'spike-train form']
@@ -49,7 +49,7 @@ def test_boxes_masks_and_labels():
     (None, ONE, ''),
 ])
 def test_differences_in_words(training, spikes, words):
-    sample = DetectionSample(IMAGE, None, training, spikes)
+    sample = PictureSample(IMAGE, None, training, spikes)
     axes = plot_detections([sample], CLASSES).axes
     assert axes[2].get_xlabel().replace('\n', ' ') == words
     assert texts(axes[0]) == ['not measured']
@@ -61,4 +61,4 @@ def test_bad_input():
     wrong = Objects(ONE.boxes, np.array([2]))
     with pytest.raises(ValueError, match='label 2 is no class; valid are 0 '
                        'to 1'):
-        plot_detections([DetectionSample(IMAGE, wrong)], CLASSES)
+        plot_detections([PictureSample(IMAGE, wrong)], CLASSES)

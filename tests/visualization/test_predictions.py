@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmsnn.visualization import (
-    SegmentationSample,
+    PictureSample,
     colorize,
     plot_predictions,
 )
@@ -24,7 +24,7 @@ def sample(**changes):
         'name': 'scene'
     }
     fields.update(changes)
-    return SegmentationSample(**fields)
+    return PictureSample(**fields)
 
 
 def shown(axes):

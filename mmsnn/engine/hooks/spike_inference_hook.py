@@ -7,8 +7,8 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from mmsnn.engine.evaluation_report import report_evaluation
 from mmsnn.engine.hardware_report import Measured, make_report, write_all
+from mmsnn.engine.pictures import PictureCollector
 from mmsnn.engine.provenance import of_runner
-from mmsnn.engine.samples import SampleCollector
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
 from mmsnn.hardware import load_chips
 from mmsnn.hardware.chips.spec import pricing_chip
@@ -115,7 +115,7 @@ class SpikeInferenceHook(Hook):
             proof_dtypes=self.proof_dtypes,
             evaluator=loop.evaluator if self.compare_metrics else None,
             dtype=self.dtype)
-        self._samples = SampleCollector(self.pictures,
+        self._samples = PictureCollector(self.pictures,
                                         loop.dataloader.dataset.metainfo)
         runner.logger.info(
             f'evaluating in spike-train form (form={self.form}, '

@@ -1,4 +1,4 @@
-"""Samples kept for the pictures of a report."""
+"""Pictures of an evaluation: samples with the predictions of both forms."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,10 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mmsnn.visualization import (
-    ClassificationSample,
-    DetectionSample,
     Objects,
-    SegmentationSample,
+    PictureSample,
     plot_classifications,
     plot_detections,
     plot_predictions,
@@ -25,7 +23,7 @@ IGNORED = 255
 LEAST_SCORE = 0.3
 
 
-class SampleCollector:
+class PictureCollector:
     """Keeps the first samples of an evaluation, with both predictions.
 
     Classification, detection and segmentation have pictures; other tasks
@@ -39,9 +37,10 @@ class SampleCollector:
     def __init__(self, number: int, metainfo: dict) -> None:
         self.number = number
         self.metainfo = metainfo
-        self.samples: list = []
+        self.samples: list[PictureSample] = []
+        self._task = ''  # what the model predicts, see _TASKS
 
-    def add(self, data_batch, spiking: Sequence,
+    def add(self, data_batch: dict, spiking: Sequence,
             training: Sequence | None) -> None:
         """Look at a batch, for as long as samples are wanted.
 
@@ -56,24 +55,20 @@ class SampleCollector:
             return
         training = training or [None] * len(spiking)
         for image, second, first in zip(images, spiking, training):
-            if len(self.samples) >= self.number:
+            task = next((key for key in _TASKS if key in second), None)
+            if task is None or len(self.samples) >= self.number:
                 return
+            self._task = task
             name = str(getattr(second, 'img_path', '')).rpartition('/')[-1]
-            if 'pred_sem_seg' in second:
-                self.samples.append(
-                    _segmentation(image, second, first, name))
-            elif 'pred_instances' in second:
-                self.samples.append(_detection(image, second, first, name))
-            elif 'pred_label' in second:
-                self.samples.append(
-                    _classification(image, second, first, name))
+            self.samples.append(
+                replace(_TASKS[task](image, second, first), name=name))
 
     def pictures(self) -> list[tuple[str, Figure, str]]:
         """File name, figure and caption of each picture."""
         if not self.samples:
             return []
         classes = self.metainfo['classes']
-        if isinstance(self.samples[0], SegmentationSample):
+        if self._task == 'pred_sem_seg':
             for sample in self.samples:  # labels without class are ignored
                 if sample.truth is not None:
                     sample.truth[sample.truth >= len(classes)] = IGNORED
@@ -81,7 +76,7 @@ class SampleCollector:
                                       self.metainfo['palette'], IGNORED)
             caption = ('Predictions beside the ground truth, in training '
                        'form and in spike-train form.')
-        elif isinstance(self.samples[0], DetectionSample):
+        elif self._task == 'pred_instances':
             figure = plot_detections(self.samples, classes,
                                      self.metainfo.get('palette'))
             caption = ('Annotated objects, and those detected in training '
@@ -106,7 +101,7 @@ def _rgb(image) -> np.ndarray:
     return np.repeat(array[..., :1], 3, axis=2).astype(np.uint8)
 
 
-def _segmentation(image, spiking, training, name) -> SegmentationSample:
+def _segmentation(image, spiking, training) -> PictureSample:
     def classes(sample, key):
         if sample is None or key not in sample:
             return None
@@ -114,29 +109,27 @@ def _segmentation(image, spiking, training, name) -> SegmentationSample:
 
     spike_train = classes(spiking, 'pred_sem_seg')
     height, width = spike_train.shape
-    return SegmentationSample(
+    return PictureSample(
         image=cv2.resize(_rgb(image), (width, height)),
         truth=classes(spiking, 'gt_sem_seg'),
         training=classes(training, 'pred_sem_seg'),
-        spike_train=spike_train,
-        name=name)
+        spike_train=spike_train)
 
 
-def _classification(image, spiking, training, name) -> ClassificationSample:
+def _classification(image, spiking, training) -> PictureSample:
     def label(sample, key):
         if sample is None or key not in sample:
             return None
         return int(sample.get(key)[0])
 
-    return ClassificationSample(
+    return PictureSample(
         image=_rgb(image),
         truth=label(spiking, 'gt_label'),
         training=label(training, 'pred_label'),
-        spike_train=label(spiking, 'pred_label'),
-        name=name)
+        spike_train=label(spiking, 'pred_label'))
 
 
-def _detection(image, spiking, training, name) -> DetectionSample:
+def _detection(image, spiking, training) -> PictureSample:
     """Boxes and masks are in pixels of the original image: of detections by
     themselves; of annotations where they are loaded after resizing, as in
     mmdet's own test pipelines."""
@@ -154,12 +147,11 @@ def _detection(image, spiking, training, name) -> DetectionSample:
     across, down = spiking.get('scale_factor', (1, 1))
     # Without what was padded.
     shown = _rgb(image)[:round(height * down), :round(width * across)]
-    return DetectionSample(
+    return PictureSample(
         image=cv2.resize(shown, (width, height)),
         truth=truth,
         training=objects(training, 'pred_instances'),
-        spike_train=detected,
-        name=name)
+        spike_train=detected)
 
 
 def _objects(instances) -> Objects:
@@ -176,3 +168,10 @@ def _objects(instances) -> Objects:
             masks, 'to_ndarray') else masks.cpu().numpy()
     return Objects(boxes.cpu().numpy(), instances.labels.cpu().numpy(), scores,
                    masks)
+
+
+#: What a data sample holds -> how to read it.
+_TASKS = dict(
+    pred_sem_seg=_segmentation,
+    pred_instances=_detection,
+    pred_label=_classification)
