@@ -55,7 +55,7 @@ class SpikeAttention(BaseModule):
     factor and the scales of q, k, v are in the threshold of the last neuron,
     so that nothing is multiplied at inference.
 
-    A variant says how a projection is made (:meth:`projection`), and its
+    A variant says how a projection is made (:meth:`_projection`), and its
     ``value_ratio``, ``factor`` and ``threshold_ratio``.
 
     Args:
@@ -89,9 +89,9 @@ class SpikeAttention(BaseModule):
         self.num_heads = num_heads
         wide = channels * (value_ratio or self.value_ratio)
         self.neuron = build_neuron(neuron)
-        self.query = self.projection(channels, channels, norm_cfg)
-        self.key = self.projection(channels, channels, norm_cfg)
-        self.value = self.projection(channels, wide, norm_cfg)
+        self.query = self._projection(channels, channels, norm_cfg)
+        self.key = self._projection(channels, channels, norm_cfg)
+        self.value = self._projection(channels, wide, norm_cfg)
         counts = dict(scale=1.0, inplace=True)
         self.query_neuron = build_neuron(neuron, **counts)
         self.key_neuron = build_neuron(neuron, **counts)
@@ -108,10 +108,10 @@ class SpikeAttention(BaseModule):
                 (1 / self.neuron.scale)**3 / self.factor,
                 slope=ratio * self.neuron.slope)
         self.attention_neuron = build_neuron(neuron, inplace=True, **options)
-        self.proj = self.projection(wide, channels, norm_cfg)
+        self.proj = self._projection(wide, channels, norm_cfg)
 
     @staticmethod
-    def projection(in_channels: int, out_channels: int,
+    def _projection(in_channels: int, out_channels: int,
                    norm_cfg: dict) -> nn.Module:
         """Make a projection; a variant says how.
 
@@ -194,18 +194,7 @@ class ESDSA(SpikeAttention):
         super().__init__(channels, neuron, num_heads, **kwargs)
 
     @staticmethod
-    def projection(in_channels, out_channels, norm_cfg):
-        """Make a 1x1 convolution with a norm.
-
-        Args:
-            in_channels (int): C_in.
-            out_channels (int): C_out.
-            norm_cfg (dict): Config of the norms.
-
-        Returns:
-            nn.Module: Maps spikes (N, C_in, H, W) to membrane potentials
-            (N, C_out, H, W).
-        """
+    def _projection(in_channels, out_channels, norm_cfg):
         return conv_norm(in_channels, out_channels, 1, norm_cfg=norm_cfg)
 
 
@@ -222,18 +211,7 @@ class LinearPairESDSA(SpikeAttention):
     """
 
     @staticmethod
-    def projection(in_channels, out_channels, norm_cfg):
-        """Make a linear pair with one more norm behind.
-
-        Args:
-            in_channels (int): C_in.
-            out_channels (int): C_out.
-            norm_cfg (dict): Config of the norms.
-
-        Returns:
-            nn.Module: Maps spikes (N, C_in, H, W) to membrane potentials
-            (N, C_out, H, W).
-        """
+    def _projection(in_channels, out_channels, norm_cfg):
         return LinearPair(
             in_channels,
             out_channels,
@@ -258,17 +236,6 @@ class SDSA3(SpikeAttention):
     threshold_ratio = 0.5
 
     @staticmethod
-    def projection(in_channels, out_channels, norm_cfg):
-        """Make a :class:`RepConv` with one more norm behind.
-
-        Args:
-            in_channels (int): C_in.
-            out_channels (int): C_out.
-            norm_cfg (dict): Config of the norms.
-
-        Returns:
-            nn.Module: Maps spikes (N, C_in, H, W) to membrane potentials
-            (N, C_out, H, W).
-        """
+    def _projection(in_channels, out_channels, norm_cfg):
         return RepConv(
             in_channels, out_channels, outer_norm=True, norm_cfg=norm_cfg)

@@ -101,7 +101,7 @@ def test_the_packed_computation_with_all_visible(family, images):
     masked, ordinary = build(family).train(), build(
         family, ESpikeFormer).train()
     with masked.context.visible(torch.ones(2, 3, 4, dtype=torch.bool)):
-        outs = masked.run_stages(images, 1)
+        outs = masked._run_stages(images, 1)
     expected = ordinary(images)
     for a, b in zip(outs, expected):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)

@@ -70,7 +70,7 @@ class EventDataset(BaseDataset):
         super().__init__(data_root=os.fspath(data_root), **kwargs)
 
     @abstractmethod
-    def samples(self, root: Path) -> Iterator[dict]:
+    def _samples(self, root: Path) -> Iterator[dict]:
         """Yield the samples of the split. Subclasses say how.
 
         Args:
@@ -97,7 +97,7 @@ class EventDataset(BaseDataset):
                 f'{root}')
         data_list = []
         self.skipped = []
-        for sample in self.samples(root):
+        for sample in self._samples(root):
             if self.sensor_size:
                 sample['sensor_size'] = self.sensor_size
             data_list.append(sample)
@@ -235,19 +235,8 @@ class EventFolder(EventDataset):
             f'{type(self).__name__}: there is neither {folders[0]} nor '
             f'{folders[1]}')
 
-    def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the files of each class, in order of their paths.
-
-        Args:
-            root (Path): Folder of the set.
-
-        Yields:
-            dict: ``events_path`` and ``gt_label``.
-
-        Raises:
-            ValueError: A folder is none of a class, if ``on_error`` is
-                'raise'.
-        """
+    def _samples(self, root: Path) -> Iterator[dict]:
+        """Yield the files of each class, in order of their paths."""
         folder = self.folder(root)
         found = sorted(path.name for path in folder.iterdir()
                        if path.is_dir())

@@ -66,16 +66,8 @@ class DVSGesture(EventDataset):
                  'arm roll', 'air drums', 'air guitar', 'other gestures'))
     SENSOR = (128, 128)
 
-    def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the gestures, in order of recordings and time.
-
-        Args:
-            root (Path): Folder of the set, in either form.
-
-        Yields:
-            dict: ``events_path``, ``gt_label`` and, unless the gestures are
-            cut out, ``events_start`` and ``events_stop`` (us).
-        """
+    def _samples(self, root: Path) -> Iterator[dict]:
+        """Yield the gestures, in order of recordings and time."""
         if (root / self.split).is_dir():
             for label in range(len(self.CLASSES)):
                 for path in sorted(

@@ -89,15 +89,8 @@ class NCaltech101(EventDataset):
         self.seed = seed
         super().__init__(data_root, split, **kwargs)
 
-    def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the split's part of each class.
-
-        Args:
-            root (Path): Folder of the set.
-
-        Yields:
-            dict: ``events_path`` and ``gt_label``.
-        """
+    def _samples(self, root: Path) -> Iterator[dict]:
+        """Yield the split's part of each class."""
         names = sorted(path.name for path in root.iterdir() if path.is_dir())
         self._metainfo.setdefault('classes', tuple(names))
         for label, name in enumerate(names):
@@ -152,15 +145,8 @@ class CIFAR10DVS(EventDataset):
     #: Recordings of each class that are for testing, from number 0 on.
     TEST = 100
 
-    def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the split's numbers of each class.
-
-        Args:
-            root (Path): Folder of the set.
-
-        Yields:
-            dict: ``events_path`` and ``gt_label``.
-        """
+    def _samples(self, root: Path) -> Iterator[dict]:
+        """Yield the split's numbers of each class."""
         for label, name in enumerate(self.metainfo['classes']):
             folder = root / name
             if not folder.is_dir():
@@ -217,15 +203,8 @@ class HARDVS(EventDataset):
     SENSOR = (346, 260)
     SPLITS = ('train', 'val', 'test')
 
-    def samples(self, root: Path) -> Iterator[dict]:
-        """Yield the recordings of the split's file, in its order.
-
-        Args:
-            root (Path): Folder of the set.
-
-        Yields:
-            dict: ``events_path`` and ``gt_label``.
-        """
+    def _samples(self, root: Path) -> Iterator[dict]:
+        """Yield the recordings of the split's file, in its order."""
         file = root / f'{self.split}_label.txt'
         labels = {name: i for i, name in enumerate(self.metainfo['classes'])}
         for number, line in enumerate(file.read_text().splitlines(), 1):

@@ -142,9 +142,9 @@ def histogram_numpy(events: np.ndarray, bins: Bins,
     """The definition of :func:`histogram`, used where there is no compiler.
 
     Args:
-        events (np.ndarray): Events, (N,).
-        bins (Bins): T bins, see :func:`split`.
-        size (tuple[int, int]): Width and height of the sensor.
+        events (np.ndarray): As in :func:`histogram`.
+        bins (Bins): As in :func:`histogram`.
+        size (tuple[int, int]): As in :func:`histogram`.
 
     Returns:
         np.ndarray: Counts, (T, 2, H, W), float32.

@@ -58,19 +58,8 @@ class NeuromorphicAugment(EventTransform):
         self.operations = tuple(operations)
         self.flip_prob = flip_prob
 
-    def change(self, results: dict) -> dict:
-        """Flip a sample, and apply the chosen operations.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to,
-                and ``sensor_size``.
-
-        Returns:
-            dict: The same sample.
-
-        Raises:
-            ValueError: The sample has boxes.
-        """
+    def _change(self, results: dict) -> dict:
+        """Flip a sample, and apply the chosen operations."""
         if results.get('gt_bboxes') is not None:
             raise ValueError('NeuromorphicAugment has no boxes; take '
                              'RandomEventFlip and CropEvents')

@@ -24,7 +24,7 @@ class EventTransform(ShownTransform):
     - events
     - sensor_size
 
-    A subclass says what happens in :meth:`change`.
+    A subclass says what happens in :meth:`_change`.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -42,10 +42,10 @@ class EventTransform(ShownTransform):
         # The array may be in use elsewhere.
         results['events'] = results['events'].copy()
         with naming_file(results):
-            return self.change(results)
+            return self._change(results)
 
     @abstractmethod
-    def change(self, results: dict) -> dict | None:
+    def _change(self, results: dict) -> dict | None:
         """Change a sample whose events may be written to.
 
         Args:

@@ -69,12 +69,12 @@ class EventFrames(ShownTransform):
         events = results.pop('events')
         with naming_file(results):
             bins = split(events, self.bins, self.by, self.per_bin)
-            results['frames'] = self.frames(
+            results['frames'] = self._frames(
                 events, bins, results['sensor_size'])
         return results
 
     @abstractmethod
-    def frames(self, events: np.ndarray, bins: Bins,
+    def _frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
         """Make the frames; a subclass says how.
 
@@ -126,22 +126,9 @@ class EventHistogram(EventFrames):
         self.channels = channels
         self.max_count = max_count
 
-    def frames(self, events: np.ndarray, bins: Bins,
+    def _frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
-        """Count the events.
-
-        Args:
-            events (np.ndarray): Events in order of time, (N,).
-            bins (Bins): T bins.
-            size (tuple[int, int]): Width and height of the sensor.
-
-        Returns:
-            np.ndarray: The frames, (T, 2, H, W) for both channels, else (T, 1,
-            H, W), float32.
-
-        Raises:
-            ValueError: An event is outside the sensor.
-        """
+        """Count the events."""
         frames = histogram(events, bins, size)
         if self.channels == 'sum':
             frames = frames.sum(1, keepdims=True)
@@ -177,22 +164,9 @@ class EventVoxelGrid(EventFrames):
         super().__init__(bins, BIN_BY[1])
         self.polarities = polarities
 
-    def frames(self, events: np.ndarray, bins: Bins,
+    def _frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
-        """Spread the events over the times of the grid.
-
-        Args:
-            events (np.ndarray): Events in order of time, (N,).
-            bins (Bins): T bins.
-            size (tuple[int, int]): Width and height of the sensor.
-
-        Returns:
-            np.ndarray: The frames, (T, 2, H, W) with ``polarities``, else (T,
-            1, H, W), float32.
-
-        Raises:
-            ValueError: An event is outside the sensor.
-        """
+        """Spread the events over the times of the grid."""
         return voxel_grid(events, bins, size, self.polarities)
 
 
@@ -228,19 +202,7 @@ class EventTimeSurface(EventFrames):
             raise ValueError(f'tau must be above 0 us, got {tau}')
         self.tau = tau
 
-    def frames(self, events: np.ndarray, bins: Bins,
+    def _frames(self, events: np.ndarray, bins: Bins,
                size: tuple[int, int]) -> np.ndarray:
-        """Compute how long ago each pixel fired.
-
-        Args:
-            events (np.ndarray): Events in order of time, (N,).
-            bins (Bins): T bins.
-            size (tuple[int, int]): Width and height of the sensor.
-
-        Returns:
-            np.ndarray: The frames, (T, 2, H, W), float32.
-
-        Raises:
-            ValueError: An event is outside the sensor.
-        """
+        """Compute how recent the latest events are."""
         return time_surface(events, bins, size, self.tau)

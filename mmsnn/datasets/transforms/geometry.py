@@ -50,19 +50,8 @@ class OrientEvents(EventTransform):
         self.flip_x = flip_x
         self.flip_y = flip_y
 
-    def change(self, results: dict) -> dict:
-        """Turn the events of a sample.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to,
-                and ``sensor_size``.
-
-        Returns:
-            dict: The same sample.
-
-        Raises:
-            ValueError: The sample has boxes.
-        """
+    def _change(self, results: dict) -> dict:
+        """Turn a sample; one with boxes is an error."""
         if results.get('gt_bboxes') is not None:
             raise ValueError('OrientEvents cannot turn boxes; it must come '
                              'before LoadAnnotations')
@@ -120,16 +109,8 @@ class RandomEventFlip(EventTransform):
         self.prob = prob
         self.direction = direction
 
-    def change(self, results: dict) -> dict:
-        """Mirror a sample with the probability ``prob``.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to,
-                and ``sensor_size``.
-
-        Returns:
-            dict: The same sample.
-        """
+    def _change(self, results: dict) -> dict:
+        """Mirror a sample with the probability ``prob``."""
         results['flip'] = bool(np.random.rand() < self.prob)
         results['flip_direction'] = self.direction if results['flip'] else None
         if results['flip']:
@@ -179,16 +160,8 @@ class CropEvents(EventTransform):
         self.random = random
         self.allow_negative_crop = allow_negative_crop
 
-    def change(self, results: dict) -> dict | None:
-        """Crop a sample.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to,
-                and ``sensor_size``.
-
-        Returns:
-            dict | None: The same sample; None where no box is left.
-        """
+    def _change(self, results: dict) -> dict | None:
+        """Crop a sample; None where no box is left."""
         old = results['sensor_size']
         width, height = (min(a, b) for a, b in zip(self.size, old))
         room = old[0] - width, old[1] - height
@@ -259,19 +232,8 @@ class DownsampleEvents(EventTransform):
         self.size = size and tuple(size)
         self.factor = factor
 
-    def change(self, results: dict) -> dict:
-        """Divide the positions of a sample.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to,
-                and ``sensor_size``.
-
-        Returns:
-            dict: The same sample.
-
-        Raises:
-            ValueError: ``size`` is larger than the sensor.
-        """
+    def _change(self, results: dict) -> dict:
+        """Divide the positions of a sample."""
         old = results['sensor_size']
         events = results['events']
         if self.factor:

@@ -34,15 +34,8 @@ class EventPolarity(EventTransform):
         check_choice('mode', mode, ('swap', 'positive', 'negative'))
         self.mode = mode
 
-    def change(self, results: dict) -> dict:
-        """Change the polarities of a sample.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to.
-
-        Returns:
-            dict: The same sample.
-        """
+    def _change(self, results: dict) -> dict:
+        """Change the polarities of a sample."""
         events = results['events']
         if self.mode == 'swap':
             events['p'] ^= 1
@@ -79,15 +72,8 @@ class CropEventTime(EventTransform):
         self.duration = duration
         self.random = random
 
-    def change(self, results: dict) -> dict:
-        """Cut a window out of a sample.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to.
-
-        Returns:
-            dict: The same sample.
-        """
+    def _change(self, results: dict) -> dict:
+        """Cut a window out of a sample."""
         events = results['events']
         t = events['t']
         room = int(t[-1] - t[0]) + 1 - self.duration if len(t) else 0
@@ -143,16 +129,8 @@ class RandomEventDrop(EventTransform):
         for method, ratio in self.max_ratio.items():
             check_range(f'max_ratio[{method!r}]', ratio, 0, 1)
 
-    def change(self, results: dict) -> dict:
-        """Drop events of a sample with the probability ``prob``.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to,
-                and ``sensor_size``.
-
-        Returns:
-            dict: The same sample.
-        """
+    def _change(self, results: dict) -> dict:
+        """Drop events of a sample with the probability ``prob``."""
         events = results['events']
         if not len(events) or np.random.rand() >= self.prob:
             return results
@@ -210,16 +188,8 @@ class FilterHotPixels(EventTransform):
         self.n_sigma = n_sigma
         self.max_rate = max_rate
 
-    def change(self, results: dict) -> dict:
-        """Drop the events of hot pixels.
-
-        Args:
-            results (dict): The sample: ``events``, (N,), which are written to,
-                and ``sensor_size``.
-
-        Returns:
-            dict: The same sample.
-        """
+    def _change(self, results: dict) -> dict:
+        """Drop the events of hot pixels."""
         events = results['events']
         if not len(events):
             return results

@@ -50,7 +50,7 @@ class SpikingBackbone(BaseModule):
 
     A subclass has an ``arch_zoo``, its ``families`` (see
     :func:`.arch.read_arch`), and says what its blocks are made of in
-    :meth:`conv_block` and :meth:`transformer_block`. It calls
+    :meth:`_conv_block` and :meth:`_transformer_block`. It calls
     :meth:`build_stages` at the end of ``__init__``.
 
     Args:
@@ -131,7 +131,7 @@ class SpikingBackbone(BaseModule):
         self.keep_freed_memory = keep_freed_memory
         self.block_options = dict(neuron=neuron, norm_cfg=norm_cfg)
 
-    def conv_block(self, width: int, drop_path: float) -> nn.Module:
+    def _conv_block(self, width: int, drop_path: float) -> nn.Module:
         """Make a block of stages 0 to 2.
 
         Args:
@@ -143,16 +143,8 @@ class SpikingBackbone(BaseModule):
         """
         raise NotImplementedError
 
-    def transformer_block(self, width: int, drop_path: float) -> nn.Module:
-        """Make a block of the later stages.
-
-        Args:
-            width (int): Channels.
-            drop_path (float): Probability to drop a branch.
-
-        Returns:
-            nn.Module: Maps (N, width, H, W) to the same shape.
-        """
+    def _transformer_block(self, width: int, drop_path: float) -> nn.Module:
+        """Make a block of the later stages; see :meth:`_conv_block`."""
         raise NotImplementedError
 
     def build_stages(self, in_channels: int) -> None:
@@ -185,8 +177,8 @@ class SpikingBackbone(BaseModule):
                     bias=True,
                     **options))
             make = (
-                self.conv_block
-                if i < FIRST_TRANSFORMER else self.transformer_block)
+                self._conv_block
+                if i < FIRST_TRANSFORMER else self._transformer_block)
             stage.add_module(
                 'blocks',
                 nn.Sequential(
@@ -225,10 +217,10 @@ class SpikingBackbone(BaseModule):
             x = x.contiguous(memory_format=torch.channels_last)
             if self.keep_freed_memory:
                 keep_freed_memory()
-        outs = tuple(self.run_stages(x, repeats))
+        outs = tuple(self._run_stages(x, repeats))
         return merge_time(outs, timesteps) if self.merge_time else outs
 
-    def run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
+    def _run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
         """Run the stages up to the last of ``out_indices``.
 
         Args:

@@ -32,10 +32,8 @@ class ESpikeFormer(SpikingBackbone):
         layer_scale_init_value (float, optional): First value of the large
             family's layer scale; the base family has none. None or 0 leaves
             it out, as in pre-training. Defaults to 1e-6.
-        **kwargs: Keys of :class:`SpikingBackbone`: ``out_indices``,
-            ``drop_path_rate``, ``frozen_stages``, ``norm_eval``,
-            ``merge_time``, ``norm_cfg``, ``deploy``, ``keep_freed_memory``,
-            ``init_cfg``.
+        **kwargs: Other keys of :class:`.base.SpikingBackbone`, such as
+            ``out_indices`` and ``drop_path_rate``.
 
     Raises:
         ValueError: If a key of the config is out of range; the message names
@@ -82,30 +80,12 @@ class ESpikeFormer(SpikingBackbone):
         self.layer_scale_init_value = layer_scale_init_value
         self.build_stages(in_channels)
 
-    def conv_block(self, width, drop_path):
-        """Make a block of E-SpikeFormer's stages 0 to 2.
-
-        Args:
-            width (int): Channels.
-            drop_path (float): Probability to drop a branch.
-
-        Returns:
-            nn.Module: Maps (N, width, H, W) to the same shape.
-        """
+    def _conv_block(self, width, drop_path):
         options = dict(sep_conv=None, bias=True) if self.is_large else {}
         return ConvBlock(
             width, drop_path=drop_path, **options, **self.block_options)
 
-    def transformer_block(self, width, drop_path):
-        """Make a block of E-SpikeFormer's later stages.
-
-        Args:
-            width (int): Channels.
-            drop_path (float): Probability to drop a branch.
-
-        Returns:
-            nn.Module: Maps (N, width, H, W) to the same shape.
-        """
+    def _transformer_block(self, width, drop_path):
         options = {}
         if self.is_large:
             options = dict(

@@ -113,20 +113,10 @@ class MaskedESpikeFormer(ESpikeFormer):
         with self.context.visible(mask):
             return super().forward(x)
 
-    def run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
-        """Run the stages on what is visible.
-
-        Args:
-            x (Tensor): Images, (N, C, H, W).
-            repeats (int): How often each image is shown.
-
-        Returns:
-            list[Tensor]: Outputs of ``out_indices``, (N * repeats, C', H',
-            W'), with zeros where something is hidden.
-        """
+    def _run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
         patches = self.context.patches(len(x))
         if patches is None:
-            return super().run_stages(x, repeats)
+            return super()._run_stages(x, repeats)
         x, outs = patches.pack(x), []
         for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
             if i == FIRST_TRANSFORMER and not self.drop_masked:

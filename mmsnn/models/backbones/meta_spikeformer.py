@@ -23,10 +23,8 @@ class MetaSpikeFormer(SpikingBackbone):
         neuron (dict): Config of every neuron. Defaults to LIF over 4 time
             steps, as published; ``dict(type='mmsnn.SFANeuron')`` is the
             paper's ablation.
-        **kwargs: Keys of :class:`SpikingBackbone`: ``out_indices``,
-            ``drop_path_rate``, ``frozen_stages``, ``norm_eval``,
-            ``merge_time``, ``norm_cfg``, ``deploy``, ``keep_freed_memory``,
-            ``init_cfg``.
+        **kwargs: Other keys of :class:`.base.SpikingBackbone`, such as
+            ``out_indices`` and ``drop_path_rate``.
 
     Raises:
         ValueError: If a key of the config is out of range; the message names
@@ -57,32 +55,14 @@ class MetaSpikeFormer(SpikingBackbone):
         super().__init__(arch, neuron, **kwargs)
         self.build_stages(in_channels)
 
-    def conv_block(self, width, drop_path):
-        """Make a block of Meta-SpikeFormer's stages 0 to 2.
-
-        Args:
-            width (int): Channels.
-            drop_path (float): Probability to drop a branch.
-
-        Returns:
-            nn.Module: Maps (N, width, H, W) to the same shape.
-        """
+    def _conv_block(self, width, drop_path):
         return ConvBlock(
             width,
             sep_conv=dict(kernel_size=7, bare_depthwise=True),
             drop_path=drop_path,
             **self.block_options)
 
-    def transformer_block(self, width, drop_path):
-        """Make a block of Meta-SpikeFormer's later stages.
-
-        Args:
-            width (int): Channels.
-            drop_path (float): Probability to drop a branch.
-
-        Returns:
-            nn.Module: Maps (N, width, H, W) to the same shape.
-        """
+    def _transformer_block(self, width, drop_path):
         return TransformerBlock(
             width,
             num_heads=self.arch['num_heads'],

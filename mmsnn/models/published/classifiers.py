@@ -33,26 +33,6 @@ def spiking_head(num_classes: int, in_channels: int, neuron: dict) -> dict:
             loss=dict(type='mmpretrain.CrossEntropyLoss')))
 
 
-def _classifier(kind: str, arch: dict, neuron: dict, in_channels: int,
-                head: dict, **backbone) -> dict:
-    return dict(
-        type='mmpretrain.ImageClassifier',
-        backbone=dict(
-            type=kind,
-            arch=arch,
-            in_channels=in_channels,
-            neuron=neuron,
-            **backbone),
-        neck=dict(type='mmpretrain.GlobalAveragePooling'),
-        head=head)
-
-
-def _arch(embed_dims, depths, num_heads, **keys) -> dict:
-    if depths is not None:
-        keys['depths'] = list(depths)
-    return dict(embed_dims=list(embed_dims), num_heads=num_heads, **keys)
-
-
 def base_classifier(embed_dims: Sequence[int],
                     depths: Sequence[int] | None = None,
                     num_heads: int = 8,
@@ -77,141 +57,103 @@ def base_classifier(embed_dims: Sequence[int],
         dict: The config.
     """
     neuron = neuron or dict(type='mmsnn.SFANeuron', max_spikes=max_spikes)
-    return _classifier(
-        'mmsnn.ESpikeFormer', _arch(embed_dims, depths, num_heads), neuron,
-        in_channels, spiking_head(num_classes, embed_dims[-1], neuron))
+    arch = dict(embed_dims=list(embed_dims), num_heads=num_heads)
+    if depths is not None:
+        arch['depths'] = list(depths)
+    return dict(
+        type='mmpretrain.ImageClassifier',
+        backbone=dict(
+            type='mmsnn.ESpikeFormer',
+            arch=arch,
+            in_channels=in_channels,
+            neuron=neuron),
+        neck=dict(type='mmpretrain.GlobalAveragePooling'),
+        head=spiking_head(num_classes, embed_dims[-1], neuron))
 
 
-def large_classifier(embed_dims: Sequence[int],
-                     depths: Sequence[int] | None = None,
-                     num_heads: int = 8,
-                     num_classes: int = 1000,
-                     max_spikes: int = 4,
-                     in_channels: int = 3,
-                     neuron: dict | None = None,
+def large_classifier(*args,
                      linear_pair: bool = False,
                      layer_scale_init_value: float | None = 1e-6,
-                     distillation_head: bool = False) -> dict:
+                     distillation_head: bool = False,
+                     **keys) -> dict:
     """Config of a classifier of E-SpikeFormer's large family.
 
     Its head reads the mean membrane.
 
     Args:
-        embed_dims (Sequence[int]): Widths.
-        depths (Sequence[int], optional): Blocks of the stages. Defaults to
-            None: those of the published models.
-        num_heads (int): Heads. Defaults to 8.
-        num_classes (int): Classes. Defaults to 1000.
-        max_spikes (int): D. Defaults to 4.
-        in_channels (int): Channels of the image. Defaults to 3.
-        neuron (dict, optional): Config of the neurons, instead of
-            ``max_spikes``. Defaults to None: SFA.
+        *args: As in :func:`base_classifier`.
         linear_pair (bool): Blocks start with one more linear pair. Defaults
             to False.
         layer_scale_init_value (float, optional): First value of the layer
             scales; None leaves them out. Defaults to 1e-6.
         distillation_head (bool): Take the head of distillation, which has two
             linear layers. Defaults to False.
+        **keys: As in :func:`base_classifier`.
 
     Returns:
         dict: The config.
     """
-    neuron = neuron or dict(type='mmsnn.SFANeuron', max_spikes=max_spikes)
-    head = dict(num_classes=num_classes, in_channels=embed_dims[-1])
-    if distillation_head:
-        head.update(type='mmsnn.DistillationClsHead', neuron=neuron)
-    else:
-        head.update(type='mmpretrain.LinearClsHead')
-    return _classifier(
-        'mmsnn.ESpikeFormer',
-        _arch(
-            embed_dims,
-            depths,
-            num_heads,
-            family='large',
-            linear_pair=linear_pair),
-        neuron,
-        in_channels,
-        dict(head, loss=dict(type='mmpretrain.CrossEntropyLoss')),
+    config = base_classifier(*args, **keys)
+    backbone, head = config['backbone'], config['head']['module']
+    backbone['arch'].update(family='large', linear_pair=linear_pair)
+    backbone.update(
         layer_scale_init_value=layer_scale_init_value,
         # A linear head does not know T: the mean over time comes before it.
         merge_time=not distillation_head)
+    if distillation_head:
+        head.update(
+            type='mmsnn.DistillationClsHead', neuron=backbone['neuron'])
+    return dict(config, head=head)
 
 
-def large_pretraining(embed_dims: Sequence[int],
-                      depths: Sequence[int] | None = None,
-                      num_heads: int = 8,
-                      max_spikes: int = 4,
-                      in_channels: int = 3,
-                      neuron: dict | None = None,
+def large_pretraining(*args,
                       linear_pair: bool = False,
                       patch_size: int = 16,
-                      mask_ratio: float = 0.5) -> dict:
+                      mask_ratio: float = 0.5,
+                      **keys) -> dict:
     """Config of masked pre-training of E-SpikeFormer's large family.
 
     All tokens are kept, as published; the decoder is ours.
 
     Args:
-        embed_dims (Sequence[int]): Widths.
-        depths (Sequence[int], optional): Blocks of the stages. Defaults to
-            None: those of the published models.
-        num_heads (int): Heads. Defaults to 8.
-        max_spikes (int): D. Defaults to 4.
-        in_channels (int): Channels of the image. Defaults to 3.
-        neuron (dict, optional): Config of the neurons, instead of
-            ``max_spikes``. Defaults to None: SFA.
-        linear_pair (bool): Blocks start with one more linear pair. Defaults
-            to False.
+        *args: As in :func:`base_classifier`, of which the backbone is taken.
+        linear_pair (bool): As in :func:`large_classifier`.
         patch_size (int): Side of a patch, pixels. Defaults to 16.
         mask_ratio (float): Part of the patches that is masked. Defaults to
             0.5.
+        **keys: As in :func:`base_classifier`.
 
     Returns:
         dict: The config.
     """
+    backbone = base_classifier(*args, **keys)['backbone']
+    backbone['arch'].update(family='large', linear_pair=linear_pair)
+    backbone.update(type='mmsnn.MaskedESpikeFormer', drop_masked=False)
     return dict(
         type='mmsnn.SpikeSparK',
         patch_size=patch_size,
         mask_ratio=mask_ratio,
-        backbone=dict(
-            type='mmsnn.MaskedESpikeFormer',
-            arch=_arch(
-                embed_dims,
-                depths,
-                num_heads,
-                family='large',
-                linear_pair=linear_pair),
-            in_channels=in_channels,
-            neuron=neuron
-            or dict(type='mmsnn.SFANeuron', max_spikes=max_spikes),
-            drop_masked=False))
+        backbone=backbone)
 
 
-def meta_classifier(embed_dims: Sequence[int],
-                    depths: Sequence[int] | None = None,
-                    num_heads: int = 8,
-                    num_classes: int = 1000,
+def meta_classifier(*args,
                     max_spikes: int = 1,
-                    in_channels: int = 3,
-                    neuron: dict | None = None) -> dict:
+                    neuron: dict | None = None,
+                    **keys) -> dict:
     """Config of a classifier of Meta-SpikeFormer.
 
     Args:
-        embed_dims (Sequence[int]): Widths.
-        depths (Sequence[int], optional): Blocks of the stages. Defaults to
-            None: those of the published models.
-        num_heads (int): Heads. Defaults to 8.
-        num_classes (int): Classes. Defaults to 1000.
+        *args: As in :func:`base_classifier`, up to ``num_classes``.
         max_spikes (int): D. Defaults to 1.
-        in_channels (int): Channels of the image. Defaults to 3.
         neuron (dict, optional): Config of the neurons, instead of
             ``max_spikes``. Defaults to None: LIF over 4 time steps.
+        **keys: As in :func:`base_classifier`.
 
     Returns:
         dict: The config.
     """
     neuron = neuron or dict(
         type='mmsnn.LIFNeuron', max_spikes=max_spikes, timesteps=4)
-    return _classifier(
-        'mmsnn.MetaSpikeFormer', _arch(embed_dims, depths, num_heads), neuron,
-        in_channels, spiking_head(num_classes, embed_dims[-1], neuron))
+    config = base_classifier(*args, neuron=neuron, **keys)
+    config['backbone']['type'] = 'mmsnn.MetaSpikeFormer'
+    return config

@@ -31,12 +31,8 @@ class AEDATReader(EventReader):
 
     bits = 32
 
-    def open(self) -> None:
-        """Read version and chip from the header.
-
-        Raises:
-            EventFileError: The file is no such recording.
-        """
+    def _open(self) -> None:
+        """Read version and chip from the header."""
         with open(self.path, 'rb') as file:
             lines = header_lines(file, b'#', (b'#!END-HEADER', ))
             self.data = file.tell()
@@ -68,18 +64,7 @@ class AEDATReader(EventReader):
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the events, in file order.
-
-        Args:
-            start (int, optional): Time, us. Ignored: packets and words are
-                read one after the other.
-
-        Yields:
-            tuple[int, np.ndarray]: See :meth:`.reader.EventReader.chunks`.
-
-        Raises:
-            EventFileError: A fault, unless these are skipped.
-        """
+        """Yield all events, since no index says where a time begins."""
         first = 0
         with open(self.path, 'rb') as file:
             file.seek(self.data)

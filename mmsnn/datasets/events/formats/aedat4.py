@@ -14,12 +14,8 @@ _MAGIC = b'#!AER-DAT4.0\r\n'
 class AEDAT4Reader(EventReader):
     """Reads the first stream of events, packet by packet."""
 
-    def open(self) -> None:
-        """Check the version, and find the first stream of events.
-
-        Raises:
-            EventFileError: The file is no such recording.
-        """
+    def _open(self) -> None:
+        """Check the version, and find the first stream of events."""
         with open(self.path, 'rb') as file:
             magic = file.read(len(_MAGIC))
         if magic != _MAGIC:
@@ -45,18 +41,7 @@ class AEDAT4Reader(EventReader):
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the events, in file order.
-
-        Args:
-            start (int, optional): Time, us. Ignored: packets are read one
-                after the other.
-
-        Yields:
-            tuple[int, np.ndarray]: See :meth:`.reader.EventReader.chunks`.
-
-        Raises:
-            EventFileError: A fault, unless these are skipped.
-        """
+        """Yield all events, packet by packet."""
         first = 0
         with self._decoder() as decoder:
             packets = iter(decoder)

@@ -24,28 +24,13 @@ class ATISReader(EventReader):
 
     bits = 23
 
-    def open(self) -> None:
-        """Make sure that the file is there; it has no header.
-
-        Raises:
-            FileNotFoundError: It is not.
-        """
+    def _open(self) -> None:
+        """Make sure that the file is there; it has no header."""
         self.path.stat()
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the events, in file order.
-
-        Args:
-            start (int, optional): Time, us. Ignored: words are read one after
-                the other.
-
-        Yields:
-            tuple[int, np.ndarray]: See :meth:`.reader.EventReader.chunks`.
-
-        Raises:
-            EventFileError: A fault, unless these are skipped.
-        """
+        """Yield all events, since no index says where a time begins."""
         first, later = 0, 0
         with open(self.path, 'rb') as file:
             for words in self.words(file, '5u1'):

@@ -70,18 +70,7 @@ class ColumnReader(EventReader):
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the events, in file order.
-
-        Args:
-            start (int, optional): Time, us. Earlier events are skipped by
-                bisection, unless the last time is before the first.
-
-        Yields:
-            tuple[int, np.ndarray]: See :meth:`.reader.EventReader.chunks`.
-
-        Raises:
-            EventFileError: A fault, unless these are skipped.
-        """
+        """Yield the events from ``start`` on, if times rise on the whole."""
         count = len(self.columns['t'])
         if start is not None:
             start -= self.offset
@@ -127,12 +116,8 @@ class ColumnReader(EventReader):
 class NPYReader(ColumnReader):
     """Reads a structured array, mapped into memory."""
 
-    def open(self) -> None:
-        """Map the array into memory.
-
-        Raises:
-            EventFileError: The file is damaged, or a column is missing.
-        """
+    def _open(self) -> None:
+        """Map the array into memory."""
         try:
             array = np.load(self.path, mmap_mode='r', allow_pickle=False)
         except (ValueError, EOFError) as error:
@@ -149,12 +134,8 @@ class NPYReader(ColumnReader):
 class NPZReader(ColumnReader):
     """Reads four arrays, or one that is structured, each as a whole."""
 
-    def open(self) -> None:
-        """Read the arrays.
-
-        Raises:
-            EventFileError: The file is damaged, or a column is missing.
-        """
+    def _open(self) -> None:
+        """Read the arrays."""
         try:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
@@ -174,12 +155,8 @@ class HDF5Reader(ColumnReader):
     """Reads ``CD/events`` (compound, as Prophesee's), or columns in
     ``events`` (as DSEC's, with its ``t_offset``) or in the root."""
 
-    def open(self) -> None:
-        """Find the columns, the size of the sensor and the offset of times.
-
-        Raises:
-            EventFileError: The file is damaged, or a column is missing.
-        """
+    def _open(self) -> None:
+        """Find the columns, the size of the sensor and the offset of times."""
         h5py = need('h5py', 'HDF5', self.path)
         try:
             import_filters()

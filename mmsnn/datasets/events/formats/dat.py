@@ -20,12 +20,8 @@ class DATReader(EventReader):
 
     bits = 32
 
-    def open(self) -> None:
-        """Read version and sensor from the header.
-
-        Raises:
-            EventFileError: The file is no such recording.
-        """
+    def _open(self) -> None:
+        """Read version and sensor from the header."""
         with open(self.path, 'rb') as file:
             lines = header_lines(file, b'%', (b'% end', ))
             kind = file.read(2)
@@ -52,18 +48,7 @@ class DATReader(EventReader):
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the events, in file order.
-
-        Args:
-            start (int, optional): Time, us. Earlier events are skipped by
-                bisection, unless times fall somewhere.
-
-        Yields:
-            tuple[int, np.ndarray]: See :meth:`.reader.EventReader.chunks`.
-
-        Raises:
-            EventFileError: A fault, unless these are skipped.
-        """
+        """Yield the events from ``start`` on, unless times fall somewhere."""
         count, rest = divmod(self.bytes, 8)
         if not count:
             words = np.empty((0, 2), '<u4')

@@ -20,12 +20,8 @@ _BEFORE = 'event before the first time base'
 class EVTReader(EventReader):
     """Finds encoding and sensor size in the header of a ``.raw`` file."""
 
-    def open(self) -> None:
-        """Read encoding and sensor from the header.
-
-        Raises:
-            EventFileError: The file is no such recording.
-        """
+    def _open(self) -> None:
+        """Read encoding and sensor from the header."""
         with open(self.path, 'rb') as file:
             lines = header_lines(file, b'%', (b'% end', ))
             self.data = file.tell()
@@ -54,18 +50,7 @@ class EVTReader(EventReader):
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the events, in file order.
-
-        Args:
-            start (int, optional): Time, us. Ignored: words are read one after
-                the other.
-
-        Yields:
-            tuple[int, np.ndarray]: See :meth:`.reader.EventReader.chunks`.
-
-        Raises:
-            EventFileError: A fault, unless these are skipped.
-        """
+        """Yield all events, since a time depends on the words before it."""
         first = 0
         with open(self.path, 'rb') as file:
             file.seek(self.data)

@@ -36,11 +36,15 @@ class EventReader(ABC):
     def __init__(self, path: Path, faults: Faults) -> None:
         self.path = path
         self.faults = faults
-        self.open()
+        self._open()
 
     @abstractmethod
-    def open(self) -> None:
-        """Read the header."""
+    def _open(self) -> None:
+        """Read the header.
+
+        Raises:
+            EventFileError: The file is not of the format, or damaged.
+        """
 
     @abstractmethod
     def chunks(self,
