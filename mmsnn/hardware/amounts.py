@@ -7,6 +7,7 @@ from typing import Any
 
 from scipy import stats
 
+#: Picojoules in a millijoule: figures of chips are in pJ, energies in mJ.
 PJ_PER_MJ = 1e9
 
 #: Names of the ends of a range.
@@ -16,6 +17,13 @@ ENDS = ('low', 'high')
 @dataclass(frozen=True)
 class Range:
     """A number that is only known to lie between two others.
+
+    Chip specs have ranges where sources disagree; what is computed from them
+    is a range too. It has the unit of its ends, such as pJ, mJ or ms.
+
+    Attributes:
+        low (float): The smallest value that the number can have.
+        high (float): The largest; equal to ``low`` if the number is known.
 
     Example:
         >>> str(Range(1., 2.5)), str(Range(2., 2.))
@@ -40,7 +48,7 @@ class Range:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """``low`` and ``high``."""
+        """``(low, high)``."""
         return self.low, self.high
 
     @property
@@ -49,21 +57,42 @@ class Range:
         return self.low == self.high
 
     def plus(self, other: 'Range') -> 'Range':
-        """The range of the sum."""
+        """The sum with another range, of the same unit.
+
+        Args:
+            other (Range): Added end to end.
+
+        Returns:
+            Range: From ``low + other.low`` to ``high + other.high``.
+        """
         return Range(self.low + other.low, self.high + other.high)
 
     def times(self, factor: float) -> 'Range':
-        """The range of the product with a number."""
+        """The product with a number.
+
+        Args:
+            factor (float): A number that is known. A negative one swaps the
+                ends.
+
+        Returns:
+            Range: From the smaller to the larger of the two products.
+        """
         ends = self.low * factor, self.high * factor
         return Range(min(ends), max(ends))
 
 
-#: A number, or a range where a figure of the chip is one.
+#: A number, or a range where a figure of the chip that it needs is one.
 Amount = float | Range
 
 
 def as_range(value: Amount) -> Range:
-    """Both ends of a number, which are equal if it is exact.
+    """A range, whatever an amount is: a number becomes one with equal ends.
+
+    Args:
+        value (float | Range): A number or a range.
+
+    Returns:
+        Range: The range itself, or both ends at the number.
 
     Example:
         >>> as_range(2.), as_range(Range(1., 2.)).high
@@ -73,7 +102,14 @@ def as_range(value: Amount) -> Range:
 
 
 def scaled(value: Amount, factor: float) -> Amount:
-    """The product with a number.
+    """The product of an amount with a number.
+
+    Args:
+        value (float | Range): A number or a range.
+        factor (float): A number that is known.
+
+    Returns:
+        float | Range: Of the type of ``value``.
 
     Example:
         >>> scaled(2., 3), scaled(Range(1., 2.), 3)
@@ -83,7 +119,13 @@ def scaled(value: Amount, factor: float) -> Amount:
 
 
 def added(values: Iterable[Amount]) -> Amount:
-    """The sum; a range if one of the values is one.
+    """The sum of amounts of one unit.
+
+    Args:
+        values (Iterable[float | Range]): Numbers and ranges, mixed freely.
+
+    Returns:
+        float | Range: A range if one of the values is one; 0 of no value.
 
     Example:
         >>> added([1., 2.]), added([1., Range(1., 2.)])
@@ -98,8 +140,18 @@ def added(values: Iterable[Amount]) -> Amount:
 
 
 def divided(value: Amount, by: Amount) -> Amount:
-    """The quotient of two numbers that depend on the same figures: both are
-    taken at the same end.
+    """The quotient of two amounts that depend on the same figures of a chip.
+
+    If a figure has its low value, it has it above and below the line. So the
+    low end is divided by the low end and the high by the high, never one by
+    the other.
+
+    Args:
+        value (float | Range): The dividend.
+        by (float | Range): The divisor.
+
+    Returns:
+        float | Range: A range if one of the two is one.
 
     Example:
         >>> divided(1., 2.), divided(Range(1., 3.), Range(4., 6.))
@@ -112,8 +164,15 @@ def divided(value: Amount, by: Amount) -> Amount:
 
 
 def plain(value: Any) -> Any:
-    """Dicts, lists, texts and numbers, ready for JSON, of dataclasses and
-    ranges.
+    """The plain form of results, which JSON can hold.
+
+    Args:
+        value (Any): A dataclass, such as an estimate or a :class:`Range`; a
+            dict, list or tuple of them; a text or a number.
+
+    Returns:
+        Any: Dataclasses as dicts of their fields, tuples as lists, keys as
+        texts, at every depth; all else as it is.
 
     Example:
         >>> plain((1, Range(1., 2.)))
@@ -131,16 +190,16 @@ def plain(value: Any) -> Any:
     return value
 
 
-#: Of intervals of a mean.
+#: Probability that the confidence interval of a mean covers the true mean.
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean over images, and how sure it is.
+    """A mean over images, and how sure it is.
 
     Attributes:
-        mean (float): Mean per image.
+        mean (float): Mean per image, in the unit of what is measured.
         std (float | None): Standard deviation between images; None if there
             was a single run.
         low (float | None): Lower end of the mean's 95% confidence interval
@@ -168,6 +227,9 @@ class Spread:
             std (float | None): Standard deviation between images.
             runs (int): Runs of the model.
             images (int): Images in all of them.
+
+        Returns:
+            Spread: Without deviation and interval if there was one run.
 
         Example:
             >>> str(Spread.of(3.0, 1.0, 4, 4))  # 3.182 standard errors of 1/2

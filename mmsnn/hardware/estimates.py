@@ -1,4 +1,4 @@
-"""The one entry point: what a network costs on chips."""
+"""What a network costs on chips: :func:`estimate`, and its result."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,18 +31,19 @@ from .tables import (
 class Estimate:
     """What a network costs on one or several chips; made by :func:`estimate`.
 
-    ``print`` shows tables, :meth:`plot` makes pictures, :meth:`save` writes
-    everything into a folder. ``estimate['loihi']`` is the part that one chip
-    gives, ``estimate['spiking_fp32']`` that result of the one chip spec that
-    prices operations.
+    ``print(result)`` shows tables, :meth:`plot` makes pictures, :meth:`save`
+    writes everything into a folder. ``result['loihi']`` is the part of one
+    chip. ``result['spiking_fp32']`` is one energy, where a single spec prices
+    operations; with several, name the chip first:
+    ``result['cmos45']['spiking_fp32']``.
 
     Attributes:
         operations (tuple[OperationsEstimate]): Energy by operation, one for
             each spec that prices operations.
         on_chip (tuple[ChipEstimate]): Energy, time and fit on cores, one for
             each spec with cores and each of its timings.
-        failed (dict[str, str]): By name of a spec, why it gave nothing; only
-            with ``missing='report'``.
+        failed (dict[str, str]): Name of a spec -> why it gave no result. Empty
+            unless :func:`estimate` was called with ``missing='report'``.
     """
 
     operations: tuple[OperationsEstimate, ...] = ()
@@ -51,7 +52,7 @@ class Estimate:
 
     @property
     def chips(self) -> tuple[str, ...]:
-        """Names of the chip specs, those that gave nothing last."""
+        """Names of the chip specs; those that only failed come last."""
         return tuple(dict.fromkeys(
             [e.chip for e in (*self.operations, *self.on_chip)] +
             list(self.failed)))
@@ -63,6 +64,10 @@ class Estimate:
             key (str): One of :attr:`chips`, or a key of
                 :class:`~.operations.results.EnergyResult` such as
                 ``spiking_fp32``.
+
+        Returns:
+            Estimate | EnergyResult: An estimate of the one chip, or the
+            result.
 
         Raises:
             KeyError: If there is no such chip or result, or if several specs
@@ -94,12 +99,17 @@ class Estimate:
         """Pictures of all parts.
 
         Returns:
-            list[tuple[str, Figure, str]]: File name, figure and caption.
+            list[tuple[str, Figure, str]]: Name of a PNG file, matplotlib
+            figure, and caption of each picture.
         """
         return self.plot_operations() + chip_pictures(self.on_chip)
 
     def plot_operations(self) -> list[Picture]:
-        """Pictures of :attr:`operations`, as :meth:`plot` gives them."""
+        """Pictures of :attr:`operations`.
+
+        Returns:
+            list[tuple[str, Figure, str]]: As :meth:`plot` gives them.
+        """
         pictures = []
         for i, e in enumerate(self.operations):
             for name, figure, caption in operation_pictures(e):
@@ -115,10 +125,10 @@ class Estimate:
         the pictures. Each file is written whole or not at all.
 
         Args:
-            folder (str | Path): Where to; it is made.
+            folder (str | Path): Where to write; it is made if it is missing.
 
         Returns:
-            list[Path]: The files.
+            list[Path]: The files that were written.
         """
         folder = Path(folder)
         written = [folder / 'estimate.json', *self.write_tables(folder)]
@@ -130,7 +140,14 @@ class Estimate:
         return written
 
     def write_tables(self, folder: Path) -> list[Path]:
-        """The CSV files of :meth:`save`."""
+        """Write the CSV files of :meth:`save`, and nothing else.
+
+        Args:
+            folder (Path): Where to write; it is made if it is missing.
+
+        Returns:
+            list[Path]: The files that were written.
+        """
         written = []
         for e in self.operations:
             written.append(folder / f'ops_{e.chip}.csv')
@@ -158,36 +175,51 @@ def estimate(source: OpTrace | Network,
              mode: str = 'lossless',
              weight_bits: int = 8,
              missing: str = 'raise') -> Estimate:
-    """Energy per image of a network on chips; on chips with cores also time,
-    and whether it fits.
+    """Estimate the energy per image of a network on chips; on chips with
+    cores also its time, and whether it fits.
 
-    A chip spec that prices operations gives energies of the spiking form and
-    of its twins (:func:`.operations.estimate.estimate_operations`), one that
-    has cores gives energy and time of the mapped network
-    (:func:`.on_chip.estimate.estimate_on_chip`), and one that has both gives
-    both.
+    What an estimate holds depends on what the chip spec says:
+
+    - A spec that prices operations gives the energy of the spiking form and
+      of its twins, by operation (``estimate_operations``).
+    - A spec with cores gives energy and time of the network that is mapped to
+      these cores (``estimate_on_chip``).
+    - A spec that has both gives both.
+
+    Energies are in mJ per image, times in ms, prices in specs in pJ.
 
     Args:
-        source (OpTrace | Network): What a converted model recorded; or a
-            network that is described by hand, for chips with cores only.
+        source (OpTrace | Network): The op trace that a converted model
+            recorded; or a network that is described by hand, for chips with
+            cores only.
         chips (str | Path | Chip | Iterable): Names (:func:`list_chips`) or
             paths of chip specs, or specs; one or many. Defaults to
             ``'cmos45'``.
         network (OpTrace | Network, optional): What is mapped to cores, where
-            it is not ``source``: a mapping needs images of one size.
-        memory (str, optional): The memory that accesses are charged as to,
-            for specs that price operations.
-        weights (str): How a core stores weights, ``shared`` or ``unrolled``.
-        timing (str, optional): ``synchronous`` or ``asynchronous``. Defaults
-            to None: each that a chip supports.
+            that is not ``source``: a mapping needs images of one size, while
+            energy by operation is a mean over images of any size. Defaults
+            to None, which maps ``source``.
+        memory (str, optional): The memory that holds weights and membranes,
+            for specs that price operations and know what an access costs:
+            ``sram_8kb``, ``sram_32kb``, ``sram_1mb`` or ``flat``. Defaults to
+            None: the smallest that holds all of them.
+        weights (str): How a core stores the weights of a convolution:
+            ``shared`` (each once in a core) or ``unrolled`` (one for every
+            synapse).
+            Defaults to ``'shared'``.
+        timing (str, optional): ``synchronous`` (cores wait for each other
+            after every sub-step) or ``asynchronous``. Defaults to None: each
+            that a chip supports.
         mode (str): ``lossless``, or ``free_running`` (asynchronous only).
-        weight_bits (int): Bits of a weight that a core stores.
-        missing (str): ``raise`` at the first figure that is needed and
-            unknown; or ``report`` what can't be known, in ``failed`` and in
-            ``missing`` of the parts.
+            Defaults to ``'lossless'``.
+        weight_bits (int): Bits of a weight that a core stores. Defaults to 8.
+        missing (str): What happens where a figure is needed that a spec does
+            not know. ``raise`` stops at the first; ``report`` goes on, and
+            lists in ``failed`` and in ``missing`` of the parts what can not
+            be known. Defaults to ``'raise'``.
 
     Returns:
-        Estimate: Prints, plots and saves.
+        Estimate: It can be printed, plotted and saved.
 
     Raises:
         ValueError: If there is no such chip, an option is not valid, or the
@@ -201,7 +233,7 @@ def estimate(source: OpTrace | Network,
         ...               dense_ops=10**9, sops=2 * 10**8, in_spikes=20,
         ...               in_elements=100, max_spikes=4)
         >>> trace = OpTrace([fc], images=1)
-        >>> result = estimate(trace)
+        >>> result = estimate(trace)  # 2 * 10**8 additions of 0.9 pJ
         >>> round(result['spiking_fp32'].energy_mj, 6)
         0.18
         >>> result = estimate(trace, ['cmos45', 'cmos45_memory'])
@@ -238,7 +270,7 @@ def estimate(source: OpTrace | Network,
 
 
 def _nothing(chip: Chip) -> str:
-    """Why a spec gives nothing."""
+    """Why a spec gives no estimate."""
     if chip.prices_operations:
         return (f'chip spec {chip.path} describes no cores (no limits.cores): '
                 'it prices operations, which needs an op trace and not a '

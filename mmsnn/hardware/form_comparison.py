@@ -1,4 +1,5 @@
-"""Firing while input still arrives, beside the lossless form."""
+"""What free running (firing while input still arrives) costs, beside the
+lossless form."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ class FormComparison:
     """One amount in both forms.
 
     Attributes:
-        what (str): With its unit.
-        lossless (float | Range | None): Where a layer fires when all of its
-            input has arrived; None if a figure of the chip is missing.
-        free_running (float | Range | None): Where it fires before.
+        what (str): Name of the amount, with its unit.
+        lossless (float | Range | None): The amount where a layer fires when
+            all of its input has arrived; None if the chip lacks a figure.
+        free_running (float | Range | None): The amount where a layer fires
+            before that; None as above.
     """
 
     what: str
@@ -38,17 +40,21 @@ class FormComparison:
 def compare_forms(lossless: OpTrace, free: OpTrace,
                   chips: Iterable[str | Path | Chip],
                   **options) -> list[FormComparison]:
-    """Spikes, additions, energy and time of both forms.
+    """Compare spikes, additions, energy and time of both forms.
 
     Args:
-        lossless (OpTrace): Of some images.
-        free (OpTrace): Of the same images, from
+        lossless (OpTrace): Ops of some images in the lossless form.
+        free (OpTrace): Ops of the same images while neurons run freely, from
             :func:`mmsnn.conversion.run_free_running`.
-        chips (Iterable[str | Path | Chip]): Those that price operations give
-            energies; those with cores that run without a barrier energy and
-            time. Others give nothing.
+        chips (Iterable[str | Path | Chip]): Names or paths of chip specs, or
+            specs. One that prices operations adds energies; one with cores
+            that run without a barrier adds energy and time; others add
+            nothing.
         **options: ``weights`` and ``weight_bits`` of
             :func:`mmsnn.hardware.estimate`.
+
+    Returns:
+        list[FormComparison]: One for each amount; per image, in mJ and ms.
 
     Example:
         >>> import torch

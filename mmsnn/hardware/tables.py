@@ -23,7 +23,10 @@ def format_operations(estimate: OperationsEstimate, top: int = 12) -> str:
     Args:
         estimate (OperationsEstimate): What to show.
         top (int): Number of ops to list, the costliest in the first result
-            first.
+            first. Defaults to 12.
+
+    Returns:
+        str: Text of several lines.
 
     Example:
         >>> from mmsnn.trace import OpRecord, OpTrace
@@ -58,7 +61,12 @@ def format_ops(estimate: OperationsEstimate, top: int = 12) -> list[str]:
 
     Args:
         estimate (OperationsEstimate): What to show.
-        top (int): Number of ops, the costliest in the first result first.
+        top (int): Number of ops to list, the costliest in the first result
+            first. Defaults to 12.
+
+    Returns:
+        list[str]: Header, rule, a line for each op, rule, total. SOPs and
+        MACs are per image, energies in mJ per image.
     """
     first = estimate.results[0].key
     layers = sorted(
@@ -83,7 +91,11 @@ def format_chip(estimate: ChipEstimate, top: int = 12) -> str:
 
     Args:
         estimate (ChipEstimate): What to show.
-        top (int): Number of layers to list, the costliest first.
+        top (int): Number of layers to list, the costliest first. Defaults to
+            12.
+
+    Returns:
+        str: Text of several lines.
     """
     e = estimate
     lines = [e.summary]
@@ -101,15 +113,20 @@ def format_chip(estimate: ChipEstimate, top: int = 12) -> str:
 
 
 def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
-    """The costliest layers and projections on a chip, in uJ by cause, for
-    one image alone, and their total, as lines of a table. Static power is of
-    the whole chip, so that it is in the total only; ``?`` stands where a
-    figure is missing.
+    """The costliest layers and projections on a chip and their total, as
+    lines of a table.
+
+    Energies are in uJ, by cause, of one image while no other is on the chip.
+    Static power belongs to the whole chip and is in the total only. ``?``
+    stands where the spec lacks a figure.
 
     Args:
         estimate (ChipEstimate): What to show.
-        top (int): Number of rows; where no energy is known, those on the
-            most cores come first.
+        top (int): Number of rows to list. Where no energy is known, those on
+            the most cores come first. Defaults to 12.
+
+    Returns:
+        list[str]: Header, rule, a line for each row, rule, total.
 
     Example:
         >>> from mmsnn.hardware import (Network, Population, Projection,
@@ -155,8 +172,15 @@ def format_layers(estimate: ChipEstimate, top: int = 12) -> list[str]:
 
 
 def format_constants(constants: Sequence[Constant]) -> list[str]:
-    """Figures of a chip spec that an estimate used, with unit, status and
-    source, a line each.
+    """The figures of a chip spec that an estimate used, with unit, status
+    and source.
+
+    Args:
+        constants (Sequence[Constant]): ``constants`` of an estimate.
+
+    Returns:
+        list[str]: A heading and the figures, wrapped to 100 characters; no
+        line if there is none.
 
     Example:
         >>> from mmsnn.hardware.chips.figures import Constant
@@ -175,8 +199,8 @@ def format_constants(constants: Sequence[Constant]) -> list[str]:
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]],
            total: Sequence[str], left: int, hidden: int,
            what: str) -> list[str]:
-    """Aligned lines; the first ``left`` columns to the left. Columns of which
-    no line has more than zeros are left out."""
+    """Aligned lines, the first ``left`` columns to the left. A column that
+    holds nothing but zeros is left out."""
     kept = [i for i, column in enumerate(zip(*rows, total))
             if any(cell not in ('', '0') for cell in column)]
     header, total, *rows = ([cells[i] for i in kept]
@@ -207,8 +231,14 @@ def _short(key: str) -> str:
 
 def write_operations_csv(path: str | Path,
                          estimate: OperationsEstimate) -> None:
-    """Write one line per op (counts and mJ per image; two columns for a
-    range) as CSV, whole or not at all."""
+    """Write a CSV file, whole or not at all, with a line for each op: its
+    counts and its energies in mJ, per image.
+
+    Args:
+        path (str | Path): The file.
+        estimate (OperationsEstimate): What to write. If one of its energies
+            is a range, each has two columns, ``_low_mj`` and ``_high_mj``.
+    """
     ends = ('', ) if estimate.exact else ('_low', '_high')
     table = io.StringIO()
     writer = csv.writer(table, lineterminator='\n')
@@ -227,12 +257,13 @@ def write_operations_csv(path: str | Path,
 
 def write_chips_csv(path: str | Path,
                     estimates: Sequence[ChipEstimate]) -> None:
-    """Write one line per layer or projection and cause of energy on chips
-    with cores as CSV, whole or not at all.
+    """Write a CSV file, whole or not at all, with a line for each layer or
+    projection on cores and each cause of its energy, in mJ per image.
 
     Args:
         path (str | Path): The file.
-        estimates (Sequence[ChipEstimate]): One per chip and timing.
+        estimates (Sequence[ChipEstimate]): What to write, one per chip and
+            timing. An energy that lacks a figure is an empty field.
     """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator='\n')

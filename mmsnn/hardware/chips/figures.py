@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mmsnn.hardware.amounts import Range
+from mmsnn.hardware.amounts import Range, as_range
 
 
 class MissingFigureError(ValueError):
@@ -44,7 +44,7 @@ class Constant:
             where another figure contains it.
         unit (str): Unit of ``value``.
         source (str): Where the value comes from.
-        status (str): How it was seen.
+        status (str): How it was seen, as in :class:`Figure`.
         charged_for (list[str]): What was charged or checked with it.
     """
 
@@ -57,7 +57,7 @@ class Constant:
 
     @property
     def in_words(self) -> str:
-        """The value, with its unit.
+        """The value with its unit, as reports print it.
 
         Example:
             >>> def shown(value, unit, status='read'):
@@ -89,7 +89,7 @@ class Constant:
 
 
 class UsedFigures:
-    """Hands out the figures of a chip and keeps which were used.
+    """Hands out the figures of a chip, and remembers which were used.
 
     Args:
         chip (Chip): Where the figures come from.
@@ -97,8 +97,8 @@ class UsedFigures:
     Example:
         >>> from mmsnn.hardware import load_chip
         >>> used = UsedFigures(load_chip('cmos45'))
-        >>> used.number('fp32.add', 'the example', 'additions')
-        0.9
+        >>> str(used.span('fp32.add', 'the example', 'additions'))  # pJ
+        '0.9'
         >>> [(c.name, c.charged_for) for c in used.constants]
         [('fp32.add', ['additions'])]
     """
@@ -116,9 +116,13 @@ class UsedFigures:
         """A figure that is known, or contained in one that is.
 
         Args:
-            name (str): ``section.figure``.
-            needed_by (str): The result that needs it, for the error.
-            charged_for (str): What it is charged for, for the list.
+            name (str): ``section.figure``, e.g. ``fp32.mac``.
+            needed_by (str): The result that needs it, for the error message.
+            charged_for (str): What is charged or checked with it, for
+                :attr:`constants`.
+
+        Returns:
+            Figure: As the spec states it.
 
         Raises:
             MissingFigureError: If the spec has no such figure, or null.
@@ -134,26 +138,20 @@ class UsedFigures:
             constant.charged_for.append(charged_for)
         return figure
 
-    def number(self, name: str, needed_by: str, charged_for: str) -> float:
-        """The value of a figure that must be one number.
+    def span(self, name: str, needed_by: str, charged_for: str) -> Range:
+        """The value of a figure as a range, in the figure's unit.
+
+        Args:
+            name (str): As for :meth:`take`.
+            needed_by (str): As for :meth:`take`.
+            charged_for (str): As for :meth:`take`.
+
+        Returns:
+            Range: With equal ends if the figure is one number; 0 if another
+            figure contains it, so that it is not charged twice.
 
         Raises:
             MissingFigureError: As :meth:`take`.
-            ValueError: If the figure is a range.
         """
         figure = self.take(name, needed_by, charged_for)
-        if isinstance(figure.value, Range):
-            raise ValueError(
-                f'{needed_by} needs one number, but {name} of chip spec '
-                f'{self.chip.path} is a range ({figure.value}): give '
-                "chip.at('low') and chip.at('high') in turn")
-        return figure.value
-
-    def span(self, name: str, needed_by: str, charged_for: str) -> Range:
-        """The value of a figure as a range; 0 where another contains it."""
-        figure = self.take(name, needed_by, charged_for)
-        if figure.contained_in:
-            return Range(0.0, 0.0)
-        if isinstance(figure.value, Range):
-            return figure.value
-        return Range(figure.value, figure.value)
+        return as_range(0.0 if figure.contained_in else figure.value)

@@ -101,13 +101,25 @@ _FIELDS = ('value', 'unit', 'source', 'status')
 
 
 def require(valid: bool, message: str) -> None:
-    """Raise a ValueError with ``message`` unless ``valid``."""
+    """Check one rule of the schema.
+
+    Args:
+        valid (bool): Whether the spec keeps the rule.
+        message (str): Of the error: file and key at fault, and what is valid.
+
+    Raises:
+        ValueError: With ``message``, unless ``valid``.
+    """
     if not valid:
         raise ValueError(message)
 
 
 def check_spec(raw: Any, path: Path) -> dict[str, Any]:
     """Check a spec as YAML gave it.
+
+    Args:
+        raw (Any): What the YAML file holds.
+        path (Path): The file, for error messages.
 
     Returns:
         dict: ``name``, ``title``, ``description``, ``includes``,

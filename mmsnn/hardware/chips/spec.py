@@ -41,8 +41,11 @@ class Chip:
         """A figure whose value is known, or contained in another.
 
         Args:
-            name (str): ``section.figure``.
-            needed_by (str): The result that needs it, for the error.
+            name (str): ``section.figure``, e.g. ``fp32.mac``.
+            needed_by (str): The result that needs it, for the error message.
+
+        Returns:
+            Figure: With value (None if contained), unit, source and status.
 
         Raises:
             MissingFigureError: If the spec has no such figure, or null.
@@ -71,6 +74,15 @@ class Chip:
 
         Costs grow with each figure, so a result lies between those of the
         two ends.
+
+        Args:
+            end (str): ``'low'`` or ``'high'``.
+
+        Returns:
+            Chip: A copy whose figures are numbers.
+
+        Raises:
+            ValueError: If ``end`` is something else.
 
         Example:
             >>> chip = load_chip('spinnaker2')
@@ -105,7 +117,10 @@ def pricing_chip(chips: Iterable[Chip]) -> Chip:
     """The first spec that prices operations; ``cmos45`` if none does.
 
     Args:
-        chips (Iterable[Chip]): The specs.
+        chips (Iterable[Chip]): The specs that a user named, in that order.
+
+    Returns:
+        Chip: The spec that a result which needs prices is computed with.
 
     Example:
         >>> pricing_chip(load_chips(['loihi', 'cmos45_memory'])).name
@@ -131,6 +146,9 @@ class _UniqueKeys(yaml.SafeLoader):
 def list_chips() -> list[str]:
     """Names of the chip specs that ship with the package.
 
+    Returns:
+        list[str]: In alphabetical order.
+
     Example:
         >>> 'cmos45' in list_chips()
         True
@@ -145,6 +163,9 @@ def load_chip(chip: str | Path | Chip) -> Chip:
         chip (str | Path | Chip): One of :func:`list_chips`, or the path of a
             YAML file (``.yaml`` or ``.yml``) of the same form; a spec is
             returned as it is.
+
+    Returns:
+        Chip: The spec, whose figures have been checked.
 
     Raises:
         ValueError: If there is no such spec, or if it breaks the schema;
@@ -176,10 +197,14 @@ def load_chip(chip: str | Path | Chip) -> Chip:
 
 def load_chips(chips: str | Path | Chip | Iterable[str | Path | Chip]
                ) -> list[Chip]:
-    """Specs by name or path, one or many, each with a name of its own.
+    """Read one or many chip specs, no two of the same name.
 
     Args:
-        chips (str | Path | Chip | Iterable): As for :func:`load_chip`.
+        chips (str | Path | Chip | Iterable): One, or several, of what
+            :func:`load_chip` takes.
+
+    Returns:
+        list[Chip]: The specs, in the same order.
 
     Raises:
         ValueError: If there is none, if one can not be read, or if two have
