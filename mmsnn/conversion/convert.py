@@ -7,31 +7,33 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
-from mmsnn.conversion.counting.plan import (
-    CountingPlan,
-    PlanMismatch,
-    Replay,
-    signature,
-)
+from mmsnn.conversion.counting.plan import CountingPlan, signature
 from mmsnn.conversion.counting.recorder import ModulePath, OpRecorder
-from mmsnn.conversion.counting.tensor_sources import Literals, Provenance
-from mmsnn.conversion.spikes.forms import CountNeuron, SpikingForm, TrainNeuron
+from mmsnn.conversion.counting.replay import PlanMismatch, Replay
+from mmsnn.conversion.counting.tensor_sources import Literals, TensorSources
+from mmsnn.conversion.spikes.forms import (
+    CountNeuron,
+    SpikeTrainNeuron,
+    SpikingForm,
+)
 from mmsnn.conversion.spikes.free_running_form import (
     FreeRunningNeuron,
     last_substep,
     repeat,
 )
 from mmsnn.conversion.upstream.double import in_its_precision
-from mmsnn.conversion.upstream.mmcv_dispatch import expose_extensions
+from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
 from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
 
 from .fold import fold_norms
 
-#: Names of the forms in configs.
-FORMS = dict(
-    spikes=TrainNeuron, counts=CountNeuron, free_running=FreeRunningNeuron)
+#: What becomes of the neurons in each form of a model.
+NEURON_FORMS = dict(
+    spikes=SpikeTrainNeuron,
+    counts=CountNeuron,
+    free_running=FreeRunningNeuron)
 
 #: Kinds of calls (shapes, metainfo) that counting is prepared for at a time.
 MOST_PLANS = 8
@@ -75,8 +77,8 @@ def to_spike_train(model: nn.Module,
         >>> spiking.trace.total('sops')  # 9 inputs of 1.0 reach 2 outputs
         18
     """
-    if form not in FORMS:
-        raise ValueError(f'form must be one of {", ".join(FORMS)}, '
+    if form not in NEURON_FORMS:
+        raise ValueError(f'form must be one of {", ".join(NEURON_FORMS)}, '
                          f'but is {form!r}')
     if any(isinstance(m, SpikingForm) for m in model.modules()):
         raise ValueError(f'{type(model).__name__} is in spike-train form '
@@ -91,15 +93,26 @@ def to_spike_train(model: nn.Module,
 class SpikeTrainModel(nn.Module):
     """A model in spike-train form; made by :func:`to_spike_train`.
 
+    Args:
+        model (nn.Module): The trained model.
+        form (str): ``'spikes'``, ``'counts'`` or ``'free_running'``.
+        dtype (torch.dtype, optional): Type of parameters and inputs; None
+            leaves them as they are.
+
     Attributes:
         module (nn.Module): The converted copy.
         folded_norms (int): Number of batch norms folded into synapses.
+
+    Raises:
+        ValueError: If a weight is NaN or infinite.
     """
 
-    def __init__(self, model: nn.Module, form: str,
-                 dtype: torch.dtype | None) -> None:
+    def __init__(self,
+                 model: nn.Module,
+                 form: str = 'spikes',
+                 dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        expose_extensions()
+        expose_mmcv_ops()
         self.form = form
         self.dtype = dtype
         self.module = copy.deepcopy(model).eval()
@@ -114,10 +127,11 @@ class SpikeTrainModel(nn.Module):
                 raise ValueError(f'{name} of the model holds NaN or infinite '
                                  'values: it can not be converted')
         self.session = Session()
+        kind = NEURON_FORMS[form]
         if is_spiking(self.module):
-            self.module = FORMS[form](self.module, '(model)', self.session)
+            self.module = kind(self.module, '(model)', self.session)
         else:
-            self._replace_neurons(FORMS[form])
+            self._replace_neurons(kind)
         neurons = [m.neuron for m in self.module.modules()
                    if isinstance(m, SpikingForm)]
         self._timesteps = max(n.timesteps for n in neurons)
@@ -125,16 +139,20 @@ class SpikeTrainModel(nn.Module):
         self.path = ModulePath(self.module)
         self._trace = OpTrace()
         self._recording = False
-        self._sampled = False  # the costly part, once per trace
+        self._has_substeps = False  # costly, so once per trace
         self._plans: dict[tuple, CountingPlan] = {}
         self._pending: CountingPlan | None = None  # not in the trace yet
 
     @property
     def trace(self) -> OpTrace:
-        """What was recorded since the context was entered last."""
+        """What was recorded since recording was started last."""
+        self._flush()
+        return self._trace
+
+    def _flush(self) -> None:
+        """Move what was counted by the latest plan into the trace."""
         if self._pending is not None:
             self._pending.flush(self._trace)
-        return self._trace
 
     def _replace_neurons(self, kind) -> None:
         made = {}
@@ -146,48 +164,70 @@ class SpikeTrainModel(nn.Module):
                         made[child] = kind(child, where, self.session)
                     setattr(parent, name, made[child])
 
-    def __enter__(self) -> 'SpikeTrainModel':
+    def start_recording(self) -> None:
+        """Record a new op trace, until :meth:`stop_recording`.
+
+        ``with`` does both.
+
+        Raises:
+            ValueError: If the form is ``'free_running'``.
+
+        Example:
+            >>> from mmsnn.neurons import SFANeuron
+            >>> spiking = to_spike_train(SFANeuron())
+            >>> spiking.start_recording()
+            >>> _ = spiking(torch.tensor([3.]))
+            >>> spiking.stop_recording()
+            >>> spiking.trace.total('emitted')
+            3
+        """
         if self.form == 'free_running':
             raise ValueError("form='free_running' records no op trace: record "
                              "one with form='counts'")
-        _ = self.trace  # what belongs to the one before
+        self._flush()  # into the trace before
         self._trace = OpTrace()
-        self._recording, self._sampled = True, False
+        self._recording, self._has_substeps = True, False
+
+    def stop_recording(self) -> None:
+        """Record no more calls; :attr:`trace` stays."""
+        self._recording = False
+        self._flush()  # a trace that was handed out is whole by now
+
+    def __enter__(self) -> 'SpikeTrainModel':
+        self.start_recording()
         return self
 
     def __exit__(self, *exc) -> None:
-        self._recording = False
-        _ = self.trace  # a trace that was handed out is whole by now
+        self.stop_recording()
 
     def __deepcopy__(self, memo):
         raise TypeError('a converted model can not be copied: convert the '
                         'trained model once more')
 
     def train(self, mode: bool = True):
-        """Stay in eval mode: a converted model is not trained."""
+        """Stay in eval mode: a converted model is not trained.
+
+        Args:
+            mode (bool): Without effect.
+        """
         return super().train(False)
 
+    @torch.inference_mode(False)  # there, ops can't be told apart
     def forward(self, *args, **kwargs):
-        """Run the model, with its own arguments and results.
+        """Run the model.
+
+        Args:
+            *args: Those of the model itself.
+            **kwargs: Those of the model itself.
+
+        Returns:
+            What the model itself returns.
 
         Raises:
             ValueError: If an input is NaN or infinite.
             UnclassifiedOpError: If an op can't be classified; the message
                 names its module.
         """
-        return self._run(self.module, *args, **kwargs)
-
-    def test_step(self, data):
-        """As the model's ``test_step``: preprocess, predict."""
-        data = self.module.data_preprocessor(data, False)
-        if isinstance(data, dict):
-            return self._run(self.module, **data, mode='predict')
-        return self._run(self.module, *data, mode='predict')
-
-    val_step = test_step
-
-    @torch.inference_mode(False)  # there, ops can't be told apart
-    def _run(self, function, *args, **kwargs):
         args, kwargs = tree_map(self._take, (args, kwargs))
         images = [
             x for x in tree_flatten((args, kwargs))[0]
@@ -203,74 +243,90 @@ class SpikeTrainModel(nn.Module):
         still = all(x.dim() != 5 for x in images)
         self.session.repeats = self._timesteps if still else 1
 
-        def call():
-            return function(*args, **kwargs)
-
-        if self.form == 'free_running':
-            call = self._every_substep(function, args, kwargs)
-
         device = images[0].device.type if images else 'cpu'
         with torch.no_grad(), torch.autocast(
                 device, enabled=False), in_its_precision(self.module):
-            if not self._recording:
-                return call()
-            key = signature((args, kwargs))
-            plan = self._plans.get(key) if self._sampled else None
-            if plan is not self._pending:
-                _ = self.trace  # in the order of the calls
-                self._pending = plan
-            if plan is not None:
-                # Data samples are written to: a second try needs its own.
-                again = {
-                    k: v if isinstance(v, torch.Tensor) else copy.deepcopy(v)
-                    for k, v in kwargs.items()
-                }
-                try:
-                    return self._replay(call, plan)
-                except PlanMismatch:
-                    kwargs = again
-            out, plan = self._record(call, images)
+            if self._recording:
+                return self._count(args, kwargs, images)
+            if self.form == 'free_running':
+                return self._run_substeps(args, kwargs)
+            return self.module(*args, **kwargs)
+
+    def test_step(self, data):
+        """Preprocess a batch and predict, like the model's ``test_step``.
+
+        Args:
+            data: What the data loader gave.
+
+        Returns:
+            What the model itself predicts.
+        """
+        data = self.module.data_preprocessor(data, False)
+        if isinstance(data, dict):
+            return self(**data, mode='predict')
+        return self(*data, mode='predict')
+
+    val_step = test_step
+
+    def _run_substeps(self, args, kwargs):
+        """Run all sub-steps side by side; returns results after the last."""
+        images, substeps = self.session.images, self.session.substeps
+        args = [repeat(x, images, substeps) for x in args]
+        kwargs = repeat(kwargs, images, substeps)
+        self.session.batch_size = images * substeps
+        return last_substep(self.module(*args, **kwargs), images, substeps)
+
+    def _count(self, args, kwargs, images):
+        """Run, and count: by the plan of a call of the same signature, or
+        else op by op."""
+        key = signature((args, kwargs))
+        plan = self._plans.get(key) if self._has_substeps else None
+        if plan is not self._pending:
+            self._flush()  # in the order of the calls
+            self._pending = plan
+        if plan is not None:
+            # Data samples are written to: a second try needs its own.
+            again = {
+                k: v if isinstance(v, torch.Tensor) else copy.deepcopy(v)
+                for k, v in kwargs.items()
+            }
+            try:
+                return self._replay(plan, args, kwargs)
+            except PlanMismatch:
+                kwargs = again
+        out, plan = self._record(args, kwargs, images)
         if self.form == 'counts' and plan.static and key is not None:
             while len(self._plans) >= MOST_PLANS:
                 del self._plans[next(iter(self._plans))]  # the oldest
             self._plans[key] = plan
         return out
 
-    def _every_substep(self, function, args, kwargs):
-        """Runs all sub-steps side by side; gives results after the last."""
-        images, substeps = self.session.images, self.session.substeps
-        args = [repeat(x, images, substeps) for x in args]
-        kwargs = repeat(kwargs, images, substeps)
-        self.session.batch_size = images * substeps
-        return lambda: last_substep(
-            function(*args, **kwargs), images, substeps)
-
-    def _record(self, call, images):
+    def _record(self, args, kwargs, images):
         """Run with every op watched. Nothing reaches the trace before the
         call has ended."""
         size = tuple(images[0].shape[1:]) if images else ()
         plan = CountingPlan(size)
         trace = OpTrace(images=self.session.batch_size)
-        provenance = Provenance(self.module, images)
+        sources = TensorSources(self.module, images)
         recorder = OpRecorder(
-            self.path, trace, plan, self.session.repeats, provenance,
-            sample=not self._sampled)
+            self.path, trace, plan, self.session.repeats, sources,
+            substeps=not self._has_substeps)
         self.session.recorder = recorder
         try:
-            with self.path.watched(), recorder, Literals(provenance):
-                out = call()
+            with self.path.watched(), recorder, Literals(sources):
+                out = self.module(*args, **kwargs)
         finally:
             self.session.recorder = None
         trace.end_run(size)
         self._trace.include(trace)
-        self._sampled = True
+        self._has_substeps = True
         return out, plan
 
-    def _replay(self, call, plan: CountingPlan):
+    def _replay(self, plan: CountingPlan, args, kwargs):
         """Run with only the neurons watched."""
-        self.session.replay = plan.replay(self.session.batch_size)
+        self.session.replay = Replay(plan, self.session.batch_size)
         try:
-            out = call()
+            out = self.module(*args, **kwargs)
             self.session.replay.finish()
         finally:
             self.session.replay = None
@@ -285,13 +341,22 @@ class SpikeTrainModel(nn.Module):
 
 
 class Session:
-    """What a converted model's neurons need to know of the running call."""
+    """What a converted model's neurons need to know of the running call.
+
+    Attributes:
+        recorder (OpRecorder | None): Set while every op is watched.
+        replay (Replay | None): Set while a call is counted by a plan.
+        images (int): N, the images of the call.
+        batch_size (int): Rows of the call: N, or N * D in free running.
+        substeps (int): D, the most of all neurons.
+        repeats (int): In how many time steps the same images are shown.
+    """
 
     def __init__(self) -> None:
         self.recorder: OpRecorder | None = None
         self.replay: Replay | None = None
         self.images = 1
-        self.batch_size = 1  # rows: images, times sub-steps if free running
+        self.batch_size = 1
         self.substeps = 1
         self.repeats = 1
 

@@ -9,7 +9,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from mmsnn.conversion.upstream.mmcv_dispatch import expose_extensions
+from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
 
 from .watching import Firing, watch_neurons
 
@@ -58,7 +58,7 @@ class NeuronDepth(TorchDispatchMode):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        expose_extensions()
+        expose_mmcv_ops()
         self.model = model
         self.longest = Depth()
         # By memory; a weak reference keeps an address from being used again.
@@ -78,7 +78,7 @@ class NeuronDepth(TorchDispatchMode):
         self._depends(out, (args, kwargs))
         return out
 
-    def run_extension(self, name, call, args, kwargs):
+    def run_mmcv_op(self, name, call, args, kwargs):
         """A compiled op, which may write into any of its arguments."""
         out = call(*args, **kwargs)
         self._depends((out, args, kwargs), (args, kwargs))

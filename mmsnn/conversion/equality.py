@@ -1,7 +1,7 @@
 """Proof that nothing changed: spike counts of both forms, neuron by neuron."""
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
@@ -18,7 +18,7 @@ from .watching import Firing, neurons, watch_neurons
 
 @dataclass
 class NeuronEquality:
-    """Comparison of one neuron layer.
+    """How often one neuron layer fired in both forms.
 
     Attributes:
         module (str): Path in the model in training form.
@@ -49,6 +49,13 @@ class EqualityReport:
             returned, relative to the largest value: no neuron stands behind
             the last layers. Infinite if a shape, a label or a mask differs.
         never_ran (list[str]): Neuron layers that no batch has reached.
+
+    Example:
+        >>> report = EqualityReport('float64', 1, [
+        ...     NeuronEquality('0.neuron', 9, 1, 2, 5, 7)])
+        >>> report.equal, str(report)
+        (False, '1 of 9 spike counts differ in float64 (1 neuron layers, \
+1 images); most at 0.neuron: 1 of 9')
     """
 
     dtype: str
@@ -59,10 +66,12 @@ class EqualityReport:
 
     @property
     def total_neurons(self) -> int:
+        """Neurons compared, over all layers."""
         return sum(row.neurons for row in self.rows)
 
     @property
     def total_differences(self) -> int:
+        """Neurons whose spike count differs, over all layers."""
         return sum(row.differences for row in self.rows)
 
     @property
@@ -76,9 +85,11 @@ class EqualityReport:
 
     @property
     def equal(self) -> bool:
-        """Whether something was compared and nothing differed. In types
-        shorter than float64 the order of sums is seen in results, so that
-        only spike counts decide there."""
+        """Whether something was compared and nothing differed.
+
+        In float64 results have to agree, too. In shorter types the order of
+        sums changes them, so that only spike counts decide.
+        """
         return (self.total_neurons > 0 and self.total_differences == 0
                 and (self.outputs_agree or self.dtype != 'float64'))
 
@@ -106,11 +117,17 @@ class EqualityReport:
 
 
 class EqualityCheck:
-    """Collects the comparison over any number of batches.
+    """Compares both forms of a model over any number of batches.
 
     Args:
         training (nn.Module): The model in training form, in eval mode.
         spiking (SpikeTrainModel): The same model, converted.
+
+    Attributes:
+        report (EqualityReport): The comparison so far.
+
+    Raises:
+        ValueError: If the forms have different floating-point types.
 
     Example:
         >>> from mmsnn.conversion import to_spike_train
@@ -132,8 +149,12 @@ class EqualityCheck:
         self.report = EqualityReport(str(dtype).split('.')[-1])
         self._rows: dict[str, NeuronEquality] = OrderedDict()
 
-    def compare(self, *args, **kwargs):
+    def compare(self, *args, **kwargs) -> tuple:
         """Call both forms and compare all counts, and what they return.
+
+        Args:
+            *args: Those of the model.
+            **kwargs: Those of the model.
 
         Returns:
             tuple: What the training form and the spike-train form returned.
@@ -142,11 +163,19 @@ class EqualityCheck:
             lambda: self.training(*args, **kwargs),
             lambda: self.spiking(*args, **kwargs))
 
-    def compare_calls(self, run_training, run_spiking):
-        """As :meth:`compare`, for calls other than ``forward``.
+    def compare_calls(self, run_training: Callable,
+                      run_spiking: Callable) -> tuple:
+        """Compare as :meth:`compare` does, for calls other than ``forward``.
 
         Counts of the training form are kept until the spike-train form has
         fired, in a byte each where D allows.
+
+        Args:
+            run_training (Callable): Calls the training form.
+            run_spiking (Callable): Calls the spike-train form.
+
+        Returns:
+            tuple: What both have returned.
         """
         expected: dict[str, deque[torch.Tensor]] = OrderedDict()
 

@@ -47,7 +47,11 @@ def run_free_running(model: nn.Module, *args, **kwargs) -> FreeRunningRun:
 
     Args:
         model (nn.Module): The trained model, in eval mode.
-        *args: Of its call, like ``**kwargs``.
+        *args: Those of its call.
+        **kwargs: Those of its call.
+
+    Returns:
+        FreeRunningRun: The comparison, and both traces.
 
     Raises:
         ValueError: If the model can't run in this form, see

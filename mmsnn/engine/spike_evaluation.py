@@ -56,7 +56,7 @@ class SpikeEvaluation:
             _Proof(model, dtype) for dtype in proof_dtypes
         ] if proof_batches else []
         self._merged: OpTrace | None = None
-        self.spiking.__enter__()
+        self.spiking.start_recording()
 
     @property
     def trace(self) -> OpTrace:
@@ -112,7 +112,7 @@ class SpikeEvaluation:
         Returns:
             OperationsEstimate: Energy per image.
         """
-        self.spiking.__exit__()
+        self.spiking.stop_recording()
         self._merged = OpTrace.merged(all_gather_object(self.trace))
         return estimate_operations(self.trace, chip)
 

@@ -211,6 +211,25 @@ class OpRecord:
                 for k, v in amounts.items()
             })
 
+    @staticmethod
+    def joined(amounts: dict, more: dict) -> dict:
+        """Amounts of some calls and of more, for :meth:`add_call`.
+
+        Args:
+            amounts (dict): Of some calls.
+            more (dict): Of more calls.
+
+        Example:
+            >>> OpRecord.joined(dict(spikes=[3, 1]), dict(spikes=[2], macs=5))
+            {'spikes': [5, 1], 'macs': 5}
+        """
+        return {
+            **amounts, **{
+                k: _MERGE[k](amounts[k], v) if k in amounts else v
+                for k, v in more.items()
+            }
+        }
+
     @property
     def emitted(self) -> int:
         """Spikes that a neuron has emitted, over all sub-steps."""

@@ -107,7 +107,7 @@ def test_two_converted_models_side_by_side(classifiers, make_images):
         for d, form in kinds
     ]
     a, b, c = (to_spike_train(classifiers(d), form) for d, form in kinds)
-    a.__enter__()
+    a.start_recording()
     a(batches[0])
     with b, c:
         b(batches[0])
@@ -116,7 +116,7 @@ def test_two_converted_models_side_by_side(classifiers, make_images):
             a(x)
             b(x)
         c(batches[2])
-    a.__exit__(None, None, None)
+    a.stop_recording()
     for model, expected in zip((a, b, c), alone):
         same_trace(model.trace, expected)
 

@@ -150,4 +150,4 @@ def test_a_one_stage_detector(detectors, make_detection_data):
 def test_no_trace():
     spiking = to_spike_train(SpikeLinear(1, 1, neuron=NEURON), 'free_running')
     with pytest.raises(ValueError, match="records no op trace.*'counts'"):
-        spiking.__enter__()
+        spiking.start_recording()

@@ -1,7 +1,7 @@
 """What mmcv's compiled ops cost.
 
-All of them work on real values. A rule has the parameters of the function of
-``mmcv._ext`` that it is for, behind its result.
+All of them work on real values. The arguments of a rule are the result of the
+op, and then the parameters of the function of ``mmcv._ext`` that it is for.
 """
 
 from collections.abc import Callable
@@ -150,9 +150,8 @@ def _real(kind: str, input: torch.Tensor, output: torch.Tensor,
         output_shape=tuple(output.shape))
 
 
-#: Rule of each op, and whether what it costs depends on values, not only on
-#: shapes.
-EXTENSION_COSTS: dict[str, tuple[Callable, bool]] = dict(
+#: Rule of each op, and whether its cost depends on values or only on shapes.
+MMCV_COSTS: dict[str, tuple[Callable, bool]] = dict(
     nms=(_nms, True),
     softnms=(_softnms, True),
     roi_align_forward=(_roi_align, True),
@@ -164,9 +163,9 @@ EXTENSION_COSTS: dict[str, tuple[Callable, bool]] = dict(
     carafe_naive_forward=(_carafe_naive, False))
 
 
-def extension_cost(name: str, args: tuple, kwargs: dict,
+def mmcv_cost(name: str, args: tuple, kwargs: dict,
                    out) -> tuple[dict, bool]:
-    """Cost of one call of a compiled op.
+    """Cost of one call of a compiled op of mmcv.
 
     Args:
         name (str): Its name in ``mmcv._ext``.
@@ -175,15 +174,24 @@ def extension_cost(name: str, args: tuple, kwargs: dict,
         out: What it returned.
 
     Returns:
-        tuple[dict, bool]: Fields of an :class:`OpRecord`, and whether they
-        depend on values.
+        tuple[dict, bool]: Fields of an :class:`~mmsnn.trace.OpRecord`, and
+        whether they depend on values.
 
     Raises:
         UnclassifiedOpError: If there is no rule.
+
+    Example:
+        >>> features, masks, out = (torch.zeros(1, 2, *s) for s in (
+        ...     (3, 3), (6, 6), (6, 6)))  # a kernel of 5 x 5 on 72 outputs
+        >>> cost, _ = mmcv_cost('carafe_naive_forward', (features, masks, out),
+        ...                     dict(kernel_size=5, group_size=1,
+        ...                          scale_factor=2), None)
+        >>> cost['macs']
+        1800
     """
-    if name not in EXTENSION_COSTS:
+    if name not in MMCV_COSTS:
         raise UnclassifiedOpError(
             f"no rule says what mmcv's compiled op {name} costs; write one in "
             'mmsnn/conversion/counting/mmcv_ops.py')
-    rule, on_values = EXTENSION_COSTS[name]
+    rule, on_values = MMCV_COSTS[name]
     return rule(out, *args, **kwargs), on_values

@@ -11,10 +11,10 @@ import torch
 
 
 class UnclassifiedOpError(RuntimeError):
-    """An op of which nobody has said what it costs.
+    """An op without a rule that says what it costs.
 
-    No TypeError: PyTorch's operators would take that for an operand that they
-    can't handle, and Python would raise its own.
+    It is no TypeError: PyTorch's operators would take that for an operand
+    that they can't handle, and Python would raise its own.
     """
 
 
@@ -104,11 +104,16 @@ def real_cost(func, args, kwargs, out) -> dict | None:
         out: What it returned.
 
     Returns:
-        dict | None: ``kind`` and the amounts of an :class:`OpRecord`; None
-        if the op is free.
+        dict | None: ``kind`` and the amounts of an
+        :class:`~mmsnn.trace.OpRecord`; None if the op is free.
 
     Raises:
         UnclassifiedOpError: If nothing says what the op costs.
+
+    Example:
+        >>> x = torch.ones(2, 3)
+        >>> real_cost(torch.ops.aten.add.Tensor, (x, x), {}, x + x)
+        {'kind': 'add', 'adds': 6}
     """
     space, name = func._schema.name.split('::')
     if space != 'aten':

@@ -15,12 +15,12 @@ from torch.utils._pytree import tree_flatten
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.trace import OpTrace
 
-from .mmcv_ops import extension_cost
+from .mmcv_ops import mmcv_cost
 from .plan import CountingPlan
 from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
-from .substeps import axis_sample, substep_sample
+from .substeps import axis_spikes, substep_amounts
 from .synapses import SYNAPSE_KINDS, batched_linear_cost, synapse_cost
-from .tensor_sources import Provenance, Sources
+from .tensor_sources import RecordKeys, TensorSources
 
 #: Methods by which detectors and segmentors use their heads, beside
 #: ``forward``: what is done with a head's results happens in there.
@@ -28,12 +28,16 @@ METHODS = ('predict', 'predict_by_feat')
 
 
 class ModulePath:
-    """Which module of a model is running, while it is watched.
+    """Knows which module of a model is running, while it is watched.
 
-    Every module's ``forward`` is wrapped, to keep a stack of names: heads
-    are often run by a method of their own that calls ``forward``, so that
-    hooks would not see them. So are the :data:`METHODS`. It belongs to one
-    converted model: there is no global state.
+    The ``forward`` of each module is wrapped, to keep a stack of the modules
+    that are running: many heads are run by a method of their own that calls
+    ``forward``, so that hooks would not see them. The :data:`METHODS` are
+    wrapped, too. All state is kept here, for one converted model.
+
+    Args:
+        model (nn.Module): The model. Its modules are changed for good, and
+            run as before.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -78,7 +82,7 @@ class ModulePath:
 
     @property
     def name(self) -> str:
-        """Path of the innermost running module."""
+        """Path of the innermost module that is running."""
         return (self._stack[-1][0] if self._stack else '') or '(model)'
 
     @property
@@ -87,8 +91,13 @@ class ModulePath:
         return bool(self._stack) and self._stack[-1][1] is None
 
     def count(self) -> tuple[int, int]:
-        """Number of the module's call, and of this op within it: 1 and 0
-        where the same ops of all calls make one record."""
+        """Count an op of the innermost module.
+
+        Returns:
+            tuple[int, int]: Number of the module's call, and of this op
+            within it. 1 and 0 in :data:`METHODS`, where the same ops of all
+            calls make one record.
+        """
         if not self._stack or self.postprocess:
             return 1, 0
         self._stack[-1][1] += 1
@@ -96,22 +105,23 @@ class ModulePath:
 
 
 class OpRecorder(TorchDispatchMode):
-    """Writes an op trace while it is entered.
+    """Writes each op into an op trace and a plan, while it is entered.
 
     Args:
         path (ModulePath): Knows which module is running.
-        trace (OpTrace): Where the records go.
-        plan (CountingPlan): Takes notes of the call.
+        trace (OpTrace): Gets the records of one call.
+        plan (CountingPlan): Gets the ops of that call.
         repeats (int): In how many time steps the same images are shown.
-        provenance (Provenance): Knows what made each tensor.
-        sample (bool): Whether to count what is costly, of one image.
+        sources (TensorSources): Knows what made each tensor.
+        substeps (bool): Whether to count each sub-step of the first image,
+            too, which is costly.
     """
 
     def __init__(self, path: ModulePath, trace: OpTrace, plan: CountingPlan,
-                 repeats: int, provenance: Provenance, sample: bool) -> None:
+                 repeats: int, sources: TensorSources, substeps: bool) -> None:
         super().__init__()
-        self.provenance = provenance
-        self.sample = sample
+        self.sources = sources
+        self.substeps = substeps
         self.repeats = repeats
         self.path = path
         self.trace = trace
@@ -121,7 +131,8 @@ class OpRecorder(TorchDispatchMode):
 
     @contextmanager
     def paused(self):
-        """Ops in here are not recorded (a neuron's own arithmetic)."""
+        """Context in which ops are not recorded, such as those of a neuron
+        itself."""
         before, self._paused = self._paused, True
         try:
             yield
@@ -134,7 +145,7 @@ class OpRecorder(TorchDispatchMode):
             return func(*args, **kwargs)
         packet = func.overloadpacket
         sources = () if packet.__name__ in FACTORIES else (
-            self.provenance.of(args, kwargs))
+            self.sources.of(args, kwargs))
         try:
             out = func(*args, **kwargs)
             if packet in SYNAPSE_KINDS:
@@ -166,52 +177,67 @@ class OpRecorder(TorchDispatchMode):
         operands = ()
         if not cost.get('static', True):
             train = next(x for x in args if isinstance(x, SpikeTensor))
-            operands = self.provenance.of([x for x in args if x is not train])
+            operands = self.sources.of([x for x in args if x is not train])
             sources = train.sources
         key, new = self._describe(packet.__name__, cost)
-        self.plan.add_synapse(key, new, dict(cost), func, args, out)
-        if self.sample:
-            cost.update(substep_sample(func, args, out, self.trace.images))
+        self.plan.add_synapse(key, new, cost, func, args, out)
+        if self.substeps:
+            cost.update(substep_amounts(func, args, out, self.trace.images))
         self.trace.get(key, **new).add_call(**cost)
         self._connect(key, sources, operands)
         self._made(func, args, out, (key, ))
         return out
 
-    def run_extension(self, name, call, args, kwargs):
-        """A compiled op; called by :class:`ExtensionOp`."""
+    def run_mmcv_op(self, name, call, args, kwargs):
+        """Run and record a compiled op of mmcv; called by :class:`MmcvOp`.
+
+        Args:
+            name (str): Its name in ``mmcv._ext``.
+            call (Callable): Runs it.
+            args (tuple): Its arguments.
+            kwargs (dict): Its keyword arguments.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            UnclassifiedOpError: If no rule says what it costs.
+        """
         if self._paused:
             return call(*args, **kwargs)
         with self.paused():
             out = call(*args, **kwargs)
             try:
-                cost, on_values = extension_cost(name, args, kwargs, out)
+                cost, on_values = mmcv_cost(name, args, kwargs, out)
             except UnclassifiedOpError as error:
                 raise UnclassifiedOpError(
                     f'{self.path.name}: {error}') from error
         if on_values:
             self.plan.static = False
-        sources = self.provenance.of(args, kwargs)
+        sources = self.sources.of(args, kwargs)
         key = self._add_real(name, cost, sources)
-        self.provenance.made(out, (key, ))
-        self.provenance.written((args, kwargs), (key, ))
+        self.sources.made(out, (key, ))
+        self.sources.written((args, kwargs), (key, ))
         return out
 
-    def _made(self, func, args, out, sources: Sources) -> None:
-        """Note what an op has made, also in its arguments."""
-        self.provenance.made(out, sources)
+    def _made(self, func, args, out, sources: RecordKeys) -> None:
+        """Note what the results of an op come from, and what it wrote."""
+        self.sources.made(out, sources)
         if func._schema.is_mutable:
             for x, argument in zip(args, func._schema.arguments):
                 if argument.alias_info and argument.alias_info.is_write:
-                    self.provenance.made(x, sources)
+                    self.sources.made(x, sources)
 
-    def _connect(self, key: tuple, sources: Sources,
-                 operands: Sources = ()) -> None:
+    def _connect(self, key: tuple, sources: RecordKeys,
+                 operands: RecordKeys = ()) -> None:
         self.trace.connect(key, sources, operands)
         self.plan.connect(key, sources, operands)
 
-    def _add_real(self, op: str, cost: dict, sources: Sources) -> tuple:
-        """Add an op on real values. It is run for each time step where its
-        result has a row for each. Returns the key of its record."""
+    def _add_real(self, op: str, cost: dict, sources: RecordKeys) -> tuple:
+        """Add an op on real values; returns the key of its record.
+
+        It runs in each time step if its result has a row for each.
+        """
         if self.repeats > 1:
             rows = self.trace.images * self.repeats
             every = cost['output_shape'][:1] == (rows, )
@@ -223,14 +249,17 @@ class OpRecorder(TorchDispatchMode):
         return key
 
     def _has_weights(self, left, right) -> bool:
-        """Whether the right operand of a product is held by the model: a
-        linear layer on tokens that are not in one piece of memory."""
+        """Whether the model holds the right operand of a product, which then
+        is a linear layer, on tokens that are not in one piece of memory."""
         return not isinstance(right, SpikeTensor) and not (
-            self.provenance.of(right))
+            self.sources.of(right))
 
     def _bound_accumulator(self, cost, operands) -> None:
-        """Largest integer that a product of spikes can reach: that of
-        ``K^T V`` holds for the operand of the ``Q (K^T V)`` behind it."""
+        """Find the largest integer that a product of spikes can reach.
+
+        A product on one operand of spikes is ``Q (K^T V)``: its other
+        operand reaches what the ``K^T V`` of the same module can reach.
+        """
         module = self.path.name
         real = [x for x in operands if not isinstance(x, SpikeTensor)]
         if not real:
@@ -246,10 +275,10 @@ class OpRecorder(TorchDispatchMode):
         """Add one firing of a neuron.
 
         Args:
-            path (str): The neuron's.
-            membrane (Tensor): What it integrated.
-            spikes (SpikeTensor): What it fired.
-            levels (list[int]): Spikes in each sub-step.
+            path (str): Path of the neuron in the model.
+            membrane (Tensor): Its membrane potentials, (N * T, ...).
+            spikes (SpikeTensor): What it fired, same shape.
+            levels (list[int]): Spikes in each of T x D sub-steps.
             state_bytes (int): Bytes of the membranes of one image.
 
         Returns:
@@ -268,17 +297,17 @@ class OpRecorder(TorchDispatchMode):
             amounts['repeats'] = spikes.timesteps
         key, new = self._describe('neuron', amounts)
         self.trace.get(key, **new).add_call(spikes=levels, **amounts)
-        if self.sample:
+        if self.substeps:
             with self.paused():
-                sample = axis_sample(spikes, self.trace.images)
-            self.trace.get(key).add_call(0, axis_spikes=sample)
-        self._connect(key, self.provenance.of(membrane))
-        self.provenance.made(spikes, (key, ))
+                found = axis_spikes(spikes, self.trace.images)
+            self.trace.get(key).add_call(0, axis_spikes=found)
+        self._connect(key, self.sources.of(membrane))
+        self.sources.made(spikes, (key, ))
         return self.plan.add_neuron(path, key, new, amounts, len(levels))
 
     def _describe(self, op: str, cost: dict):
-        """Key and first fields of a record. Takes out of ``cost`` what is no
-        amount."""
+        """Key and descriptive fields of a record; these are taken out of
+        ``cost``, where amounts stay."""
         module = self.path.name
         call, number = self.path.count()
         new = dict(

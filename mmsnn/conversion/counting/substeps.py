@@ -1,5 +1,4 @@
-"""What each sub-step does, of one image: the costly part of a trace."""
-
+"""What happens in each sub-step, for one image: costly to count."""
 
 import torch
 
@@ -8,8 +7,8 @@ from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, aten
 from .synapses import fan_out
 
 
-def substep_sample(func, args, out: torch.Tensor, images: int) -> dict:
-    """SOPs and touched outputs in each sub-step, of the first image.
+def substep_amounts(func, args, out: torch.Tensor, images: int) -> dict:
+    """SOPs and touched outputs of the first image in each sub-step.
 
     Args:
         func (OpOverload): A convolution, linear or matrix product.
@@ -33,18 +32,23 @@ def substep_sample(func, args, out: torch.Tensor, images: int) -> dict:
     return _convolution(func, args, out, rows)
 
 
-def axis_sample(spikes: SpikeTensor, images: int) -> list[list[list[int]]]:
-    """Where the spikes of the first image fall, along each axis.
+def axis_spikes(spikes: SpikeTensor, images: int) -> list[list[list[int]]]:
+    """How many spikes of the first image stand at each index of each axis.
 
     Args:
-        spikes (SpikeTensor): What a neuron has fired.
-        images (int): Images in the batch.
+        spikes (SpikeTensor): What a neuron has fired, (N * T, ...).
+        images (int): N, images in the batch.
 
     Returns:
-        list: For each sub-step of all time steps, and for each axis, the
-        spikes at each index. Axes are those of the shape, of which the first
-        has the rows of one image in a time step. Empty if rows can't be told
-        apart by image.
+        list: For each of the T x D sub-steps and each axis, the spikes at
+        each index. The first axis has the rows of one image in a time step.
+        Empty if rows can't be told apart by image.
+
+    Example:
+        >>> # Two spikes at one place, one at another; D is 2.
+        >>> spikes = SpikeTensor([torch.tensor([[0., 2., 1.]])], 1., 2, False)
+        >>> axis_spikes(spikes, images=1)
+        [[[2], [0, 1, 1]], [[1], [0, 1, 0]]]
     """
     rows = _rows(spikes, images)
     if not rows:
@@ -67,7 +71,7 @@ def _marginals(fired: torch.Tensor) -> list[list[int]]:
 
 
 def _rows(x: SpikeTensor, images: int) -> int:
-    """Rows of a batch that an image has; 0 if they can't be told apart."""
+    """Rows of each image in a batch; 0 if they can't be told apart."""
     if not images:
         return 0
     rows = x.shape[0] // images

@@ -29,7 +29,14 @@ def synapse_cost(func, args, out: torch.Tensor) -> dict:
         out (Tensor): Its result.
 
     Returns:
-        dict: Fields of an :class:`OpRecord`.
+        dict: Fields of an :class:`~mmsnn.trace.OpRecord`.
+
+    Example:
+        >>> spikes = SpikeTensor([torch.tensor([[0., 2., 1.]])], 1., 2, False)
+        >>> out = spikes @ (weight := torch.ones(3, 5))
+        >>> cost = synapse_cost(aten.mm.default, (spikes, weight), out)
+        >>> cost['kind'], cost['in_spikes'], cost['sops']
+        ('linear', 3, 15)
     """
     packet = func.overloadpacket
     if packet is aten.convolution:
@@ -47,6 +54,10 @@ def batched_linear_cost(left: SpikeTensor, weight: torch.Tensor) -> dict:
     Args:
         left (SpikeTensor): (B, n, m).
         weight (Tensor): (B, m, p), the same for all of B.
+
+    Returns:
+        dict: Fields of an :class:`~mmsnn.trace.OpRecord`, to replace those
+        that :func:`synapse_cost` gives a product of two activations.
     """
     number = prod(weight.shape[-2:])
     return dict(

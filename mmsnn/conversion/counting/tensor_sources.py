@@ -12,19 +12,19 @@ from torch.overrides import TorchFunctionMode
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.trace import INPUT, UNKNOWN
 
-#: Keys of records that cost something, or INPUT, or UNKNOWN.
-Sources = tuple[Any, ...]
+#: What a tensor comes from: keys of records in the trace, INPUT or UNKNOWN.
+RecordKeys = tuple[Any, ...]
 
 
-class Provenance:
-    """Follows tensors through a call of a model, op by op.
+class TensorSources:
+    """Knows which ops the tensors of a model's call come from.
 
-    All that shares memory counts as one tensor. Spikes, which have no memory
-    of their own, carry their sources with them. A tensor that the model holds
-    (a parameter, a buffer, an attribute such as the anchors of a head) has no
-    source; one that nothing seen has made has the source
-    :data:`~mmsnn.trace.UNKNOWN`: it came from NumPy, or from a
-    compiled op that PyTorch does not know.
+    The recorder tells it about each op in turn. All that shares memory counts
+    as one tensor. Spikes, which have no memory of their own, carry their
+    sources with them. A tensor that the model holds (a parameter, a buffer,
+    an attribute such as the anchors of a head) has no source. A tensor that
+    no op seen has made has the source :data:`~mmsnn.trace.UNKNOWN`: it came
+    from NumPy, or from a compiled op that PyTorch does not know.
 
     Args:
         model (nn.Module): The model.
@@ -32,25 +32,32 @@ class Provenance:
 
     Example:
         >>> x, weight = torch.ones(2), nn.Parameter(torch.ones(2))
-        >>> provenance = Provenance(nn.ParameterList([weight]), [x])
-        >>> provenance.of([x[:1], weight]), provenance.of([torch.ones(1)])
+        >>> sources = TensorSources(nn.ParameterList([weight]), [x])
+        >>> sources.of([x[:1], weight]), sources.of([torch.ones(1)])
         (('input',), ('unknown',))
         >>> y = x * 2
-        >>> provenance.made(y, ('a',))
-        >>> provenance.of([y.view(1, 2), x])
+        >>> sources.made(y, ('a',))
+        >>> sources.of([y.view(1, 2), x])
         ('a', 'input')
     """
 
     def __init__(self, model: nn.Module,
                  inputs: Iterable[torch.Tensor]) -> None:
         # A weak reference keeps an address from being used again.
-        self._sources: dict[StorageWeakRef, Sources] = {}
+        self._sources: dict[StorageWeakRef, RecordKeys] = {}
         self._held = {_memory(x) for x in _held(model)}
         for x in inputs:
             self._sources[_memory(x)] = (INPUT, )
 
-    def of(self, *trees: Any) -> Sources:
-        """Sources of all tensors in arguments, each once."""
+    def of(self, *trees: Any) -> RecordKeys:
+        """What tensors come from.
+
+        Args:
+            *trees: Tensors, also in nested lists, tuples and dicts.
+
+        Returns:
+            tuple: Keys of records, each once.
+        """
         found: dict[Any, None] = {}
         for x in tensors(trees):
             if isinstance(x, SpikeTensor):
@@ -62,17 +69,29 @@ class Provenance:
                     dict.fromkeys(self._sources.get(memory, nothing)))
         return tuple(found)
 
-    def made(self, results: Any, sources: Sources) -> None:
-        """Note where results come from."""
+    def made(self, results: Any, sources: RecordKeys) -> None:
+        """Note what results come from.
+
+        Args:
+            results: Tensors, nested as for :meth:`of`.
+            sources (tuple): Keys of records.
+        """
         for x in tensors(results):
             if isinstance(x, SpikeTensor):
                 x.sources = sources
             else:
                 self._sources[_memory(x)] = sources
 
-    def written(self, arguments: Any, sources: Sources) -> None:
-        """Note that a compiled op may have written into what was fresh: a
-        tensor without sources."""
+    def written(self, arguments: Any, sources: RecordKeys) -> None:
+        """Note that a compiled op may have written into its arguments.
+
+        It writes into tensors that are made for it, which have no source so
+        far.
+
+        Args:
+            arguments: Tensors, nested as for :meth:`of`.
+            sources (tuple): Keys of records.
+        """
         for x in tensors(arguments):
             if not isinstance(x, SpikeTensor) and self._sources.get(
                     _memory(x)) == ():
@@ -80,17 +99,17 @@ class Provenance:
 
 
 class Literals(TorchFunctionMode):
-    """Sees tensors made from Python numbers, which dispatch modes do not.
+    """Sees tensors made from Python numbers, which dispatch modes do not see.
 
     Args:
-        provenance (Provenance): Told that they have no source.
+        sources (TensorSources): Is told that they have no source.
     """
 
     _MAKERS = (torch.Tensor.new_tensor, torch.tensor, torch.as_tensor)
 
-    def __init__(self, provenance: Provenance) -> None:
+    def __init__(self, sources: TensorSources) -> None:
         super().__init__()
-        self.provenance = provenance
+        self.sources = sources
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
@@ -99,12 +118,19 @@ class Literals(TorchFunctionMode):
             numbers = data[:1] or [(kwargs or {}).get('data')]
             if isinstance(numbers[0], (bool, int, float, list, tuple)) and (
                     not any(True for _ in tensors(numbers[0]))):
-                self.provenance.made(out, ())
+                self.sources.made(out, ())
         return out
 
 
 def tensors(tree: Any) -> Iterator[torch.Tensor]:
-    """All tensors in nested lists, tuples and dicts."""
+    """All tensors in nested lists, tuples and dicts.
+
+    Args:
+        tree: Tensors, and whatever else.
+
+    Yields:
+        Tensor: One after the other.
+    """
     if isinstance(tree, torch.Tensor):
         yield tree
     elif isinstance(tree, (list, tuple)):

@@ -1,5 +1,4 @@
-"""The two forms that a neuron takes in a converted model."""
-
+"""The lossless forms that a neuron takes in a converted model."""
 
 import torch
 from torch import nn
@@ -17,12 +16,15 @@ from .spike_tensor import Origin, SpikeTensor, decode
 
 
 class SpikingForm(nn.Module):
-    """A neuron of a converted model.
+    """A neuron of a converted model. Subclasses say how it fires.
 
     Args:
         neuron (SpikingNeuron): The neuron in training form.
         path (str): Its path in the model.
         session (Session): What the converted model is doing.
+
+    Attributes:
+        binary (bool): Whether it emits spike trains, not counts.
     """
 
     binary: bool
@@ -37,10 +39,11 @@ class SpikingForm(nn.Module):
         """Fire.
 
         Args:
-            membrane (Tensor): Membrane potentials, any shape.
+            membrane (Tensor): Membrane potentials, (N * T, ...).
 
         Returns:
-            SpikeTensor: Same shape; a plain tensor while a plan is replayed.
+            SpikeTensor: Same shape; a plain tensor of counts times the scale
+            while the call is counted by a plan.
 
         Raises:
             ValueError: If a membrane potential is NaN or infinite.
@@ -62,7 +65,14 @@ class SpikingForm(nn.Module):
         return spikes
 
     def counts(self, output: torch.Tensor) -> torch.Tensor:
-        """Spike counts of whole time steps, of what :meth:`forward` gave."""
+        """Spike counts of whole time steps.
+
+        Args:
+            output (Tensor): What :meth:`forward` has returned.
+
+        Returns:
+            Tensor: Integers 0..D, (N * T, ...), of a floating-point type.
+        """
         if isinstance(output, SpikeTensor):
             return output.counts()
         return (output / self.neuron.scale).round()
@@ -85,8 +95,8 @@ class SpikingForm(nn.Module):
                              'or infinite; check the input and weights')
 
 
-class TrainNeuron(SpikingForm):
-    """Emits D binary tensors: really runs the IF neuron."""
+class SpikeTrainNeuron(SpikingForm):
+    """Runs an IF neuron for D sub-steps, and emits D binary tensors."""
 
     binary = True
 
@@ -102,7 +112,7 @@ class TrainNeuron(SpikingForm):
         return self._spikes(train, sum(levels)), levels
 
     def _fire_over_time(self, membrane):
-        """In each time step the IF neuron; between them, the membrane is
+        """Run the IF neuron in each time step. Between them, the membrane is
         reset and decays as in training form."""
         neuron = self.neuron
         train = [torch.empty_like(membrane) for _ in range(neuron.max_spikes)]
@@ -123,7 +133,7 @@ class TrainNeuron(SpikingForm):
 
 
 class CountNeuron(SpikingForm):
-    """Emits spike counts: the training form, counted."""
+    """Runs the training form, and emits spike counts."""
 
     binary = False
 

@@ -22,7 +22,7 @@ from .spike_tensor import decode
 class FreeRunningNeuron(SpikingForm):
     """Fires at most once per sub-step, from what has arrived by then.
 
-    Rows of its input are images, then sub-steps, then time steps.
+    Rows of its input are ordered by images, then sub-steps, then time steps.
     """
 
     binary = False
@@ -68,7 +68,14 @@ class FreeRunningNeuron(SpikingForm):
         return output.flatten(0, 2)
 
     def counts(self, output: torch.Tensor) -> torch.Tensor:
-        """Spikes of whole time steps, (N * T, ...)."""
+        """Spike counts of whole time steps.
+
+        Args:
+            output (Tensor): What :meth:`forward` has returned.
+
+        Returns:
+            Tensor: Spikes after the last sub-step, (N * T, ...).
+        """
         shape = self.session.substeps, self.neuron.timesteps
         last = output.unflatten(0, (-1, *shape))[:, -1].flatten(0, 1)
         return (last / self.neuron.scale).round()
@@ -78,9 +85,14 @@ def repeat(x: Any, images: int, substeps: int) -> Any:
     """Arguments of a model for every sub-step.
 
     Args:
-        x: Tensors and lists with an entry for each image are repeated.
+        x: Arguments, nested. Tensors and lists with an entry for each image
+            are repeated; anything else is passed on.
         images (int): N.
         substeps (int): D.
+
+    Returns:
+        The same, with N * D entries: all sub-steps of the first image, then
+        of the second.
 
     Example:
         >>> repeat(dict(inputs=torch.tensor([1, 2]), mode='tensor'), 2, 2)
@@ -98,6 +110,15 @@ def repeat(x: Any, images: int, substeps: int) -> Any:
 
 def last_substep(x: Any, images: int, substeps: int) -> Any:
     """Results of a model after the last sub-step.
+
+    Args:
+        x: Results, nested. Tensors and lists with N * D entries are cut;
+            anything else is passed on.
+        images (int): N.
+        substeps (int): D.
+
+    Returns:
+        The same, with N entries.
 
     Example:
         >>> last_substep([torch.tensor([1, 2, 3, 4])], 2, 2)

@@ -14,7 +14,7 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Origin:
-    """Which neuron fired spikes, and how they were rearranged since.
+    """Which neuron has fired spikes, and how they were rearranged since.
 
     Attributes:
         neuron (int): Number of the firing within the model's call.
@@ -28,7 +28,14 @@ class Origin:
     whole: bool = True
 
     def replay(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Rearrange what the neuron fired in another call."""
+        """Rearrange what the neuron has fired in another call.
+
+        Args:
+            spikes (Tensor): What it has fired there.
+
+        Returns:
+            Tensor: The same values after all moves.
+        """
         for func, args, kwargs, index in self.moves:
             args = [
                 spikes if x is HERE else
@@ -66,6 +73,12 @@ class SpikeTensor(torch.Tensor):
         origin (Origin, optional): Where it comes from, where known.
         timesteps (int): T of the neuron, folded into the first dimension.
             Defaults to 1.
+
+    Example:
+        >>> trains = [torch.tensor([1., 1.]), torch.tensor([0., 1.])]
+        >>> spikes = SpikeTensor(trains, scale=0.5, max_spikes=2, binary=True)
+        >>> spikes.counts(), spikes.decode(), spikes.spikes
+        (tensor([1., 2.]), tensor([0.5000, 1.0000]), 3)
     """
 
     @staticmethod
@@ -77,6 +90,7 @@ class SpikeTensor(torch.Tensor):
                 spikes=None,
                 origin=None,
                 timesteps=1):
+        """Make a tensor that has a shape, but only its parts hold values."""
         first = parts[0]
         self = torch.Tensor._make_wrapper_subclass(
             cls,
@@ -103,7 +117,7 @@ class SpikeTensor(torch.Tensor):
 
     @property
     def unit(self) -> float:
-        """Factor that turns one of ``parts`` into values."""
+        """Factor by which ``parts`` are multiplied to get values."""
         return self.scale if self.binary else 1.0
 
     @property
@@ -130,8 +144,10 @@ class SpikeTensor(torch.Tensor):
         return self.parts[0]
 
     def _multiples(self) -> tuple[Sequence[torch.Tensor], float]:
-        """Tensors that hold exact multiples of a number, and that number:
-        sums of them stay exact. Counts times 1/3 are none."""
+        """Tensors that hold exact multiples of a number, and that number.
+
+        Sums of them are exact. Counts times 1/3 are no exact multiples.
+        """
         if self.binary:
             return self.parts, 1.0
         if frexp(self.scale)[0] == 0.5:
@@ -139,8 +155,13 @@ class SpikeTensor(torch.Tensor):
         return (self.counts(), ), 1.0
 
     def position_spikes(self) -> torch.Tensor:
-        """Spikes per position of (N, C, *positions), summed over N and C, in
-        float64. Kept, since several synapses may ask."""
+        """Number of spikes at each position of (N, C, *positions).
+
+        It is computed once, since several synapses may ask.
+
+        Returns:
+            Tensor: Summed over N and C, float64.
+        """
         if self._position_spikes is None:
             most = 1 if self.binary else self.max_spikes
             self._position_spikes = sum(
@@ -150,7 +171,17 @@ class SpikeTensor(torch.Tensor):
 
     def like(self, parts: Sequence[torch.Tensor], move: tuple | None,
              permuted: bool) -> 'SpikeTensor':
-        """Spikes of the same neuron in another arrangement."""
+        """Spikes of the same neuron in another arrangement.
+
+        Args:
+            parts (Sequence[Tensor]): The rearranged parts.
+            move (tuple, optional): How they were rearranged, see
+                :class:`Origin`; None if that differs between calls.
+            permuted (bool): Whether the op never copies an element.
+
+        Returns:
+            SpikeTensor: The rearranged spikes.
+        """
         same = permuted and parts[0].numel() == self.parts[0].numel()
         origin = None
         if self.origin is not None and move is not None:
@@ -175,7 +206,18 @@ class SpikeTensor(torch.Tensor):
 
 
 def decode(x):
-    """Plain values of a SpikeTensor; anything else is returned as it is."""
+    """Plain values of spikes.
+
+    Args:
+        x: A :class:`SpikeTensor`, or anything else.
+
+    Returns:
+        Tensor: Counts times the scale; anything else as it is.
+
+    Example:
+        >>> decode(SpikeTensor([torch.ones(2), torch.zeros(2)], 0.5, 2, True))
+        tensor([0.5000, 0.5000])
+    """
     return x.decode() if isinstance(x, SpikeTensor) else x
 
 
@@ -200,7 +242,13 @@ _PERMUTATIONS = {
 
 
 def is_rearrangement(func, args, kwargs) -> bool:
-    """Whether an op only moves spikes, so that its result is spikes."""
+    """Whether an op only moves spikes, so that its result is spikes.
+
+    Args:
+        func (OpOverload): The aten op.
+        args (tuple): Its arguments.
+        kwargs (dict): Its keyword arguments.
+    """
     packet = func.overloadpacket
     if packet is aten.constant_pad_nd:
         return (list(args) + [0, 0])[2] == 0
@@ -259,8 +307,9 @@ def _addmm(func, bias, x, weight, *, beta=1, alpha=1):
 
 
 def _mm(func, left, right):
-    """Product with at least one operand of spikes: that one runs train by
-    train, the other enters as integers (an accumulator) or as weights."""
+    """Product of which at least one operand is spikes. It is added up train
+    by train; the other operand holds weights, or integers of an
+    accumulator."""
     train, other = (left, right) if isinstance(left, SpikeTensor) else (right,
                                                                          left)
     other = decode(other)

@@ -14,8 +14,8 @@ _FLOAT32_ONLY = dict(nms=None, softnms=2)
 class DoublePrecision(TorchDispatchMode):
     """Lets whole models run in float64.
 
-    Upstream ops that refuse it get float32, and only they do: mmcv's NMS, and
-    the pasting of masks (float32 masks, sampled on a float64 grid).
+    Only ops of upstream that refuse float64 get float32: mmcv's NMS, and the
+    pasting of masks, which are float32 and sampled on a float64 grid.
 
     Example:
         >>> mask, grid = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 1, 2)
@@ -31,8 +31,18 @@ class DoublePrecision(TorchDispatchMode):
             args = (image, grid.to(image.dtype), *rest)
         return func(*args, **(kwargs or {}))
 
-    def run_extension(self, name, call, args, kwargs):
-        """Called by :class:`ExtensionOp`."""
+    def run_mmcv_op(self, name, call, args, kwargs):
+        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
+
+        Args:
+            name (str): Its name in ``mmcv._ext``.
+            call (Callable): Runs it.
+            args (tuple): Its arguments.
+            kwargs (dict): Its keyword arguments.
+
+        Returns:
+            What it returns.
+        """
         if name not in _FLOAT32_ONLY:
             return call(*args, **kwargs)
         single, kwargs = tree_map(_to_single, (args, kwargs))
@@ -50,10 +60,13 @@ def _to_single(x):
 
 
 def in_its_precision(model: nn.Module):
-    """Context in which a model runs, whatever floating-point type it has.
+    """Context in which a model can run, whatever floating-point type it has.
 
     Args:
-        model (nn.Module): The type of its first parameter counts.
+        model (nn.Module): The model; the type of its first parameter counts.
+
+    Returns:
+        ContextManager: :class:`DoublePrecision` for float64, or nothing.
     """
     if precision(model) == torch.float64:
         return DoublePrecision()
@@ -61,5 +74,16 @@ def in_its_precision(model: nn.Module):
 
 
 def precision(model: nn.Module) -> torch.dtype:
-    """Floating-point type of a model's parameters."""
+    """Floating-point type of a model's parameters.
+
+    Args:
+        model (nn.Module): The model; its first parameter counts.
+
+    Returns:
+        torch.dtype: PyTorch's default type if it has no parameter.
+
+    Example:
+        >>> precision(nn.Linear(2, 3).double())
+        torch.float64
+    """
     return next(model.parameters(), torch.empty(0)).dtype

@@ -3,9 +3,9 @@
 PyTorch's dispatcher knows nothing of the functions of ``mmcv._ext`` (NMS,
 RoIAlign, deformable convolutions, ...): no dispatch mode sees them, and a
 :class:`SpikeTensor`, which has no storage, would crash them. So each function
-of that module is replaced by an :class:`ExtensionOp` around it, which decodes
-spikes and asks the calling thread's dispatch modes. It keeps no state; where
-no mode takes an interest, the function is called as ever.
+of that module is replaced by an :class:`MmcvOp` around it, which decodes
+spikes and asks the dispatch modes of the thread that calls it. It keeps no
+state; if no mode handles it, the function is called as ever.
 """
 
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from mmsnn.conversion.spikes.spike_tensor import decode
 
-#: Functions that only tell how the extension was built.
+#: Functions that only tell how mmcv was built.
 _INFORMATION = ('get_compiler_version', 'get_compiling_cuda_version')
 
 
-class ExtensionOp:
+class MmcvOp:
     """A compiled function that dispatch modes can handle.
 
-    A mode that wants to has a method ``run_extension(name, call, args,
-    kwargs)``. As with PyTorch's ops, the mode that was entered last is asked
-    first, and calls ``call(*args, **kwargs)`` to go on.
+    A mode that wants to handle it has a method ``run_mmcv_op(name, call,
+    args, kwargs)``. As with PyTorch's ops, the mode that was entered last is
+    asked first, and calls ``call(*args, **kwargs)`` to go on.
 
     Args:
         function (Callable): The compiled function.
@@ -36,10 +36,10 @@ class ExtensionOp:
     Example:
         >>> from torch.utils._python_dispatch import TorchDispatchMode
         >>> class Names(TorchDispatchMode):
-        ...     def run_extension(self, name, call, args, kwargs):
+        ...     def run_mmcv_op(self, name, call, args, kwargs):
         ...         print(name)
         ...         return call(*args, **kwargs)
-        >>> op = ExtensionOp(max)
+        >>> op = MmcvOp(max)
         >>> op(1, 2)
         2
         >>> with Names():
@@ -52,9 +52,15 @@ class ExtensionOp:
         self.function = function
 
     def __call__(self, *args, **kwargs) -> Any:
+        """Run the function, or have the dispatch modes handle it.
+
+        Args:
+            *args: Those of the function.
+            **kwargs: Those of the function.
+        """
         call = self._run
         for mode in _get_current_dispatch_mode_stack():
-            handler = getattr(mode, 'run_extension', None)
+            handler = getattr(mode, 'run_mmcv_op', None)
             if handler is not None:
                 call = partial(_handled, handler, self.__name__, call)
         return call(*args, **kwargs)
@@ -68,7 +74,7 @@ def _handled(handler, name, call, *args, **kwargs):
     return handler(name, call, args, kwargs)
 
 
-def expose_extensions() -> None:
+def expose_mmcv_ops() -> None:
     """Make the ops of ``mmcv._ext`` visible, for the life of the process.
 
     Does nothing where they are visible already, or where mmcv was built
@@ -76,7 +82,7 @@ def expose_extensions() -> None:
     """
     if find_spec('mmcv._ext') is None:
         return
-    extension = import_module('mmcv._ext')
-    for name, function in list(vars(extension).items()):
+    module = import_module('mmcv._ext')
+    for name, function in list(vars(module).items()):
         if isroutine(function) and name not in _INFORMATION:
-            setattr(extension, name, ExtensionOp(function))
+            setattr(module, name, MmcvOp(function))

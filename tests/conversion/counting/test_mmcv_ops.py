@@ -1,20 +1,16 @@
-"""mmcv's compiled ops: seen, charged by hand-computed amounts, undisturbed."""
-
-from concurrent.futures import ThreadPoolExecutor
+"""mmcv's compiled ops are charged by hand-computed amounts."""
 
 import pytest
 import torch
 from torch import nn
 
 from mmsnn.conversion import UnclassifiedOpError, to_spike_train
-from mmsnn.conversion.counting.mmcv_ops import extension_cost
-from mmsnn.conversion.upstream import mmcv_dispatch as extensions
-from mmsnn.conversion.upstream.double import DoublePrecision
+from mmsnn.conversion.counting.mmcv_ops import mmcv_cost
 from mmsnn.neurons import SFANeuron
 
 ops = pytest.importorskip('mmcv.ops')
 FORMS = ['spikes', 'counts']
-# The second overlaps the first, the third stands apart.
+# The last two overlap, the first stands apart.
 BOXES = torch.tensor([[20., 20, 30, 30], [0, 0, 10, 10], [0, 0, 10, 9]])
 SCORES = torch.tensor([0.7, 0.9, 0.8])
 
@@ -134,7 +130,7 @@ def zeros(*shape):
      dict(comparisons=2 * 6 * 3)),
 ])
 def test_rules_of_ops_that_need_an_accelerator(name, args, kwargs, expected):
-    cost, _ = extension_cost(name, args, kwargs, zeros(2, 5, 32))
+    cost, _ = mmcv_cost(name, args, kwargs, zeros(2, 5, 32))
     for key in ('macs', 'comparisons'):
         assert cost.get(key, 0) == expected.get(key, 0)
 
@@ -149,65 +145,6 @@ def test_an_op_without_rule_is_named_with_its_module(form):
     with spiking, pytest.raises(
             UnclassifiedOpError,
             match=r"^1: no rule .*mmcv's compiled op box_iou_rotated costs; "
-            r'.*extension_costs\.py'):
+            r'.*mmcv_ops\.py'):
         spiking(torch.rand(2))
     assert not len(spiking.trace)
-
-
-def test_models_side_by_side_in_threads():
-    align = ops.RoIAlign(2, 1., 2)
-
-    def run(number):
-        rois = torch.tensor([[0., 0, 0, 8, 8]]).repeat(number, 1)
-        net = Then(lambda spikes: align(spikes, rois))
-        spiking = to_spike_train(net)
-        with spiking:
-            for _ in range(20):
-                spiking(torch.rand(1, 1, 8, 8))
-        return sum(r.macs for r in spiking.trace)
-
-    numbers = [1, 2, 3, 4]
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(run, numbers))
-    assert found == [20 * number * 4 * 16 for number in numbers]
-
-
-def test_exposed_once_and_without_effect_outside(monkeypatch):
-    import mmcv._ext
-    extensions.expose_extensions()
-    first = mmcv._ext.nms
-    extensions.expose_extensions()
-    assert mmcv._ext.nms is first
-    assert not isinstance(first.function, extensions.ExtensionOp)
-    assert first.__name__ == 'nms' and first.__doc__ == first.function.__doc__
-    assert isinstance(mmcv._ext.get_compiler_version(), str)
-    assert ops.nms(BOXES, SCORES, 0.5)[1].tolist() == [1, 0]
-    # Gradients too.
-    x = torch.rand(1, 1, 4, 4, requires_grad=True)
-    ops.RoIAlign(2)(x, torch.tensor([[0., 0, 0, 4, 4]])).sum().backward()
-    assert x.grad.sum().item() == pytest.approx(4)
-
-
-def test_mmcv_without_compiled_ops(monkeypatch):
-    monkeypatch.setattr(extensions, 'find_spec', lambda name: None)
-    monkeypatch.setattr(extensions, 'import_module', None)
-    extensions.expose_extensions()
-    assert to_spike_train(SFANeuron())(torch.ones(2)).spikes == 2
-
-
-def test_float64_reaches_ops_that_refuse_it_as_float32():
-    boxes, scores = BOXES.double(), SCORES.double()
-    extensions.expose_extensions()
-    with pytest.raises(RuntimeError, match='expected scalar type Float'):
-        ops.nms(boxes, scores, 0.5)
-    with DoublePrecision():
-        dets, kept = ops.nms(boxes, scores, 0.5)
-        soft, order = ops.soft_nms(boxes, scores, 0.5)
-        # Others get what they are given.
-        rois = torch.tensor([[0., 0, 0, 4, 4]], dtype=torch.float64)
-        pooled = ops.RoIAlign(2)(torch.rand(1, 1, 4, 4).double(), rois)
-    assert kept.tolist() == [1, 0] and dets.dtype == torch.float64
-    assert pooled.dtype == torch.float64
-    expected, indices = ops.soft_nms(BOXES, SCORES, 0.5)
-    assert torch.equal(order, indices) and soft.dtype == torch.float64
-    torch.testing.assert_close(soft.float(), expected)
