@@ -205,8 +205,7 @@ def estimate(source: OpTrace | Network,
             None: the smallest that holds all of them.
         weights (str): How a core stores the weights of a convolution:
             ``shared`` (each once in a core) or ``unrolled`` (one for every
-            synapse).
-            Defaults to ``'shared'``.
+            synapse). Defaults to ``'shared'``.
         timing (str, optional): ``synchronous`` (cores wait for each other
             after every sub-step) or ``asynchronous``. Defaults to None: each
             that a chip supports.

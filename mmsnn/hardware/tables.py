@@ -12,9 +12,7 @@ from .amounts import Range, added, as_range
 from .chips.figures import Constant
 from .on_chip.event_energy import ENERGY_CAUSES
 from .on_chip.results import ChipEstimate, RowCost
-from .operations.results import OperationsEstimate
-
-_COUNTS = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
+from .operations.results import COUNTS, OperationsEstimate
 
 
 def format_operations(estimate: OperationsEstimate, top: int = 12) -> str:
@@ -242,13 +240,13 @@ def write_operations_csv(path: str | Path,
     ends = ('', ) if estimate.exact else ('_low', '_high')
     table = io.StringIO()
     writer = csv.writer(table, lineterminator='\n')
-    writer.writerow(('module', 'kind', 'op', 'spiking', 'rate', *_COUNTS,
+    writer.writerow(('module', 'kind', 'op', 'spiking', 'rate', *COUNTS,
                      *(f'{key}{end}_mj' for key in estimate.keys
                        for end in ends), 'note'))
     for layer in estimate.layers:
         writer.writerow(
             (layer.module, layer.kind, layer.op, int(layer.spiking),
-             layer.rate, *(getattr(layer, name) for name in _COUNTS),
+             layer.rate, *(getattr(layer, name) for name in COUNTS),
              *(end for key in estimate.keys
                for end in as_range(layer.energy_mj[key]).ends[:len(ends)]),
              layer.note))

@@ -1,4 +1,5 @@
-"""A spiking form against its twin: who wins, and from which rate on."""
+"""The spiking form against its twin: which costs less, and from which firing
+rate on the other would."""
 
 from fractions import Fraction
 
@@ -16,7 +17,7 @@ from .counts import (
 from .pricing import Pricing
 from .results import EnergyResult, TwinComparison
 
-#: Verdicts that are no verb.
+#: Verdicts that are not already the verb of a sentence, in words.
 _WORDS = {
     'equal': 'equals it',
     'open': 'wins at one end of the range and loses at the other'
@@ -25,13 +26,17 @@ _WORDS = {
 
 def compare(spiking: EnergyResult, twin: EnergyResult,
             synapses: list[OpRecord], pricing: Pricing) -> TwinComparison:
-    """Compare two results of equal precision.
+    """Compare the spiking form with a twin whose weights have the same
+    precision.
 
     Args:
-        spiking (EnergyResult): Of the spiking form.
-        twin (EnergyResult): Of its twin.
-        synapses (list[OpRecord]): That spikes drive.
-        pricing (Pricing): Gives the break-even rate.
+        spiking (EnergyResult): Energy of the spiking form.
+        twin (EnergyResult): Energy of its twin.
+        synapses (list[OpRecord]): Synapses that spikes drive.
+        pricing (Pricing): Prices of the chip, for the break-even rate.
+
+    Returns:
+        TwinComparison: Ratio, verdict and break-even rate, also in words.
     """
     ratio = divided(spiking.energy_mj, twin.energy_mj)
     verdict = _verdict(ratio)
@@ -74,8 +79,8 @@ def _verdict(ratio: Amount) -> str:
 
 
 def _break_even(pricing: Pricing, precision: str) -> Amount:
-    """What an operation of a twin costs, over what an addition that a spike
-    causes costs."""
+    """Cost of a multiply-accumulate of the twin, over the cost of an addition
+    that a spike causes."""
     costs = []
     for operation, *accesses in (
         (SYNAPSE_MACS, WEIGHT_READS, ACTIVATION_READS),

@@ -1,6 +1,8 @@
-"""Operations of one op of a trace, by cause, in each way of counting.
+"""How many operations an op of a trace takes, by cause of energy.
 
-Counts are exact: Python integers, or fractions for the formula.
+There is one function for each way of counting: spiking form, twin, formula.
+Counts are exact (integers or fractions) and totals over all images of the
+trace.
 """
 
 from fractions import Fraction
@@ -33,18 +35,24 @@ MEMORY_CAUSES = (WEIGHT_READS, STATE_READS, STATE_WRITES, ACTIVATION_READS,
 CAUSES = (SYNAPSE_ACS, SYNAPSE_MACS, REAL_MACS, ADDS, COMPARISONS, OTHER,
           UPDATES, *MEMORY_CAUSES)
 
+#: Cause of energy, one of :data:`CAUSES` -> number of operations.
 Counts = dict[str, int | Fraction]
 
 
 def spiking_counts(record: OpRecord) -> Counts:
-    """Operations in spike-train form, as the trace recorded them, and the
-    accesses to memory that they make.
+    """Operations of an op in spike-train form, and their memory accesses.
 
     An addition that a spike causes fetches a weight (in a product of
     activations: an element of the operand), and reads and writes a state. A
     neuron reads and writes its state in every sub-step. A multiply-accumulate
     on real input fetches a weight and reads an activation; its sum is kept in
     a register.
+
+    Args:
+        record (OpRecord): What the trace recorded of the op.
+
+    Returns:
+        dict[str, int]: Each cause of :data:`CAUSES` -> number.
 
     Example:
         >>> from mmsnn.trace import OpRecord
@@ -76,13 +84,21 @@ def spiking_counts(record: OpRecord) -> Counts:
 
 
 def twin_counts(record: OpRecord) -> Counts:
-    """Operations in a twin: every synapse is dense multiply-accumulates,
-    every other op is as in spike-train form, and activation functions are
-    free. Where one image is repeated over time steps, the twin sees it once.
+    """Operations of an op in a twin, and their memory accesses.
+
+    In a twin every synapse does dense multiply-accumulates, every other op is
+    as in spike-train form, and activation functions are free. Where one image
+    is repeated over time steps, the twin sees it once.
 
     A multiply-accumulate fetches a weight and reads an activation (in a
-    product of activations: two), its sum is kept in a register, and where the
-    spiking form has a neuron, one activation is written.
+    product of activations it reads two); its sum is kept in a register. Where
+    the spiking form has a neuron, the twin writes one activation.
+
+    Args:
+        record (OpRecord): What the trace recorded of the op.
+
+    Returns:
+        dict[str, Fraction]: Each cause of :data:`CAUSES` -> number.
 
     Example:
         >>> from mmsnn.trace import OpRecord
@@ -105,8 +121,18 @@ def twin_counts(record: OpRecord) -> Counts:
 
 
 def formula_counts(record: OpRecord) -> Counts:
-    """Operations by the formula of the paper's supplement S1: ``FL * r`` for
-    a spiking synapse, ``FL`` for a synapse on real input, nothing else.
+    """Operations of an op by the formula of the paper's supplement S1.
+
+    ``FL`` are the dense multiply-accumulates of a synapse, ``r`` is the mean
+    number of spikes per input. The formula charges ``FL * r`` additions for a
+    spiking synapse, ``FL`` multiply-accumulates for a synapse on real input,
+    and nothing for other ops.
+
+    Args:
+        record (OpRecord): What the trace recorded of the op.
+
+    Returns:
+        dict[str, int | Fraction]: Each cause of :data:`CAUSES` -> number.
 
     Raises:
         ValueError: If a spiking synapse has no rate.

@@ -1,4 +1,4 @@
-"""Energy of a network and of its twins, from its op trace."""
+"""Energy by operation of a network and of its twins, from its op trace."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,12 +22,13 @@ from .counts import (
 from .explain import activation_bits, assumptions, differences, not_charged
 from .memory import charged_memory
 from .pricing import Pricing
-from .results import EnergyResult, LayerEnergy, OperationsEstimate
+from .results import COUNTS, EnergyResult, LayerEnergy, OperationsEstimate
 
 
 @dataclass(frozen=True)
 class _Counting:
-    """A way of counting at one precision of the weights."""
+    """A way of counting operations at one precision of the weights."""
+
     title: str
     precision: str
     count: Callable[[OpRecord], Counts]
@@ -40,6 +41,7 @@ _EXACT = ('op trace, counted in spike-train form',
 _DENSE = ('op trace, dense operations of the same shapes',
           'exact dense counts, no skipping of zeros')
 
+#: Key of a result -> how its operations are counted.
 COUNTINGS: dict[str, _Counting] = {
     'spiking_fp32': _Counting(
         'spiking form, FP32 weights', 'fp32', spiking_counts, *_EXACT),
@@ -64,24 +66,31 @@ PAIRS = (('spiking_fp32', 'float_twin_fp32'), ('spiking_int8',
 def estimate_operations(trace: OpTrace,
                         chip: str | Path | Chip = 'cmos45',
                         memory: str | None = None) -> OperationsEstimate:
-    """Energy per image in spike-train form, by the formula, and of the twins.
+    """Estimate the energy per image in spike-train form, by the formula, and
+    of the twins.
 
-    With FP32 weights: the exact count (``spiking_fp32``), the formula
-    ``E_MAC * FL_1 + E_AC * sum(FL_n * r_n)`` of the paper's supplement S1
-    (``formula_fp32``) and the float twin (``float_twin_fp32``). With INT8
-    weights, where the spec has figures for them: ``spiking_int8`` and
-    ``quantised_twin_int8``. Ratios are taken at equal precision only.
+    With FP32 weights there are three results: the exact count
+    (``spiking_fp32``), the formula ``E_MAC * FL_1 + E_AC * sum(FL_n * r_n)``
+    of the paper's supplement S1 (``formula_fp32``) and the float twin
+    (``float_twin_fp32``). Where the spec has figures for INT8 weights there
+    are two more, ``spiking_int8`` and ``quantised_twin_int8``. Ratios are
+    taken at equal precision only.
 
     Where the spec knows what an access to memory costs (``cmos45_memory``),
-    accesses are causes beside arithmetic; the formula has no term for them.
+    accesses are causes of energy like arithmetic; the formula has no term for
+    them.
 
     Args:
         trace (OpTrace): Ops of the model, totals over ``trace.images``.
-        chip (str | Path | Chip): Name or path of a chip spec, or the spec.
-        memory (str, optional): The memory that all accesses are charged as
-            to: ``sram_8kb``, ``sram_32kb``, ``sram_1mb`` or ``flat``.
-            Defaults to None, see
+        chip (str | Path | Chip): Name or path of a chip spec that prices
+            operations, or the spec.
+        memory (str, optional): The memory that holds weights and membranes,
+            so that accesses are charged its price: ``sram_8kb``,
+            ``sram_32kb``, ``sram_1mb`` or ``flat``. Defaults to None, see
             :func:`mmsnn.hardware.operations.memory.charged_memory`.
+
+    Returns:
+        OperationsEstimate: Energies in mJ per image, by form, op and cause.
 
     Raises:
         ValueError: If the trace has no image, no spiking synapse, or a
@@ -146,7 +155,7 @@ def estimate_operations(trace: OpTrace,
 
 def _checked(
         trace: OpTrace) -> tuple[list[OpRecord], list[OpRecord]]:
-    """All records and the spiking synapses of a trace that can be priced."""
+    """All records of a trace, and those of spiking synapses, once checked."""
     if trace.images < 1:
         raise ValueError('the op trace holds no image: run the model on at '
                          'least one image before estimating its energy')
@@ -224,7 +233,6 @@ def _layer(record: OpRecord, keys: list[str], images: int,
             pricing.energies(
                 counting.count(record), images, counting.precision,
                 f'the {counting.title} of {record.module}').values())
-    names = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
     return LayerEnergy(
         module=record.module,
         kind=record.kind,
@@ -234,4 +242,4 @@ def _layer(record: OpRecord, keys: list[str], images: int,
         energy_mj=energies,
         note=record.note,
         **{name: getattr(record, name) / images
-           for name in names})
+           for name in COUNTS})

@@ -1,8 +1,7 @@
-"""What an estimate says about itself: causes of differences, assumptions
-and what is not charged."""
+"""What an estimate by operation says of itself: why formula and exact count
+differ, what was assumed, and what is not charged."""
 
-
-from mmsnn.hardware.amounts import PJ_PER_MJ, added
+from mmsnn.hardware.amounts import PJ_PER_MJ, added, divided, scaled
 from mmsnn.trace import SYNAPSES, OpRecord, is_spiking_synapse
 
 from .counts import (
@@ -24,6 +23,12 @@ from .results import Difference, EnergyResult
 
 def activation_bits(max_spikes: int) -> int:
     """Bits of an integer activation in 0..D, ``ceil(log2(D + 1))``.
+
+    Args:
+        max_spikes (int): D, the largest activation.
+
+    Returns:
+        int: Bits, without sign.
 
     Example:
         >>> [activation_bits(max_spikes) for max_spikes in (1, 3, 4, 7, 8)]
@@ -68,7 +73,17 @@ _CAUSES_OF_DIFFERENCE = {
 
 def differences(records: list[OpRecord], images: int,
                 pricing: Pricing) -> list[Difference]:
-    """Formula minus exact count with FP32 weights, by cause."""
+    """Explain by how much formula and exact count differ with FP32 weights.
+
+    Args:
+        records (list[OpRecord]): All ops.
+        images (int): Images that the records are totals over.
+        pricing (Pricing): Prices of the chip.
+
+    Returns:
+        list[Difference]: Formula minus exact count in mJ per image, one for
+        each cause that occurs.
+    """
     surplus = {name: {} for name in _CAUSES_OF_DIFFERENCE}
     for record in records:
         exact, formula = spiking_counts(record), formula_counts(record)
@@ -95,7 +110,16 @@ def differences(records: list[OpRecord], images: int,
 
 def assumptions(results: dict[str, EnergyResult], max_spikes: int,
                 pricing: Pricing) -> list[str]:
-    """What was assumed where no figure of its own exists."""
+    """What was assumed, above all where the chip lacks a figure of its own.
+
+    Args:
+        results (dict[str, EnergyResult]): Energies by key.
+        max_spikes (int): The largest D of a spiking synapse.
+        pricing (Pricing): Prices of the chip.
+
+    Returns:
+        list[str]: A sentence, or several, for each assumption.
+    """
     texts = [
         ('A twin has the same shapes, does every dense operation, skips no '
          'zeros, and its activation functions are not charged.')
@@ -130,7 +154,18 @@ def assumptions(results: dict[str, EnergyResult], max_spikes: int,
 
 def not_charged(records: list[OpRecord], images: int,
                 pricing: Pricing) -> list[str]:
-    """What the energies leave out, neuron updates with their number."""
+    """What the energies leave out; for neuron updates also how many there
+    are, and what they would add at two additions each.
+
+    Args:
+        records (list[OpRecord]): All ops.
+        images (int): Images that the records are totals over.
+        pricing (Pricing): Prices of the chip.
+
+    Returns:
+        list[str]: What the chip spec excludes; neuron updates last, where
+        the spec has no figure for them.
+    """
     texts = list(pricing.chip.excludes)
     updates = sum(spiking_counts(record)[UPDATES] for record in records)
     without, would_add = [], []
@@ -141,7 +176,8 @@ def not_charged(records: list[OpRecord], images: int,
         without.append(pricing.figure_name(UPDATES, precision))
         add = pricing.chip.figures.get(pricing.figure_name(ADDS, precision))
         if add is not None and add.value is not None:
-            energy = 2 * updates / images * add.value / PJ_PER_MJ
+            energy = divided(
+                scaled(add.value, 2 * updates / images), PJ_PER_MJ)
             would_add.append(f'{energy:.3g} mJ ({add.name})')
     if without:
         text = (f'{updates / images:,.0f} neuron updates per image (one per '

@@ -1,4 +1,4 @@
-"""Which memory holds a network, and what is assumed about accesses to it."""
+"""Which memory is taken to hold a network, and what its accesses cost."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,8 +22,9 @@ BANKS = {
     'memory.flat': None,
 }
 
-#: Precision of the weights -> bytes of one access. Membranes are FP32 or
-#: INT32; with INT8 weights an activation takes a byte, however few its bits.
+#: Precision of the weights -> cause -> bytes of one access. Membranes are
+#: FP32 or INT32; with INT8 weights an activation takes a byte, however few
+#: its bits.
 ACCESS_BYTES = {
     'fp32': {
         WEIGHT_READS: 4,
@@ -47,9 +48,10 @@ class Memory:
     """Where weights, membranes and activations are held.
 
     Attributes:
-        figure (str): Energy per byte, one of :data:`BANKS`.
+        figure (str): Name of the figure for its energy per byte, one of
+            :data:`BANKS`.
         held (int): Bytes of the weights and of all membranes.
-        chosen (bool): Whether the caller has named the bank.
+        chosen (bool): Whether the caller has named the memory.
     """
 
     figure: str
@@ -70,23 +72,24 @@ class Memory:
 
 def charged_memory(chip: Chip, records: Iterable[OpRecord], precision: str,
                    name: str | None = None) -> Memory | None:
-    """The memory that accesses of a network are charged for.
+    """The memory whose price accesses of a network are charged.
 
     Args:
-        chip (Chip): Lists the energies per byte.
+        chip (Chip): States the energies per byte, in pJ.
         records (Iterable[OpRecord]): All ops.
-        precision (str): Of the weights, ``fp32`` or ``int8``.
-        name (str, optional): A figure, such as ``'sram_32kb'``. Defaults to
-            None: the smallest SRAM of a known energy that holds all weights
-            and membranes, else the largest. ``flat`` is taken by name only.
+        precision (str): Precision of the weights, ``fp32`` or ``int8``.
+        name (str, optional): A memory of the spec, such as ``'sram_32kb'``.
+            Defaults to None: the smallest SRAM with a known energy that holds
+            all weights and membranes, or the largest if none does. ``flat``
+            is only taken if it is named.
 
     Returns:
-        Memory | None: None if the spec knows no energy of an SRAM, so that
+        Memory | None: None if the spec knows the energy of no SRAM, so that
         accesses are not charged.
 
     Raises:
-        ValueError: If ``name`` is not one of :data:`BANKS`.
-        MissingFigureError: If the spec does not know it.
+        ValueError: If ``name`` is not a memory of :data:`BANKS`.
+        MissingFigureError: If the spec does not know the energy of ``name``.
 
     Example:
         >>> from mmsnn.trace import OpRecord
@@ -119,6 +122,13 @@ def charged_memory(chip: Chip, records: Iterable[OpRecord], precision: str,
 def held_bytes(records: Iterable[OpRecord], precision: str) -> int:
     """Bytes of all weights, each module's once, and of all membranes.
 
+    Args:
+        records (Iterable[OpRecord]): All ops.
+        precision (str): Precision of the weights, ``fp32`` or ``int8``.
+
+    Returns:
+        int: Bytes that a memory must have to hold the network.
+
     Example:
         >>> from mmsnn.trace import OpRecord
         >>> records = [OpRecord('n', 'neuron', 'neuron', state_bytes=32),
@@ -134,10 +144,13 @@ def held_bytes(records: Iterable[OpRecord], precision: str) -> int:
 
 
 def memory_assumptions(memories: dict[str, Memory]) -> list[str]:
-    """In words, for an estimate.
+    """What is assumed about accesses to memory, in words.
 
     Args:
-        memories (dict[str, Memory]): By precision of the weights.
+        memories (dict[str, Memory]): Precision of the weights -> memory.
+
+    Returns:
+        list[str]: Sentences for an estimate; none if no access is charged.
     """
     if not memories:
         return []

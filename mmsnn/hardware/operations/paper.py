@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from mmsnn.hardware.amounts import PJ_PER_MJ
 from mmsnn.hardware.chips.spec import Chip, load_chip
 from mmsnn.hardware.network.trace_graph import TraceGraph
 from mmsnn.trace import SYNAPSES, OpTrace, is_spiking_synapse
@@ -12,11 +13,17 @@ from mmsnn.zoo import ZOO, metafiles
 
 @cache
 def reported_powers(zoo: Path = ZOO) -> dict[str, float]:
-    """mJ per image that the paper reports, by the name of the config.
+    """Energies that the paper reports, by the name of the config.
+
+    The paper calls them power. They are read from ``Reported Energy (mJ)`` in
+    the metafiles of the model zoo.
 
     Args:
-        zoo (Path): Folder of the model index, whose metafiles are read.
-            Defaults to :data:`mmsnn.ZOO`.
+        zoo (Path): Folder of the model index. Defaults to
+            :data:`mmsnn.zoo.ZOO`.
+
+    Returns:
+        dict[str, float]: Name of a config, without ``.py`` -> mJ per image.
 
     Raises:
         ValueError: If metafiles state two powers for one config; the message
@@ -39,7 +46,7 @@ def reported_powers(zoo: Path = ZOO) -> dict[str, float]:
 
 
 def reported_power(config: str | Path) -> float | None:
-    """mJ per image that the paper reports for a config's model.
+    """Energy that the paper reports for a config's model, in mJ per image.
 
     Args:
         config (str | Path): Name or path of the config.
@@ -58,21 +65,24 @@ def reported_power(config: str | Path) -> float | None:
 
 @dataclass(frozen=True)
 class ImpliedCount:
-    """Mean spike count that a power implies, beside the measured one.
+    """Mean spike count that a reported power implies, beside the measured one.
 
-    ``E = E_MAC FL_1 + E_AC sum(FL_n r_n)`` is solved for one ``r`` that all
-    layers share: the mean of the ``r_n``, weighted by ``FL_n``.
+    The paper's formula ``E = E_MAC FL_1 + E_AC sum(FL_n r_n)`` is solved for
+    one ``r`` that all layers share: the mean of the ``r_n``, weighted by
+    ``FL_n``.
 
     Attributes:
-        power_mj (float): The power, mJ per image, as reported.
+        power_mj (float): The power as reported, in mJ per image.
         implied (float): Spikes per neuron and image that it implies;
-            negative if the synapses on real input alone cost more.
-        measured (float): The same mean of the measured rates.
+            negative if the synapses on real input already cost more.
+        measured (float): The same weighted mean, of the measured rates.
         exact (float): Additions per dense operation: as ``measured``, but
             spikes at a border reach fewer outputs.
-        per_neuron (float): Spikes per neuron, each neuron counted once.
-        formula_mj (float): The formula with the measured rates.
-        most (int): The most that a neuron can fire, T x D.
+        per_neuron (float): Spikes per neuron and image, where each neuron
+            counts once, however many synapses it feeds.
+        formula_mj (float): The formula with the measured rates, in mJ per
+            image.
+        most (int): The most spikes that a neuron can fire, T x D.
     """
 
     power_mj: float
@@ -101,9 +111,18 @@ def implied_count(trace: OpTrace, power_mj: float,
     """The mean spike count that a reported power implies for a model.
 
     Args:
-        trace (OpTrace): Of the same model on images of the same size.
-        power_mj (float): mJ per image, as reported.
-        chip (str | Chip): Gives ``fp32.mac`` and ``fp32.ac``.
+        trace (OpTrace): Ops of the same model, on images of the same size.
+        power_mj (float): The power as reported, in mJ per image.
+        chip (str | Chip): A chip spec with ``fp32.mac`` and ``fp32.ac``, each
+            one number. Defaults to ``'cmos45'``.
+
+    Returns:
+        ImpliedCount: Implied and measured count.
+
+    Raises:
+        ValueError: If ``power_mj`` is not positive, or the trace holds no
+            spiking synapse.
+        MissingFigureError: If the spec does not know one of the figures.
 
     Example:
         >>> from mmsnn.trace import OpRecord, OpTrace
@@ -135,11 +154,11 @@ def implied_count(trace: OpTrace, power_mj: float,
     spikes = sum(r.emitted for r in trace)
     return ImpliedCount(
         power_mj=power_mj,
-        implied=(power_mj * 1e9 - mac * real) / (ac * dense),
+        implied=(power_mj * PJ_PER_MJ - mac * real) / (ac * dense),
         measured=weighted / dense,
         exact=sum(r.sops for r in spiking) / trace.images / dense,
         per_neuron=spikes / max(1, trace.neurons),
-        formula_mj=(mac * real + ac * weighted) / 1e9,
+        formula_mj=(mac * real + ac * weighted) / PJ_PER_MJ,
         most=max(r.max_spikes * r.timesteps for r in spiking))
 
 
@@ -161,10 +180,10 @@ class HiddenCost:
     """Multiplications that no spike drives.
 
     Attributes:
-        kind (str): One of :data:`HIDDEN`.
-        modules (tuple[str]): Who does them.
+        kind (str): Why no spike drives them, one of :data:`HIDDEN`.
+        modules (tuple[str]): Paths of the modules that do them.
         macs (float): Multiply-accumulates per image.
-        energy_mj (float): mJ per image, at ``fp32.mac``.
+        energy_mj (float): Their energy in mJ per image, at ``fp32.mac``.
     """
 
     kind: str
@@ -175,14 +194,21 @@ class HiddenCost:
 
 def hidden_multiplications(trace: OpTrace,
                            chip: str | Chip = 'cmos45') -> list[HiddenCost]:
-    """Every multiplication that an energy formula for spikes can overlook.
+    """Find every multiplication that an energy formula for spikes can
+    overlook.
 
     Args:
-        trace (OpTrace): With edges, as it is recorded.
-        chip (str | Chip): Gives ``fp32.mac``.
+        trace (OpTrace): Ops of the model, with their inputs, as a converted
+            model records them.
+        chip (str | Chip): A chip spec with ``fp32.mac``, one number. Defaults
+            to ``'cmos45'``.
 
     Returns:
-        list[HiddenCost]: By kind, those that occur.
+        list[HiddenCost]: One for each kind that occurs, in order of
+        :data:`HIDDEN`.
+
+    Raises:
+        MissingFigureError: If the spec does not know the figure.
     """
     chip = load_chip(chip)
     mac = chip.figure('fp32.mac', 'the cost of hidden multiplications').value
@@ -202,9 +228,9 @@ def hidden_multiplications(trace: OpTrace,
         records = found.get(kind, [])
         macs = sum(r.macs for r in records) / trace.images
         if records:
+            modules = tuple(dict.fromkeys(r.module for r in records))
             costs.append(
-                HiddenCost(kind, tuple(dict.fromkeys(
-                    r.module for r in records)), macs, macs * mac / 1e9))
+                HiddenCost(kind, modules, macs, macs * mac / PJ_PER_MJ))
     return costs
 
 

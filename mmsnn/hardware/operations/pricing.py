@@ -1,8 +1,8 @@
-"""What the operations of an estimate are charged."""
+"""Which figure of a chip spec each cause of energy is charged with."""
 
 from fractions import Fraction
 
-from mmsnn.hardware.amounts import Amount, divided, scaled
+from mmsnn.hardware.amounts import PJ_PER_MJ, Amount, divided, scaled
 from mmsnn.hardware.chips.figures import Constant, UsedFigures
 from mmsnn.hardware.chips.spec import Chip
 
@@ -19,8 +19,6 @@ from .counts import (
     Counts,
 )
 from .memory import ACCESS_BYTES, Memory
-
-PJ_PER_MJ = 1e9
 
 #: Precision of the weights -> cause -> figures of the chip spec; the first
 #: that the spec lists is charged. With INT8 weights membranes are INT32.
@@ -47,12 +45,13 @@ PRICES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 class Pricing:
-    """Prices counts and keeps the figures that were used.
+    """Prices counts of operations, and remembers the figures that were used.
 
     Args:
         chip (Chip): Where the figures come from.
-        memories (dict[str, Memory], optional): By precision of the weights;
-            accesses to memory are not charged for others. Defaults to None.
+        memories (dict[str, Memory], optional): Precision of the weights ->
+            memory that holds them. At other precisions accesses to memory are
+            not charged. Defaults to None: at none.
 
     Example:
         >>> from mmsnn.hardware import load_chip
@@ -71,33 +70,63 @@ class Pricing:
 
     @property
     def constants(self) -> list[Constant]:
-        """The figures that were used, in order of :data:`CAUSES`."""
+        """The figures that were used, in order of first use."""
         return self._used.constants
 
     def has_precision(self, precision: str) -> bool:
-        """Whether the spec has any figure of that precision."""
+        """Whether the spec has any figure of a precision.
+
+        Args:
+            precision (str): ``fp32`` or ``int8``.
+
+        Returns:
+            bool: False if no result of that precision can be priced.
+        """
         return any(
             name.startswith(f'{precision}.') for name in self.chip.figures)
 
     def figure_name(self, cause: str, precision: str) -> str:
-        """The figure that ``cause`` is charged with: the first that the spec
-        lists, else the last (whose absence is then an error)."""
+        """Name of the figure that a cause is charged with.
+
+        Args:
+            cause (str): One of :data:`CAUSES`.
+            precision (str): Precision of the weights, ``fp32`` or ``int8``.
+
+        Returns:
+            str: The first of its figures in :data:`PRICES` that the spec
+            lists; else the last, whose absence is then an error.
+        """
         if cause in MEMORY_CAUSES:
             return self.memories[precision].figure
         names = PRICES[precision][cause]
         return next((n for n in names if n in self.chip.figures), names[-1])
 
     def charges(self, cause: str, precision: str) -> bool:
-        """Whether there is a figure for what may go without: updates of
-        neurons, and accesses to memory."""
+        """Whether a cause is charged. All are, save neuron updates and
+        accesses to memory where the spec has no figure for them.
+
+        Args:
+            cause (str): One of :data:`CAUSES`.
+            precision (str): Precision of the weights, ``fp32`` or ``int8``.
+
+        Returns:
+            bool: Whether the cause is charged.
+        """
         if cause in MEMORY_CAUSES:
             return precision in self.memories
         return cause != UPDATES or (
             self.figure_name(UPDATES, precision) in self.chip.figures)
 
     def price(self, cause: str, precision: str, needed_by: str) -> Amount:
-        """pJ per operation, or per access to memory: a number, or a range
-        where the figure is one.
+        """Energy of one operation, or of one access to memory.
+
+        Args:
+            cause (str): One of :data:`CAUSES`.
+            precision (str): Precision of the weights, ``fp32`` or ``int8``.
+            needed_by (str): The result that needs it, for the error message.
+
+        Returns:
+            float | Range: pJ; a range where the figure is one.
 
         Raises:
             MissingFigureError: If the figure is absent or null.
@@ -112,10 +141,20 @@ class Pricing:
 
     def energies(self, counts: Counts, images: int, precision: str,
                  needed_by: str) -> dict[str, Amount]:
-        """mJ per image by cause, for totals over ``images`` images.
+        """Energy of counts, by cause.
 
-        Causes that do not occur are left out, so their figures are not
-        needed; so is what :meth:`charges` has no figure for.
+        Causes that do not occur are left out, so that their figures are not
+        needed; so are those that are not charged (:meth:`charges`).
+
+        Args:
+            counts (dict[str, int | Fraction]): Cause -> number of operations,
+                totals over all images.
+            images (int): Number of these images.
+            precision (str): Precision of the weights, ``fp32`` or ``int8``.
+            needed_by (str): The result that needs it, for the error message.
+
+        Returns:
+            dict[str, float | Range]: Cause -> mJ per image.
 
         Raises:
             MissingFigureError: If a figure that is needed is absent or null.

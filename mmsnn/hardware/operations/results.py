@@ -1,4 +1,4 @@
-"""What an energy estimate consists of.
+"""What an estimate by operation consists of.
 
 Energies are numbers, or a :class:`~mmsnn.hardware.Range` where a figure of
 the chip that they need is one.
@@ -16,7 +16,7 @@ class EnergyResult:
     """Energy of one form of the network, counted in one way.
 
     Attributes:
-        key (str): ``form_precision``, e.g. ``spiking_fp32``.
+        key (str): Way of counting and precision, e.g. ``spiking_fp32``.
         title (str): Name in tables and plots.
         precision (str): Precision of the weights: ``fp32`` or ``int8``.
         energy_mj (float | Range): mJ per image.
@@ -38,6 +38,10 @@ class EnergyResult:
     source: str
     fidelity: str
     scope: str
+
+
+#: Fields of :class:`LayerEnergy` that count operations.
+COUNTS = ('dense_ops', 'sops', 'macs', 'adds', 'comparisons', 'other')
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class TwinComparison:
             which additions cost as much as the twin's multiply-accumulates,
             with the accesses to memory that are charged for them.
         mean_rate (float): Additions per dense operation of the spiking
-            synapses, the number to hold against ``break_even_rate``.
+            synapses, the number to compare with ``break_even_rate``.
         sentence (str): The comparison in words.
         caveat (str): Why the ratio says little, or empty.
     """
@@ -140,8 +144,8 @@ class OperationsEstimate:
         differences (tuple[Difference]): Formula minus exact count, by cause.
         assumptions (tuple[str]): What was assumed where no figure exists.
         not_charged (tuple[str]): What the energies leave out.
-        missing (dict[str, str]): Results that could not be worked out, and
-            why.
+        missing (dict[str, str]): Key of a result that could not be computed
+            -> why.
         constants (tuple[Constant]): The chip figures that were used.
     """
 
@@ -161,6 +165,12 @@ class OperationsEstimate:
 
     def __getitem__(self, key: str) -> EnergyResult:
         """The result with that key, e.g. ``estimate['spiking_fp32']``.
+
+        Args:
+            key (str): One of :attr:`keys`.
+
+        Returns:
+            EnergyResult: Energy of one form, counted in one way.
 
         Raises:
             KeyError: If there is none; the message says why.
@@ -194,6 +204,10 @@ class OperationsEstimate:
         return all(as_range(r.energy_mj).exact for r in self.results)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, texts and numbers, ready for JSON; of a range
-        ``low`` and ``high``."""
+        """The estimate for JSON.
+
+        Returns:
+            dict[str, Any]: Plain dicts, lists, texts and numbers; a range is
+            a dict of ``low`` and ``high``.
+        """
         return plain(self)

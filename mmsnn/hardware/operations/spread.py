@@ -1,7 +1,5 @@
 """How much energy and rates differ between images."""
 
-
-
 from mmsnn.hardware.amounts import Spread, as_range
 from mmsnn.trace import OpTrace, is_spiking_synapse
 
@@ -21,7 +19,7 @@ from .counts import (
 )
 from .results import EnergyResult, OperationsEstimate
 
-#: Cause of energy -> amount of which a trace keeps variances.
+#: Cause of energy -> name of the amount whose variance a trace keeps.
 _AMOUNTS = {
     SYNAPSE_ACS: 'sops',
     SYNAPSE_MACS: 'synapse_macs',
@@ -32,7 +30,7 @@ _AMOUNTS = {
     UPDATES: 'updates',
 }
 
-#: Amount -> the accesses to memory of one.
+#: Name of an amount -> the accesses to memory that each of it makes.
 _ACCESSES = {
     'sops': (WEIGHT_READS, STATE_READS, STATE_WRITES),
     'synapse_macs': (WEIGHT_READS, ACTIVATION_READS),
@@ -42,29 +40,31 @@ _ACCESSES = {
 
 def energy_spreads(trace: OpTrace,
                    estimate: OperationsEstimate) -> dict[str, Spread]:
-    """Of the energy in spike-train form, mJ per image, by key of the result.
+    """How much the energy in spike-train form differs between images.
 
     Args:
-        trace (OpTrace): What the estimate is of.
-        estimate (OperationsEstimate): From :func:`mmsnn.hardware.estimate`.
+        trace (OpTrace): The op trace that was estimated.
+        estimate (OperationsEstimate): Its estimate, one of ``operations`` of
+            :func:`mmsnn.hardware.estimate`.
 
     Returns:
-        dict[str, Spread]: Without results that are ranges: estimate at both
-        ends of the chip (``chip.at('low')``, ``chip.at('high')``) for those.
+        dict[str, Spread]: Key of the result -> spread in mJ per image. A
+        result that is a range is left out: for its spread, estimate with both
+        ends of the chip, ``chip.at('low')`` and ``chip.at('high')``.
     """
     statistics, found = trace.statistics, {}
     for result in estimate.results:
         if not result.key.startswith('spiking') or not as_range(
                 result.energy_mj).exact:
             continue
-        found[result.key] = Spread.of(result.energy_mj,
-                                   statistics.std(_prices(result)),
-                                   statistics.runs, statistics.images)
+        found[result.key] = Spread.of(
+            result.energy_mj, statistics.std(_prices(result)),
+            statistics.runs, statistics.images)
     return found
 
 
 def _prices(result: EnergyResult) -> dict[str, float]:
-    """mJ of one of each amount, with its accesses to memory."""
+    """Name of an amount -> mJ of each of it, with its memory accesses."""
     each = {
         cause: energy / result.counts[cause]
         for cause, energy in result.causes.items()
@@ -83,9 +83,17 @@ def _prices(result: EnergyResult) -> dict[str, float]:
 
 
 def rate_spreads(trace: OpTrace) -> dict[str, Spread]:
-    """Of the rate of every spiking synapse, and of the spikes per neuron of
-    the whole network (under ``network``). Modules that have several synapses
-    are numbered."""
+    """How much firing rates differ between images.
+
+    Args:
+        trace (OpTrace): Ops of the model, with statistics over runs.
+
+    Returns:
+        dict[str, Spread]: Module path of each spiking synapse -> spread of
+        its rate (spikes per input element and image); ``network`` -> spread
+        of the spikes per neuron and image of all neurons. The second synapse
+        of a module is ``module#2``. Empty if the trace holds no neuron.
+    """
     statistics = trace.statistics
     runs, images = statistics.runs, statistics.images
     if not images or not trace.neurons:

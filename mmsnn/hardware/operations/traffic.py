@@ -15,7 +15,7 @@ from .counts import (
 
 @dataclass(frozen=True)
 class Traffic:
-    """Accesses of one op, mean per image, without any cache or reuse.
+    """Memory accesses of one op per image, without any cache or reuse.
 
     Attributes:
         module (str): Module path.
@@ -26,16 +26,18 @@ class Traffic:
             causes, one per multiply-accumulate.
         state_reads (float): Membranes or accumulators read: one per addition
             that a spike causes, and one per neuron and sub-step.
-        state_writes (float): The same, written back.
+        state_writes (float): Membranes or accumulators written back: as many
+            as are read.
         activation_reads (float): Real values read: one per
             multiply-accumulate, two in a product of real values, and one per
             addition of a product that spikes drive (its other operand).
         touched (float): Outputs that at least one spike reaches, summed over
-            sub-steps; of the sampled image. 0 if not sampled.
+            sub-steps, of the first image; 0 if they were not counted.
         weight_bytes (int): Bytes of the weights, held once.
         state_bytes (int): Bytes of membranes, or of the accumulators of an
             attention product, held for one image.
-        accumulator_bits (int): Width of those accumulators; 0 elsewhere.
+        accumulator_bits (int): Width of the accumulators of an attention
+            product; 0 of other ops.
     """
 
     module: str
@@ -52,10 +54,16 @@ class Traffic:
 
 
 def memory_traffic(trace: OpTrace) -> list[Traffic]:
-    """Traffic of every neuron layer and synapse, in order.
+    """Memory traffic of every neuron layer and synapse.
 
     Args:
-        trace (OpTrace): Of at least one image.
+        trace (OpTrace): Ops of the model, on at least one image.
+
+    Returns:
+        list[Traffic]: Means per image, in order of execution.
+
+    Raises:
+        ValueError: If the trace holds no image.
 
     Example:
         >>> from mmsnn.trace import OpRecord, OpTrace

@@ -106,6 +106,12 @@ def test_worked_example_neuron_updates_are_named(example):
     assert '3.46e-07 mJ (fp32.add) or 3.84e-08 mJ (int32.add)' in text
 
 
+def test_neuron_updates_that_a_range_would_price_are_named(example, chip_with):
+    chip = chip_with({'fp32.add': dict(low=0.9, high=1.8)})
+    text = estimate_operations(example, chip).not_charged[-1]
+    assert '3.46e-07 to 6.91e-07 mJ (fp32.add) or 3.84e-08 mJ' in text
+
+
 def test_comparisons_never_mix_precisions(example):
     result = estimate_operations(example)
     for comparison in result.comparisons:
