@@ -1,16 +1,12 @@
 """Turning a trained model into its spike-train form."""
 
 import copy
-from contextlib import nullcontext
 
 import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
-from mmsnn.conversion.counting.plan import CountingPlan, signature
-from mmsnn.conversion.counting.recorder import ModulePath, OpRecorder
-from mmsnn.conversion.counting.replay import PlanMismatch, Replay
-from mmsnn.conversion.counting.tensor_sources import Literals, TensorSources
+from mmsnn.conversion.counting.recording import Recording, Session
 from mmsnn.conversion.spikes.forms import (
     CountNeuron,
     SpikeTrainNeuron,
@@ -34,9 +30,6 @@ NEURON_FORMS = dict(
     spikes=SpikeTrainNeuron,
     counts=CountNeuron,
     free_running=FreeRunningNeuron)
-
-#: Kinds of calls (shapes, metainfo) that counting is prepared for at a time.
-MOST_PLANS = 8
 
 
 def to_spike_train(model: nn.Module,
@@ -136,23 +129,13 @@ class SpikeTrainModel(nn.Module):
                    if isinstance(m, SpikingForm)]
         self._timesteps = max(n.timesteps for n in neurons)
         self.session.substeps = max(n.max_spikes for n in neurons)
-        self.path = ModulePath(self.module)
-        self._trace = OpTrace()
-        self._recording = False
-        self._has_substeps = False  # costly, so once per trace
-        self._plans: dict[tuple, CountingPlan] = {}
-        self._pending: CountingPlan | None = None  # not in the trace yet
+        self._recording = Recording(self.module, self.session,
+                                    by_plan=form == 'counts')
 
     @property
     def trace(self) -> OpTrace:
         """What was recorded since recording was started last."""
-        self._flush()
-        return self._trace
-
-    def _flush(self) -> None:
-        """Move what was counted by the latest plan into the trace."""
-        if self._pending is not None:
-            self._pending.flush(self._trace)
+        return self._recording.trace
 
     def _replace_neurons(self, kind) -> None:
         made = {}
@@ -184,14 +167,11 @@ class SpikeTrainModel(nn.Module):
         if self.form == 'free_running':
             raise ValueError("form='free_running' records no op trace: record "
                              "one with form='counts'")
-        self._flush()  # into the trace before
-        self._trace = OpTrace()
-        self._recording, self._has_substeps = True, False
+        self._recording.start()
 
     def stop_recording(self) -> None:
         """Record no more calls; :attr:`trace` stays."""
-        self._recording = False
-        self._flush()  # a trace that was handed out is whole by now
+        self._recording.stop()
 
     def __enter__(self) -> 'SpikeTrainModel':
         self.start_recording()
@@ -246,8 +226,8 @@ class SpikeTrainModel(nn.Module):
         device = images[0].device.type if images else 'cpu'
         with torch.no_grad(), torch.autocast(
                 device, enabled=False), in_its_precision(self.module):
-            if self._recording:
-                return self._count(args, kwargs, images)
+            if self._recording.active:
+                return self._recording.run(args, kwargs, images)
             if self.form == 'free_running':
                 return self._run_substeps(args, kwargs)
             return self.module(*args, **kwargs)
@@ -276,90 +256,9 @@ class SpikeTrainModel(nn.Module):
         self.session.batch_size = images * substeps
         return last_substep(self.module(*args, **kwargs), images, substeps)
 
-    def _count(self, args, kwargs, images):
-        """Run, and count: by the plan of a call of the same signature, or
-        else op by op."""
-        key = signature((args, kwargs))
-        plan = self._plans.get(key) if self._has_substeps else None
-        if plan is not self._pending:
-            self._flush()  # in the order of the calls
-            self._pending = plan
-        if plan is not None:
-            # Data samples are written to: a second try needs its own.
-            again = {
-                k: v if isinstance(v, torch.Tensor) else copy.deepcopy(v)
-                for k, v in kwargs.items()
-            }
-            try:
-                return self._replay(plan, args, kwargs)
-            except PlanMismatch:
-                kwargs = again
-        out, plan = self._record(args, kwargs, images)
-        if self.form == 'counts' and plan.static and key is not None:
-            while len(self._plans) >= MOST_PLANS:
-                del self._plans[next(iter(self._plans))]  # the oldest
-            self._plans[key] = plan
-        return out
-
-    def _record(self, args, kwargs, images):
-        """Run with every op watched. Nothing reaches the trace before the
-        call has ended."""
-        size = tuple(images[0].shape[1:]) if images else ()
-        plan = CountingPlan(size)
-        trace = OpTrace(images=self.session.batch_size)
-        sources = TensorSources(self.module, images)
-        recorder = OpRecorder(
-            self.path, trace, plan, self.session.repeats, sources,
-            substeps=not self._has_substeps)
-        self.session.recorder = recorder
-        try:
-            with self.path.watched(), recorder, Literals(sources):
-                out = self.module(*args, **kwargs)
-        finally:
-            self.session.recorder = None
-        trace.end_run(size)
-        self._trace.include(trace)
-        self._has_substeps = True
-        return out, plan
-
-    def _replay(self, plan: CountingPlan, args, kwargs):
-        """Run with only the neurons watched."""
-        self.session.replay = Replay(plan, self.session.batch_size)
-        try:
-            out = self.module(*args, **kwargs)
-            self.session.replay.finish()
-        finally:
-            self.session.replay = None
-        return out
-
     def _take(self, x):
         if isinstance(x, torch.Tensor):
             x = x.clone() if x.is_inference() else x
             if self.dtype is not None and x.is_floating_point():
                 x = x.to(self.dtype)
         return x
-
-
-class Session:
-    """What a converted model's neurons need to know of the running call.
-
-    Attributes:
-        recorder (OpRecorder | None): Set while every op is watched.
-        replay (Replay | None): Set while a call is counted by a plan.
-        images (int): N, the images of the call.
-        batch_size (int): Rows of the call: N, or N * D in free running.
-        substeps (int): D, the most of all neurons.
-        repeats (int): In how many time steps the same images are shown.
-    """
-
-    def __init__(self) -> None:
-        self.recorder: OpRecorder | None = None
-        self.replay: Replay | None = None
-        self.images = 1
-        self.batch_size = 1
-        self.substeps = 1
-        self.repeats = 1
-
-    def unrecorded(self):
-        """Context in which ops are not recorded."""
-        return self.recorder.paused() if self.recorder else nullcontext()

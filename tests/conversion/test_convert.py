@@ -33,7 +33,8 @@ def test_an_image_that_is_not_finite(classifiers, make_images, form, value,
     images = make_images(2, 16, 16)
     images[1, 2, 3, 4] = value
     spiking = to_spike_train(classifiers(4), form)
-    spiking._recording = recording
+    if recording:
+        spiking.start_recording()
     with pytest.raises(ValueError, match='input .* holds NaN or infinite'):
         spiking(images)
     assert not spiking.trace.images

@@ -92,7 +92,7 @@ def test_both_forms_and_the_plan_count_the_same(neuron):
             for x in batches:
                 spiking(x)
         traces.append(spiking.trace)
-    assert len(spiking._plans) == 1
+    assert len(spiking._recording._plans) == 1
     for a, b in zip(*traces, strict=True):
         b.accumulator_max = a.accumulator_max  # known up to the first batch
         assert a == b

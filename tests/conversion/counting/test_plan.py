@@ -58,7 +58,7 @@ def test_same_trace_as_watching_every_op():
         expected = [watched(x) for x in batches]
     with to_spike_train(net, 'counts') as planned:
         found = [planned(x) for x in batches]
-    assert len(planned._plans) == 2
+    assert len(planned._recording._plans) == 2
     for a, b in zip(expected, found):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
     assert watched.trace.images == planned.trace.images == 7
@@ -86,7 +86,7 @@ def test_no_plan_where_values_decide():
     with to_spike_train(net, 'counts') as spiking:
         spiking(torch.ones(1, 4))
         spiking(-torch.ones(1, 4))
-    assert not spiking._plans
+    assert not spiking._recording._plans
     assert [r.module for r in spiking.trace if r.kind == 'linear'
             ] == ['often', 'rarely']
 
