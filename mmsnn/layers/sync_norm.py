@@ -1,3 +1,5 @@
+"""Batch norm over all processes, on CPU too."""
+
 import torch
 from mmengine.dist import get_world_size, is_distributed
 from torch import nn

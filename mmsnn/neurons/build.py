@@ -1,3 +1,5 @@
+"""Builds the neuron that a config names."""
+
 import inspect
 
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -59,5 +61,16 @@ def _check_activation(kind: type, cfg: dict) -> None:
 
 
 def is_spiking(neuron: nn.Module) -> bool:
-    """Whether a neuron fires spikes (an activation such as ReLU does not)."""
+    """Whether a neuron fires spikes (an activation such as ReLU does not).
+
+    Args:
+        neuron (nn.Module): Any module.
+
+    Returns:
+        bool: Whether it is a :class:`.spiking.SpikingNeuron`.
+
+    Example:
+        >>> is_spiking(SpikingNeuron()), is_spiking(nn.ReLU())
+        (True, False)
+    """
     return isinstance(neuron, SpikingNeuron)

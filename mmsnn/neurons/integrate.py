@@ -1,3 +1,5 @@
+"""The IF neuron of the spike form, sub-step by sub-step."""
+
 import ctypes
 
 import torch

@@ -1,3 +1,5 @@
+"""The SFA neuron, a T x D neuron with other defaults."""
+
 from mmsnn.registry import MODELS
 
 from .spiking import SpikingNeuron

@@ -1,3 +1,5 @@
+"""The T x D neuron."""
+
 from collections.abc import Callable
 
 import torch
@@ -55,6 +57,7 @@ class SpikingNeuron(nn.Module):
             Defaults to 4.
         inplace (bool): The input may be overwritten where no gradient is
             needed. Defaults to False.
+        **unknown: Any other key is an error, which names the valid ones.
 
     Raises:
         TypeError: If there is no such key; the message has the nearest one.
@@ -304,6 +307,11 @@ class SpikingNeuron(nn.Module):
                                       *args)
 
     def extra_repr(self) -> str:
+        """Keys of the neuron, as ``print`` shows them.
+
+        Returns:
+            str: Those of a static neuron, and more of any other.
+        """
         parts = [
             f'max_spikes={self.max_spikes}, scale={self.scale:g}, '
             f'threshold={self.threshold:g}'

@@ -40,9 +40,13 @@ class RecordedSceneSpec(SceneSpec):
     """Scenes to be recorded: fewer, and no larger than the files allow.
 
     Args:
+        seed (int): As of :class:`.render.SceneSpec`. Defaults to 0.
+        size (int): As there, but at most 240. Defaults to 64.
         train (int): Number of training scenes. Defaults to 2000.
         val (int): Number of validation scenes. Defaults to 200.
-        **others: As of :class:`.render.SceneSpec`.
+        max_digits (int): As there. Defaults to 4.
+        digit_height (tuple[int, int]): As there. Defaults to (30, 46).
+        cls_size (int): As there, but at most 240. Defaults to 32.
 
     Raises:
         ValueError: A value is out of range.

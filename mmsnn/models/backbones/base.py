@@ -1,3 +1,5 @@
+"""The base class of spiking backbones."""
+
 from collections.abc import Sequence
 
 import torch

@@ -1,3 +1,5 @@
+"""E-SpikeFormer, the backbone of the paper."""
+
 import logging
 
 from mmengine.logging import print_log

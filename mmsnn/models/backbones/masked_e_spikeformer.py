@@ -1,3 +1,5 @@
+"""E-SpikeFormer that sees the visible patches of an image only."""
+
 from collections.abc import Callable
 
 import torch

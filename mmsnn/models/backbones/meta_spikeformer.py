@@ -1,3 +1,5 @@
+"""Meta-SpikeFormer, the backbone of Spike-driven Transformer V2."""
+
 from mmsnn.layers import SDSA3, ConvBlock, TransformerBlock
 from mmsnn.registry import MODELS
 

@@ -1,3 +1,5 @@
+"""Classifiers that mmpretrain does not have."""
+
 from .distilled import DistilledImageClassifier
 
 __all__ = ['DistilledImageClassifier']

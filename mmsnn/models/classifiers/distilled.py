@@ -1,3 +1,5 @@
+"""A classifier that learns from a teacher."""
+
 import torch
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS as CLASSIFIERS

@@ -1,3 +1,5 @@
+"""The head of a classifier that learns from a teacher."""
+
 import torch
 from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.registry import MODELS as LOSSES

@@ -1,3 +1,5 @@
+"""The neck of a linear probe."""
+
 from collections.abc import Sequence
 
 import torch

@@ -1,3 +1,5 @@
+"""Masked image modelling with a spiking encoder."""
+
 from typing import NamedTuple
 
 import torch
