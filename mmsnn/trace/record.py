@@ -12,17 +12,15 @@ SYNAPSES = ('conv', 'linear', 'matmul')
 #: Kinds of op in a trace.
 KINDS = (*SYNAPSES, 'neuron', 'norm', 'interpolate', 'pool', 'add', 'real')
 
-#: Of so many images, recorded one by one, each one's counts are kept.
+#: Images, recorded one by one, whose own counts are kept.
 MOST_IMAGES = 100
 
-#: Of what varies between images, squares are kept too: see
-#: :meth:`OpRecord.std`.
+#: Amounts whose squares are kept, for :meth:`OpRecord.std`.
 _VARYING = ('sops', 'in_spikes', 'emitted')
 
 
 def _sum(a: Any, b: Any) -> Any:
-    """Sums of numbers, or of the numbers of nested lists; what is missing is
-    0."""
+    """Sum of numbers, or of nested lists of numbers, of any lengths."""
     if isinstance(a, list) or isinstance(b, list):
         return [_sum(x, y) for x, y in zip_longest(a or [], b or [],
                                                    fillvalue=0)]
@@ -43,13 +41,13 @@ def _sum_by_name(a: dict, b: dict) -> dict:
 
 def _merged(rule: Callable[[Any, Any], Any], default: Any = 0,
             compare: bool = True) -> Any:
-    """A field that each call adds to: ``rule(before, new)``.
+    """A field to which calls add by a rule, ``rule(before, new)``.
 
     ``default`` is a value, or ``list`` or ``dict`` for an empty one.
     """
     start = dict(default_factory=default) if isinstance(default, type) else (
         dict(default=default))
-    return field(**start, compare=compare, metadata=dict(merge=rule))
+    return field(**start, compare=compare, metadata=dict(rule=rule))
 
 
 @dataclass
@@ -65,44 +63,6 @@ class OpRecord:
         spiking (bool): Whether the input (for a matmul: at least one
             operand) was spikes. A synapse with ``spiking=False`` is charged
             as multiply-accumulates.
-        input_shape (tuple[int]): Shape of the input in the last call, batch
-            included.
-        output_shape (tuple[int]): Shape of the output in the last call.
-        calls (int): Number of calls.
-        dense_ops (int): Multiply-accumulates that the float twin would do:
-            output elements x fan-in, as FLOPs are usually counted
-            (products with padding included).
-        sops (int): Exact additions caused by spikes at synapses.
-        macs (int): Multiply-accumulates on real-valued input.
-        adds (int): Real-valued additions (residuals, biases of sums).
-        comparisons (int): Real-valued comparisons (max pooling, sorting).
-        other (int): Other real-valued operations (exponentials, divisions).
-        in_spikes (int): Spikes that arrived, summed over sub-steps.
-        in_elements (int): Elements of the input, the denominator of
-            ``in_spikes``.
-        neurons (int): Neurons updated, once per time step (each runs
-            ``max_spikes`` sub-steps).
-        spikes (list[int]): Spikes emitted in sub-step 1..D of the first time
-            step, then of the second, ... (neurons only).
-        max_spikes (int): D of the neuron, or of the neuron that feeds a
-            spiking synapse; 0 elsewhere.
-        timesteps (int): T of that neuron; amounts are summed over them. 1
-            elsewhere.
-        repeats (int): In how many time steps the op ran on the same image: a
-            twin without time runs it once instead.
-        weights (int): Number of weights that outputs share, without biases,
-            once (not per image).
-        weight_bytes (int): Bytes of weights and biases, once.
-        synapses (int): Connections of single inputs to single outputs, those
-            into the padding left out (weights that nothing shares); a total
-            over calls.
-        state_bytes (int): Bytes of the membranes that the neurons hold for
-            one image (neurons only).
-        accumulator_max (int): Largest absolute integer that an attention
-            product can reach, for the accumulator's width; 0 elsewhere.
-        accumulators (int): Integers that an attention product builds up and
-            must hold (``K^T V``, or the result of ``Q (K^T V)``); 0
-            elsewhere.
         note (str): Why the op is charged as it is.
         call (int): Number of the module's call within a run of the model: a
             head that feature levels share has one record for each.
@@ -113,6 +73,44 @@ class OpRecord:
             ``groups`` and ``transposed``.
         static (bool): False for a product of two activations, which has no
             weights that are known before the run.
+        calls (int): Number of calls.
+        input_shape (tuple[int]): Shape of the input in the last call, batch
+            included.
+        output_shape (tuple[int]): Shape of the output in the last call.
+        timesteps (int): T of the neuron, or of the neuron that feeds a
+            spiking synapse; 1 elsewhere. Amounts are summed over time steps.
+        repeats (int): In how many time steps the op ran on the same image: a
+            twin without time runs it once instead.
+        dense_ops (int): Multiply-accumulates that the float twin would do:
+            output elements x fan-in, as FLOPs are usually counted
+            (products with padding included).
+        sops (int): Exact additions caused by spikes at synapses.
+        macs (int): Multiply-accumulates on real-valued input.
+        adds (int): Real-valued additions (residuals, biases of sums).
+        comparisons (int): Real-valued comparisons (max pooling, sorting).
+        other (int): Other real-valued operations (exponentials, divisions).
+        neurons (int): Neurons updated, once per time step (each runs
+            ``max_spikes`` sub-steps).
+        max_spikes (int): D of the neuron, or of the neuron that feeds a
+            spiking synapse; 0 elsewhere.
+        spikes (list[int]): Spikes emitted in sub-step 1..D of the first time
+            step, then of the second, ... (neurons only).
+        in_spikes (int): Spikes that arrived, summed over sub-steps.
+        in_elements (int): Elements of the input, the denominator of
+            ``in_spikes``.
+        weights (int): Number of weights that outputs share, without biases,
+            once (not per image).
+        weight_bytes (int): Bytes of weights and biases, once.
+        synapses (int): Connections of single inputs to single outputs, those
+            into the padding left out (weights that nothing shares); a total
+            over calls.
+        state_bytes (int): Bytes of the membranes that the neurons hold for
+            one image (neurons only).
+        accumulators (int): Integers that an attention product builds up and
+            must hold (``K^T V``, or the result of ``Q (K^T V)``); 0
+            elsewhere.
+        accumulator_max (int): Largest absolute integer that an attention
+            product can reach, for the accumulator's width; 0 elsewhere.
         sampled (int): Calls in which the next two were counted, for the first
             image of a batch. They are costly, so the first run is taken.
         substep_sops (list[int]): ``sops`` in each sub-step of the neuron that
@@ -128,6 +126,16 @@ class OpRecord:
             sub-step, or the SOPs of a synapse, a list of one number.
         squares (dict): For ``sops``, ``in_spikes`` and ``emitted`` the sum
             over runs of the total squared over the run's number of images.
+
+    Raises:
+        ValueError: If ``kind`` is none of :data:`KINDS`.
+
+    Example:
+        >>> record = OpRecord('fc', 'linear', 'mm', spiking=True)
+        >>> record.add_call(sops=6, in_spikes=2)
+        >>> record.add_call(sops=9, in_spikes=3)
+        >>> record.calls, record.sops
+        (2, 15)
     """
 
     # What the op is.
@@ -166,7 +174,7 @@ class OpRecord:
     state_bytes: int = _merged(max)
     accumulators: int = _merged(_sum)
     accumulator_max: int = _merged(max)
-    # Samples and statistics, which depend on how images were cut into runs.
+    # Sub-steps of one image and statistics, which depend on how images were cut into runs.
     sampled: int = _merged(_sum, compare=False)
     substep_sops: list[int] = _merged(_sum, list, compare=False)
     touched: list[int] = _merged(_sum, list, compare=False)
@@ -180,8 +188,12 @@ class OpRecord:
                              f'one of {", ".join(KINDS)}')
 
     def include(self, other: 'OpRecord') -> None:
-        """Add the amounts of more calls of the same op."""
-        self.add_call(**{name: getattr(other, name) for name in _MERGE})
+        """Add the amounts of more calls of the same op.
+
+        Args:
+            other (OpRecord): Of these calls.
+        """
+        self.add_call(**{name: getattr(other, name) for name in _RULES})
 
     def add_call(self, calls: int = 1, **amounts) -> None:
         """Add the amounts of a call, or of several.
@@ -191,7 +203,7 @@ class OpRecord:
             **amounts: Fields of the record that calls add to.
         """
         for name, value in dict(amounts, calls=calls).items():
-            setattr(self, name, _MERGE[name](getattr(self, name), value))
+            setattr(self, name, _RULES[name](getattr(self, name), value))
 
     @staticmethod
     def times(calls: int, amounts: dict) -> dict:
@@ -199,7 +211,10 @@ class OpRecord:
 
         Args:
             calls (int): Number of calls.
-            amounts (dict): Of one of them.
+            amounts (dict): Fields of one of them.
+
+        Returns:
+            dict: Fields of all of them.
 
         Example:
             >>> OpRecord.times(3, dict(macs=2, weight_bytes=8))
@@ -207,7 +222,7 @@ class OpRecord:
         """
         return dict(
             calls=calls, **{
-                k: v * calls if _MERGE[k] is _sum else v
+                k: v * calls if _RULES[k] is _sum else v
                 for k, v in amounts.items()
             })
 
@@ -216,8 +231,11 @@ class OpRecord:
         """Amounts of some calls and of more, for :meth:`add_call`.
 
         Args:
-            amounts (dict): Of some calls.
-            more (dict): Of more calls.
+            amounts (dict): Fields of some calls.
+            more (dict): Fields of more calls.
+
+        Returns:
+            dict: Fields of all of them.
 
         Example:
             >>> OpRecord.joined(dict(spikes=[3, 1]), dict(spikes=[2], macs=5))
@@ -225,7 +243,7 @@ class OpRecord:
         """
         return {
             **amounts, **{
-                k: _MERGE[k](amounts[k], v) if k in amounts else v
+                k: _RULES[k](amounts[k], v) if k in amounts else v
                 for k, v in more.items()
             }
         }
@@ -242,7 +260,11 @@ class OpRecord:
             else 0
 
     def end_run(self, images: int) -> None:
-        """Note statistics: all calls of one run of the model are in here."""
+        """Note statistics, in a record of one run of the model.
+
+        Args:
+            images (int): Images of the run.
+        """
         if images == 1 and self.spiking:
             neuron = self.kind == 'neuron'
             self.by_image = [list(self.spikes) if neuron else [self.sops]]
@@ -261,6 +283,9 @@ class OpRecord:
             name (str): ``sops``, ``in_spikes`` or ``emitted``.
             runs (int): Runs of the model, at least two.
             images (int): Images in all of them.
+
+        Returns:
+            float: In the unit of the amount, per image.
 
         Example:
             >>> record = OpRecord('fc', 'linear', 'mm', sops=2)
@@ -286,12 +311,12 @@ class OpRecord:
 
 #: Fields that describe an op; its first call sets them.
 DESCRIPTION = tuple(f.name for f in fields(OpRecord)
-                    if 'merge' not in f.metadata)
+                    if 'rule' not in f.metadata)
 
-#: How a field of one call joins those of the calls before.
-_MERGE: dict[str, Callable[[Any, Any], Any]] = {
-    f.name: f.metadata['merge']
-    for f in fields(OpRecord) if 'merge' in f.metadata
+#: How the other fields of calls are joined to those of calls before.
+_RULES: dict[str, Callable[[Any, Any], Any]] = {
+    f.name: f.metadata['rule']
+    for f in fields(OpRecord) if 'rule' in f.metadata
 }
 
 

@@ -11,7 +11,13 @@ AMOUNTS = ('sops', 'synapse_macs', 'real_macs', 'adds', 'comparisons',
 
 
 def amounts(records: Iterable[OpRecord]) -> dict[str, int]:
-    """:data:`AMOUNTS` of records, summed.
+    """Amounts of records, summed.
+
+    Args:
+        records (Iterable[OpRecord]): Of a run of the model.
+
+    Returns:
+        dict[str, int]: Each of :data:`AMOUNTS`.
 
     Example:
         >>> stem = OpRecord('stem', 'conv', 'convolution', macs=8, adds=2)
@@ -76,7 +82,11 @@ class RunStatistics:
                 row[j] += a * b / images
 
     def include(self, other: 'RunStatistics') -> None:
-        """Add all runs of another."""
+        """Add more runs.
+
+        Args:
+            other (RunStatistics): Of these runs.
+        """
         self.runs += other.runs
         self.images += other.images
         self.sums = [a + b for a, b in zip(self.sums, other.sums)]
@@ -84,12 +94,24 @@ class RunStatistics:
                         for x, y in zip(self.squares, other.squares)]
 
     def mean(self, weights: Mapping[str, float]) -> float:
-        """Mean per image of a weighted sum of amounts."""
+        """Mean per image of a weighted sum of amounts.
+
+        Args:
+            weights (Mapping[str, float]): Factor of each amount, e.g. its
+                energy in pJ.
+        """
         return sum(w * self.sums[AMOUNTS.index(name)]
                    for name, w in weights.items()) / self.images
 
     def std(self, weights: Mapping[str, float]) -> float | None:
-        """Its standard deviation between images; None for a single run."""
+        """Standard deviation of a weighted sum of amounts between images.
+
+        Args:
+            weights (Mapping[str, float]): As for :meth:`mean`.
+
+        Returns:
+            float | None: None for a single run.
+        """
         if self.runs < 2:
             return None
         chosen = [(AMOUNTS.index(name), w) for name, w in weights.items()]

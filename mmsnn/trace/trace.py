@@ -18,8 +18,8 @@ from .run_statistics import RunStatistics, amounts
 #: Format version of :meth:`OpTrace.save`.
 FORMAT = 3
 
-#: What a source is called that is no op: what the model is given; and a
-#: tensor that nothing seen has made (a foreign op, NumPy).
+#: Sources that are no ops: what the model is given, and a tensor that no op
+#: seen has made (NumPy, or a compiled op that PyTorch does not know).
 INPUT, UNKNOWN = 'input', 'unknown'
 
 #: Number of a record in the trace, or :data:`INPUT`, or :data:`UNKNOWN`.
@@ -31,7 +31,12 @@ class OpTrace:
 
     Args:
         records (list[OpRecord], optional): In order of first execution.
+        images (int): Number of images the totals stand for. Defaults to 0.
+
+    Attributes:
         images (int): Number of images the totals stand for.
+        statistics (RunStatistics): How much amounts differ between images.
+        image_shapes (Counter): Number of images of each shape (C, H, W).
 
     Example:
         >>> trace = OpTrace([OpRecord('stem', 'conv', 'convolution', macs=8)],
@@ -53,9 +58,9 @@ class OpTrace:
         self.image_shapes: Counter = Counter()
         seen = Counter()
         for record in records or []:
-            what = _what(record)
-            seen[what] += 1
-            self._records[(*what, seen[what])] = record
+            identity = _identity(record)
+            seen[identity] += 1
+            self._records[(*identity, seen[identity])] = record
 
     def __iter__(self) -> Iterator[OpRecord]:
         return iter(self._records.values())
@@ -64,7 +69,15 @@ class OpTrace:
         return len(self._records)
 
     def get(self, key: tuple, **new) -> OpRecord:
-        """The record under ``key``, made from ``new`` at its first use."""
+        """The record under a key, made at its first use.
+
+        Args:
+            key (tuple): Tells the ops of a model apart.
+            **new: Fields of a new :class:`OpRecord`.
+
+        Returns:
+            OpRecord: The record, to be added to.
+        """
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = OpRecord(**new)
@@ -90,23 +103,22 @@ class OpTrace:
                 known[source] = True
 
     def sources(self) -> list[dict[Source, bool]]:
-        """What each record has read, in their order: the network's graph.
+        """What each record has read: the network's graph.
 
         Returns:
-            list[dict]: For each record its sources, and for each of them
-            whether it is the operand that a product adds up. Views,
-            concatenation and other ops that cost nothing are passed through.
+            list[dict[Source, bool]]: For each record, in their order, its
+            sources, and for each of them whether it is the operand that a
+            product adds up. Views, concatenation and other ops that cost
+            nothing are passed through.
 
         Example:
-            >>> from mmsnn.conversion import to_spike_train
-            >>> from mmsnn.layers import SpikeConv2d
-            >>> conv = SpikeConv2d(
-            ...     1, 2, 3, neuron=dict(type='mmsnn.SFANeuron'))
-            >>> import torch
-            >>> with to_spike_train(conv) as spiking:
-            ...     _ = spiking(torch.ones(1, 1, 3, 3))
-            >>> [r.kind for r in spiking.trace], spiking.trace.sources()
-            (['neuron', 'conv'], [{'input': False}, {0: False}])
+            >>> trace = OpTrace()
+            >>> for module, kind in (('n', 'neuron'), ('fc', 'linear')):
+            ...     _ = trace.get((module, ), module=module, kind=kind, op='')
+            >>> trace.connect(('n', ), [INPUT])
+            >>> trace.connect(('fc', ), [('n', )])
+            >>> trace.sources()
+            [{'input': False}, {0: False}]
         """
         numbers = {key: i for i, key in enumerate(self._records)}
         return [{
@@ -115,7 +127,7 @@ class OpTrace:
         } for key in self._records]
 
     def end_run(self, image_shape: tuple[int, ...] = ()) -> None:
-        """Note statistics: everything in here is of one run of the model.
+        """Note statistics, in a trace of one run of the model.
 
         Args:
             image_shape (tuple[int]): Shape of an image as the model got it.
@@ -128,11 +140,18 @@ class OpTrace:
             record.end_run(self.images)
 
     def total(self, name: str) -> int:
-        """Sum of a numeric field over all records."""
+        """Sum of an amount over all records.
+
+        Args:
+            name (str): A numeric attribute of :class:`OpRecord`.
+        """
         return sum(getattr(record, name) for record in self)
 
     def per_image(self, name: str) -> float:
-        """:meth:`total` over the number of images.
+        """Sum of an amount over all records, per image.
+
+        Args:
+            name (str): A numeric attribute of :class:`OpRecord`.
 
         Raises:
             ValueError: If no image was recorded.
@@ -144,13 +163,23 @@ class OpTrace:
 
     @property
     def neurons(self) -> int:
-        """Number of neurons, times images."""
+        """Number of neurons of the model, times images."""
         return sum(r.neurons // r.timesteps for r in self)
 
     def firing_rate(self) -> list[float]:
-        """Network spike firing rate per sub-step: spikes of all neurons in
-        sub-step d of a time step over the number of neurons (paper, section
-        5.3). Sub-steps 1..D of all time steps, one after the other."""
+        """Network spike firing rate per sub-step (paper, section 5.3).
+
+        Returns:
+            list[float]: Spikes of all neurons in a sub-step over the number
+            of neurons, 0..1: for sub-steps 1..D of the first time step, then
+            of the second.
+
+        Example:
+            >>> neuron = OpRecord('n', 'neuron', 'neuron', neurons=4,
+            ...                   max_spikes=2, spikes=[3, 1])
+            >>> OpTrace([neuron], images=1).firing_rate()
+            [0.75, 0.25]
+        """
         neurons = self.neurons
         depth = max((len(r.spikes) for r in self), default=0)
         totals = [0] * depth
@@ -160,7 +189,17 @@ class OpTrace:
         return [t / neurons if neurons else 0.0 for t in totals]
 
     def audit(self) -> list[OpRecord]:
-        """Every op that cost something although no spike drove it."""
+        """Ops that cost something although no spikes drove them.
+
+        Returns:
+            list[OpRecord]: Their records.
+
+        Example:
+            >>> stem = OpRecord('stem', 'conv', 'convolution', macs=8)
+            >>> fc = OpRecord('fc', 'linear', 'mm', spiking=True, sops=3)
+            >>> [record.module for record in OpTrace([stem, fc], 1).audit()]
+            ['stem']
+        """
         return [
             r for r in self if not r.spiking and r.kind != 'neuron' and
             (r.macs or r.adds or r.comparisons or r.other)
@@ -170,6 +209,13 @@ class OpTrace:
     def merged(cls, traces: list['OpTrace']) -> 'OpTrace':
         """Totals over traces of the same model, e.g. one per process.
 
+        Args:
+            traces (list[OpTrace]): Recorded here or read from files; they
+                stay as they are.
+
+        Returns:
+            OpTrace: A new trace.
+
         Example:
             >>> one = OpTrace([OpRecord('fc', 'linear', 'mm', sops=3)], 1)
             >>> OpTrace.merged([one, one]).per_image('sops')
@@ -177,11 +223,15 @@ class OpTrace:
         """
         whole = cls()
         for trace in traces:
-            whole.include(trace._renamed())
+            whole.include(trace._with_common_keys())
         return whole
 
     def include(self, other: 'OpTrace') -> None:
-        """Add the totals of more images."""
+        """Add the totals of more images.
+
+        Args:
+            other (OpTrace): Of the same model, with the same keys.
+        """
         self.images += other.images
         self.statistics.include(other.statistics)
         self.image_shapes += other.image_shapes
@@ -193,9 +243,9 @@ class OpTrace:
                                if not operand],
                          [s for s, operand in sources.items() if operand])
 
-    def _renamed(self) -> 'OpTrace':
-        """The same trace, whose keys are those of a trace read from a file:
-        equal ones, whether it was recorded here or there."""
+    def _with_common_keys(self) -> 'OpTrace':
+        """The same trace, with the keys that it would have if it was read
+        from a file."""
         same = OpTrace(list(self), self.images)
         keys = dict(zip(self._records, same._records))
         for key, sources in self._sources.items():
@@ -205,8 +255,12 @@ class OpTrace:
         same.statistics, same.image_shapes = self.statistics, self.image_shapes
         return same
 
-    def save(self, path) -> None:
-        """Write the trace as JSON, whole or not at all."""
+    def save(self, path: str | Path) -> None:
+        """Write the trace as JSON, whole or not at all.
+
+        Args:
+            path (str | Path): The file.
+        """
         dump_json(
             path,
             dict(
@@ -221,10 +275,17 @@ class OpTrace:
                 ]))
 
     @classmethod
-    def load(cls, path) -> 'OpTrace':
+    def load(cls, path: str | Path) -> 'OpTrace':
         """Read a trace that :meth:`save` wrote.
 
+        Args:
+            path (str | Path): The file.
+
+        Returns:
+            OpTrace: An equal trace.
+
         Raises:
+            FileNotFoundError: If there is no such file.
             ValueError: If the file is not such a trace.
         """
         try:
@@ -261,5 +322,6 @@ def _record(item: dict) -> OpRecord:
     return OpRecord(**item)
 
 
-def _what(record: OpRecord) -> tuple:
+def _identity(record: OpRecord) -> tuple:
+    """What the records of equal ops of a model have in common."""
     return record.module, record.call, record.op, record.spiking
