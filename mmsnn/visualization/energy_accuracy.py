@@ -1,4 +1,4 @@
-"""Plot of energy over accuracy."""
+"""Plot of accuracy over energy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +8,15 @@ from mmsnn.hardware.plots.style import new_figure
 
 
 def plot_energy_accuracy(points: Sequence[Mapping]) -> Figure:
-    """Energy over a metric, one point per run, e.g. over D.
+    """Plot a metric over energy, one point per run, e.g. of each D.
 
     Args:
-        points (Sequence[Mapping]): Each with ``label``, ``chip`` (spec),
-            ``energy_mj``, ``metric`` (name) and ``value``.
+        points (Sequence[Mapping]): Runs, each with the keys ``label``,
+            ``chip`` (name of the chip spec), ``energy_mj`` (per image),
+            ``metric`` (its name) and ``value`` (of the metric).
+
+    Returns:
+        Figure: The points, in order of energy.
 
     Raises:
         ValueError: If there is no point, or they have several metrics or

@@ -1,11 +1,17 @@
-"""What a report says in words: the questions that readers of energy figures
-ask, answered from the measurements, and never from anything else."""
+"""The first page of a report: questions that readers of energy figures ask,
+and answers in words, which rest on the measurements only."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmsnn.hardware.amounts import added, as_range, divided, scaled
+from mmsnn.hardware.amounts import (
+    PJ_PER_MJ,
+    added,
+    as_range,
+    divided,
+    scaled,
+)
 from mmsnn.hardware.operations.results import EnergyResult, OperationsEstimate
 from mmsnn.trace import OpTrace
 
@@ -16,12 +22,13 @@ NO_TRACE = NOT_MEASURED + 'no op trace was recorded.'
 
 @dataclass(frozen=True)
 class Answer:
-    """A question and what the measurements answer.
+    """A question, and what the measurements answer.
 
     Attributes:
-        question (str): As readers ask it.
-        lines (list[str]): The answer, a paragraph each.
-        state (str): ``good``, ``bad``, ``missing`` or ``plain``.
+        question (str): The question in a reader's words.
+        lines (list[str]): The answer, one text per paragraph.
+        state (str): How the report marks it: ``good``, ``bad``, ``missing``
+            (not measured) or ``plain``.
     """
 
     question: str
@@ -30,7 +37,13 @@ class Answer:
 
 
 def count(value: float) -> str:
-    """A count for readers.
+    """A count as readers see it, with a suffix for thousands and more.
+
+    Args:
+        value (float): The count.
+
+    Returns:
+        str: Four significant digits.
 
     Example:
         >>> [count(x) for x in (0, 12.5, 1500, 7225344, 2.5e9)]
@@ -43,7 +56,13 @@ def count(value: float) -> str:
 
 
 def arithmetic(result: EnergyResult) -> str:
-    """Counts times costs of a result, as a sum.
+    """Write an energy as the sum of counts times costs that it is.
+
+    Args:
+        result (EnergyResult): The energy.
+
+    Returns:
+        str: A term for each cause, with its cost in pJ.
 
     Example:
         >>> result = EnergyResult('k', 't', 'fp32', 2e-3, {'additions': 2e-3},
@@ -53,14 +72,21 @@ def arithmetic(result: EnergyResult) -> str:
     """
     terms = [
         f'{count(result.counts[cause])} {cause} x '
-        f'{scaled(energy, 1e9 / result.counts[cause]):.4g} pJ'
+        f'{scaled(energy, PJ_PER_MJ / result.counts[cause]):.4g} pJ'
         for cause, energy in result.causes.items()
     ]
     return ' + '.join(terms) or 'nothing'
 
 
 def equality_sentence(report: Any) -> str:
-    """One sentence on an equality report."""
+    """Say what a comparison of both forms found.
+
+    Args:
+        report (EqualityReport): The comparison, of one floating-point type.
+
+    Returns:
+        str: How many spike counts differ, and what was not tested.
+    """
     if not report.total_neurons:
         return f'{report.dtype}: {NOT_MEASURED}no neuron was compared.'
     differences = report.total_differences
@@ -80,7 +106,16 @@ def equality_sentence(report: Any) -> str:
 
 def answers(estimate: OperationsEstimate | None, trace: OpTrace | None,
             equality: Sequence[Any]) -> list[Answer]:
-    """The questions of the report's first page, in order."""
+    """Answer the questions of the report's first page.
+
+    Args:
+        estimate (OperationsEstimate | None): Energies; None if not measured.
+        trace (OpTrace | None): What every op did; None if not measured.
+        equality (Sequence[EqualityReport]): Comparisons of both forms.
+
+    Returns:
+        list[Answer]: The answers, in the order that they are shown in.
+    """
     return [
         _same(equality),
         _cost(estimate),

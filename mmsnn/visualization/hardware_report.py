@@ -1,4 +1,4 @@
-"""The report on chips: one self-contained HTML file, and its pictures."""
+"""The report of what a model costs on chips: energy, time, fit, traffic."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from mmsnn.files import write_whole
 from mmsnn.hardware import Estimate
 from mmsnn.hardware.amounts import Spread
 from mmsnn.hardware.form_comparison import FormComparison
@@ -19,40 +18,45 @@ from mmsnn.hardware.plots.style import Picture
 from mmsnn.trace import OpTrace
 
 from .energy_accuracy import plot_energy_accuracy
-from .evaluation_report import (
-    encode,
-    environment,
-    provenance_rows,
-    rate_pictures,
-)
-from .rates import plot_spike_maps
+from .html_page import write_page
+from .rates import plot_spike_maps, rate_pictures
 
 
 @dataclass
 class HardwareReport:
-    """Everything the report shows; what is missing is named.
+    """Everything that the report of a model on chips shows.
+
+    What is left out here appears in the report as not measured.
 
     Attributes:
         title (str): Heading.
-        description (str): What was run.
-        trace (OpTrace): Of the images.
-        estimate (Estimate): Energy and time on chips.
-        spreads (Mapping[str, Mapping[str, Spread]]): Of energies, by chip
-            and key of the result.
-        chip_spreads (Sequence[ChipSpread]): Of energies and times on chips
-            with cores.
-        rates (Mapping[str, Spread]): By module.
-        traffic (Sequence[Traffic]): By op.
-        hidden (Sequence[HiddenCost]): Multiplications without spikes.
-        implied (ImpliedCount, optional): Of a reported power.
-        free_running (str, optional): How wrong that form was.
-        beside_lossless (Sequence[FormComparison]): What it costs, of one
-            image.
-        metrics (Mapping[str, float]): In spike-train form.
-        points (Sequence[Mapping]): See
-            :func:`~mmsnn.visualization.plot_energy_accuracy`.
-        spike_maps (Mapping[str, ndarray]): By layer, of one image.
-        provenance (Mapping[str, Any]): What is needed to repeat it.
+        description (str): What was run, in a sentence.
+        trace (OpTrace): What every op did, on all images.
+        estimate (Estimate): Energy by operation, and energy and time on chips
+            with cores, per image.
+        spreads (Mapping[str, Mapping[str, Spread]]): Name of a chip spec, then
+            key of a result, such as ``spiking_fp32`` -> how its energy (mJ)
+            differs between images.
+        chip_spreads (Sequence[ChipSpread]): How energy and time differ
+            between images on chips with cores.
+        rates (Mapping[str, Spread]): Module path of a spiking synapse, or
+            ``network`` -> how its firing rate differs between images.
+        traffic (Sequence[Traffic]): Memory accesses of each op.
+        hidden (Sequence[HiddenCost]): Multiplications that no spike drives.
+        implied (ImpliedCount, optional): Spike count that a reported power
+            implies.
+        free_running (str, optional): How wrong the free running form was, in
+            words, or why that was not measured.
+        beside_lossless (Sequence[FormComparison]): What the free running form
+            costs beside the lossless one, for one image.
+        metrics (Mapping[str, float]): Metrics in spike-train form, by name.
+        points (Sequence[Mapping]): Energy and accuracy of this run and of
+            others, see :func:`~mmsnn.visualization.plot_energy_accuracy`.
+        spike_maps (Mapping[str, ndarray]): Module path of a layer -> where
+            its neurons fire, (sub-steps, H, W), see
+            :func:`~mmsnn.visualization.plot_spike_maps`.
+        provenance (Mapping[str, Any]): What is needed to repeat the run, by
+            name. A value may be a mapping itself.
     """
 
     title: str
@@ -74,35 +78,27 @@ class HardwareReport:
 
     @property
     def images(self) -> int:
-        """Images that means are over."""
+        """Number of images that all means are over."""
         return self.trace.images
 
 
 def write_hardware_report(path: str | Path,
                           report: HardwareReport) -> list[Path]:
-    """Write the report as self-contained HTML, its pictures as PNG beside it.
+    """Write the report of a model on chips as self-contained HTML, with its
+    pictures as PNG beside it.
 
     Args:
-        path (str | Path): The HTML file; its folder is made.
+        path (str | Path): HTML file to write; its folder is made.
         report (HardwareReport): What to show.
 
     Returns:
         list[Path]: The files written, the HTML file first.
+
+    Raises:
+        ValueError: If ``path`` is no .html file.
     """
-    path = Path(path)
-    pictures, files = {}, {}
-    for group, plots in _plots(report).items():
-        pictures[group], written = encode(plots)
-        files.update(written)
-    html = environment().get_template('hardware.html.j2').render(
-        report=report,
-        pictures=pictures,
-        kinds=HIDDEN,
-        provenance=provenance_rows(report.provenance))
-    for name, data in files.items():
-        write_whole(path.with_name(name), data)
-    write_whole(path, html)
-    return [path, *(path.with_name(name) for name in files)]
+    return write_page(path, 'hardware.html.j2', report, _plots(report),
+                      kinds=HIDDEN)
 
 
 def _plots(report: HardwareReport) -> dict[str, list[Picture]]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mmsnn.hardware.operations.results import OperationsEstimate
 from mmsnn.hardware.plots.operations import draw_energy_totals
 
-#: Characters in a line of text at the right.
+#: Most characters of a line of text.
 _LINE = 104
 
 
@@ -17,14 +17,17 @@ def plot_image_result(drawn: np.ndarray,
                       estimate: OperationsEstimate,
                       texts: Mapping[str, Sequence[str]],
                       title: str = '') -> Figure:
-    """A drawn prediction, beside the energy of all forms and lines of text.
+    """Draw a prediction, the energy of all forms, and lines of text.
 
     Args:
         drawn (np.ndarray): Image with the prediction on it, (H, W, 3), uint8,
             RGB.
-        estimate (OperationsEstimate): Energy of the image.
-        texts (Mapping[str, Sequence[str]]): Lines of text by heading.
-        title (str): Stands over the image. Defaults to ''.
+        estimate (OperationsEstimate): Energy of the image, by operation.
+        texts (Mapping[str, Sequence[str]]): Heading -> lines below it.
+        title (str): Title of the image. Defaults to ''.
+
+    Returns:
+        Figure: The prediction at the left; energy over text at the right.
 
     Raises:
         ValueError: If the image has another shape.

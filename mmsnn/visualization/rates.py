@@ -7,12 +7,14 @@ from matplotlib.figure import Figure
 
 from mmsnn.hardware.plots.style import (
     MOST_GROUPS,
+    Picture,
     group_modules,
     new_figure,
     tidy,
 )
 from mmsnn.trace import OpTrace, is_spiking_synapse
 
+#: Kind of a synapse -> colour of its bar.
 KIND_COLORS = {'conv': '#1b6d8f', 'linear': '#6aa56a', 'matmul': '#d1782f'}
 
 
@@ -25,6 +27,9 @@ def plot_firing_rate(
         rates_per_substep (Sequence[float] | Mapping[str, Sequence[float]]):
             Spikes per neuron in sub-step 1..D of each time step, as from
             :meth:`OpTrace.firing_rate`; or several such lists by name.
+
+    Returns:
+        Figure: A line for each list.
 
     Raises:
         ValueError: If there is no rate.
@@ -69,6 +74,9 @@ def plot_rate_by_layer(trace: OpTrace) -> Figure:
     Args:
         trace (OpTrace): Ops of the model.
 
+    Returns:
+        Figure: A bar for each spiking synapse.
+
     Raises:
         ValueError: If the trace holds no spiking synapse.
     """
@@ -112,8 +120,11 @@ def plot_spike_maps(maps: Mapping[str, np.ndarray]) -> Figure:
     """Where neurons fire in each sub-step (paper, figure 8).
 
     Args:
-        maps (Mapping[str, ndarray]): By layer, (sub-steps, H, W): share of
-            the channels that fire at a position.
+        maps (Mapping[str, ndarray]): Name of a layer -> share of the channels
+            that fire at each position, (sub-steps, H, W).
+
+    Returns:
+        Figure: A row for each layer, a column for each sub-step.
 
     Raises:
         ValueError: If there is no map.
@@ -143,3 +154,27 @@ def plot_spike_maps(maps: Mapping[str, np.ndarray]) -> Figure:
         label.set_in_layout(False)  # else its length widens the column
     figure.colorbar(shown, ax=rows, shrink=0.7).ax.tick_params(labelsize=7)
     return figure
+
+
+def rate_pictures(trace: OpTrace) -> list[Picture]:
+    """The plots of firing rates, with file names and captions.
+
+    Args:
+        trace (OpTrace): Ops of the model.
+
+    Returns:
+        list[tuple[str, Figure, str]]: File name, figure and caption; no plot
+        of what the trace does not hold (neurons, spiking synapses).
+    """
+    pictures: list[Picture] = []
+    if trace.firing_rate():
+        pictures.append(
+            ('firing_rate.png', plot_firing_rate(trace.firing_rate()),
+             'Network spike firing rate: 0/1 spikes of all neurons in a '
+             'sub-step over the number of neurons.'))
+    if any(map(is_spiking_synapse, trace)):
+        pictures.append(
+            ('rate_by_layer.png', plot_rate_by_layer(trace),
+             'Rate of every spiking synapse: spikes that arrive per input '
+             'element and image, summed over time steps and sub-steps.'))
+    return pictures

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-#: Fields of a sample, and their titles in pictures.
+#: Fields of a sample that a picture shows side by side, and their titles.
 COLUMNS = (('truth', 'ground truth'), ('training', 'training form'),
            ('spike_train', 'spike-train form'))
 
@@ -37,11 +37,11 @@ class PictureSample:
 
 
 def draw_not_measured(axes: Axes, image: np.ndarray) -> None:
-    """Say in the place of a picture that there is none.
+    """Write "not measured" in the place of a picture.
 
     Args:
         axes (Axes): Where to draw.
-        image (np.ndarray): The image, for its size, (H, W, 3).
+        image (np.ndarray): An image of the size to leave blank, (H, W, 3).
     """
     axes.imshow(np.full_like(image, 255))
     axes.text(
@@ -50,10 +50,10 @@ def draw_not_measured(axes: Axes, image: np.ndarray) -> None:
 
 
 def tidy_cell(axes: Axes) -> None:
-    """A picture in a grid: no ticks, a grey frame.
+    """Give a picture in a grid a grey frame, and no ticks.
 
     Args:
-        axes (Axes): Of one picture.
+        axes (Axes): Where the picture is drawn.
     """
     axes.set_xticks([])
     axes.set_yticks([])

@@ -13,12 +13,12 @@ from .style import MOST_GROUPS, Picture, group_modules, new_figure
 _COLORS = ('#1b6d8f', '#d1782f', '#8c5a2b', '#6aa56a', '#b48ead', '#7a7a7a',
            '#c9b44c', '#b03a2e', '#5b8db8', '#3f3f3f')
 
-#: Said of a chip some of whose figures are unknown.
+#: What a plot says of a chip that lacks a figure for some cause.
 PARTLY = 'not all causes known (hatched)'
 
 
 def _heading(estimate: ChipEstimate, name: str) -> str:
-    """What a plot is of; no two estimates of a report have the same."""
+    """Heading of a plot; no two estimates of a report have the same."""
     text = f'{name}, {estimate.timing}'
     if estimate.mode != 'lossless':
         text += f', {estimate.mode}'
@@ -27,8 +27,8 @@ def _heading(estimate: ChipEstimate, name: str) -> str:
 
 def _stack(axes, labels: Sequence[str], parts: Sequence[Mapping[str, float]],
            known: bool) -> None:
-    """Bars from the left, one part on the other; hatched if there are causes
-    without a figure."""
+    """Draw a horizontal bar for each label, stacked from its parts by cause;
+    hatched if the figure of some cause is not known."""
     # A cause has the same colour in every plot.
     causes = [(cause, colour) for cause, colour in zip(ENERGY_CAUSES, _COLORS)
               if any(cause in part for part in parts)]
@@ -50,10 +50,15 @@ def _stack(axes, labels: Sequence[str], parts: Sequence[Mapping[str, float]],
 
 
 def plot_chip_layers(estimate: ChipEstimate) -> Figure:
-    """Energy of one image alone by layer and cause, upper end of ranges.
+    """Energy of a single image by layer and cause.
+
+    A bar of a range ends at its upper end.
 
     Args:
         estimate (ChipEstimate): What to show.
+
+    Returns:
+        Figure: A bar for each layer, or group of layers, in mJ.
     """
     owners = [row.target or row.name for row in estimate.rows]
     groups = group_modules(owners)
@@ -76,11 +81,17 @@ def plot_chip_layers(estimate: ChipEstimate) -> Figure:
 
 
 def plot_chip_causes(estimates: Sequence[ChipEstimate]) -> Figure:
-    """Energy of one image alone by chip and cause, upper end of ranges.
+    """Energy of a single image by chip and cause.
+
+    A bar of a range ends at its upper end. Each estimate has an axis of its
+    own, since figures of two chips do not include the same things.
 
     Args:
-        estimates (Sequence[ChipEstimate]): One per chip and timing; an axis
-            each, since figures of chips are not of the same scope.
+        estimates (Sequence[ChipEstimate]): What to show, one per chip and
+            timing.
+
+    Returns:
+        Figure: A panel for each estimate, in mJ.
     """
     figure = new_figure(10, 0.6 + 1.9 * len(estimates))
     panels = figure.subplots(len(estimates), 1, squeeze=False)[:, 0]
@@ -95,10 +106,14 @@ def plot_chip_causes(estimates: Sequence[ChipEstimate]) -> Figure:
 
 
 def plot_utilisation(estimate: ChipEstimate) -> Figure:
-    """Busy time of each core over the interval between images.
+    """How busy each core is while images follow each other.
 
     Args:
-        estimate (ChipEstimate): With ``utilisation``.
+        estimate (ChipEstimate): What to show.
+
+    Returns:
+        Figure: For each core, the time that it works for an image, over the
+        time between images.
 
     Raises:
         ValueError: If a fixed time step hides the utilisation.
@@ -122,7 +137,11 @@ def chip_pictures(estimates: Sequence[ChipEstimate]) -> list[Picture]:
     """The plots of estimates on chips, with file names and captions.
 
     Args:
-        estimates (Sequence[ChipEstimate]): One per chip and timing.
+        estimates (Sequence[ChipEstimate]): What to show, one per chip and
+            timing.
+
+    Returns:
+        list[tuple[str, Figure, str]]: File name, figure and caption.
     """
     found: list[Picture] = []
     priced = [e for e in estimates if e.energy_mj]
@@ -145,8 +164,15 @@ def chip_pictures(estimates: Sequence[ChipEstimate]) -> list[Picture]:
 
 
 def chip_names(estimates: Sequence[ChipEstimate]) -> list[str]:
-    """A name for files of each estimate: of its chip, with the timing where
-    several are of one chip, and a number where that is not enough."""
+    """Names for the files of estimates, no two the same.
+
+    Args:
+        estimates (Sequence[ChipEstimate]): One per chip and timing.
+
+    Returns:
+        list[str]: For each, the name of its chip; with the timing where
+        several are of one chip, and a number where that is not enough.
+    """
     names: list[str] = []
     chips = [e.chip for e in estimates]
     for e in estimates:

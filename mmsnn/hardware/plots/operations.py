@@ -25,7 +25,8 @@ LOG_FROM = 100.0
 
 def _panels(estimate: OperationsEstimate,
             formula: bool = True) -> list[tuple[str, list[str]]]:
-    """Precisions and the keys of their results, never two in one panel."""
+    """Precisions and the keys of their results; each pair is a panel, so that
+    no panel compares two precisions."""
     panels: dict[str, list[str]] = {}
     for result in estimate.results:
         if formula or not result.key.startswith('formula'):
@@ -39,13 +40,16 @@ def _needs_log(values: Sequence[float]) -> bool:
 
 
 def plot_energy_by_layer(estimate: OperationsEstimate) -> Figure:
-    """Energy per layer, or per group of layers: spiking form and twins.
+    """Energy of the spiking form and its twins by layer, or group of layers.
 
-    One panel per precision of the weights; upper end of ranges. Logarithmic
-    if values are far apart.
+    A bar of a range ends at its upper end. An axis is logarithmic if values
+    are far apart.
 
     Args:
-        estimate (OperationsEstimate): From Of a spec that prices operations.
+        estimate (OperationsEstimate): What to show.
+
+    Returns:
+        Figure: One panel per precision of the weights, in mJ per image.
     """
     names = group_modules([layer.module for layer in estimate.layers])
     sums: dict[str, dict[str, float]] = {}
@@ -89,11 +93,15 @@ def plot_energy_by_layer(estimate: OperationsEstimate) -> Figure:
 
 
 def plot_energy_totals(estimate: OperationsEstimate) -> Figure:
-    """Energy of every form, split by cause; one panel per precision; bars of
-    the upper end of ranges.
+    """Energy of every form, split by cause.
+
+    A bar of a range ends at its upper end.
 
     Args:
-        estimate (OperationsEstimate): From Of a spec that prices operations.
+        estimate (OperationsEstimate): What to show.
+
+    Returns:
+        Figure: One panel per precision of the weights, in mJ per image.
     """
     most = max(len(keys) for _, keys in _panels(estimate))
     figure = new_figure(10, 1.5 + 0.45 * most)
@@ -104,13 +112,13 @@ def plot_energy_totals(estimate: OperationsEstimate) -> Figure:
 def draw_energy_totals(figure: Figure | SubFigure,
                        estimate: OperationsEstimate,
                        formula: bool = True) -> None:
-    """:func:`plot_energy_totals` on a figure, or a part of one.
+    """Draw :func:`plot_energy_totals` on a figure, or a part of one.
 
     Args:
         figure (Figure | SubFigure): Where to draw, in constrained layout.
-        estimate (OperationsEstimate): From Of a spec that prices operations.
-        formula (bool): Whether the literature's formula has a bar. Defaults
-            to True.
+        estimate (OperationsEstimate): What to show.
+        formula (bool): Whether the paper's formula has a bar. Defaults to
+            True.
     """
     panels = _panels(estimate, formula)
     causes = [
@@ -133,9 +141,8 @@ def draw_energy_totals(figure: Figure | SubFigure,
         for y, key in enumerate(keys):
             text = f' {estimate[key].energy_mj:.3g} mJ'
             if key in ratios:
-                text += f'{" " if estimate.exact else chr(10) + " "}'
-                text += (f'({ratios[key]:.2g} x twin)' if estimate.exact
-                         else f'({ratios[key]:.3g} x twin)')
+                gap, spec = (' ', '.2g') if estimate.exact else ('\n ', '.3g')
+                text += f'{gap}({ratios[key]:{spec}} x twin)'
             axes.text(lefts[y], y, text, va='center', fontsize=9)
         axes.set_yticks(
             range(len(keys)),
@@ -155,10 +162,13 @@ def draw_energy_totals(figure: Figure | SubFigure,
 
 
 def operation_pictures(estimate: OperationsEstimate) -> list[Picture]:
-    """The plots of an estimate, with file names and captions.
+    """The plots of an estimate by operation, with file names and captions.
 
     Args:
         estimate (OperationsEstimate): What to show.
+
+    Returns:
+        list[tuple[str, Figure, str]]: File name, figure and caption.
     """
     return [
         ('energy_totals.png', plot_energy_totals(estimate),

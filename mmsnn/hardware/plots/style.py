@@ -18,8 +18,17 @@ Picture = tuple[str, Figure, str]
 
 def group_modules(modules: Sequence[str],
                   most: int = MOST_GROUPS) -> list[str]:
-    """The group of each module: its path, cut to as many components as give
-    at most ``most`` groups, and to at least one.
+    """Group modules by the start of their paths, so that a plot has room.
+
+    Args:
+        modules (Sequence[str]): Module paths.
+        most (int): Most groups that a plot has room for. Defaults to
+            :data:`MOST_GROUPS`.
+
+    Returns:
+        list[str]: The group of each module: its path, cut to the largest
+        number of components that gives at most ``most`` groups. One component
+        stays, even if that gives more.
 
     Example:
         >>> group_modules(['neck.a', 'net.1.a', 'net.1.b', 'net.2.a'], 3)
@@ -36,12 +45,25 @@ def group_modules(modules: Sequence[str],
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches, in constrained layout."""
+    """Make an empty figure in constrained layout.
+
+    Args:
+        width (float): In inches.
+        height (float): In inches.
+
+    Returns:
+        Figure: To draw on.
+    """
     return Figure(figsize=(width, height), layout='constrained')
 
 
 def tidy(axes: Axes, grid: str) -> None:
-    """Leave out the frame's upper and right side; a grid along an axis."""
+    """Remove the upper and right side of a frame, and add a grid.
+
+    Args:
+        axes (Axes): Where a plot is drawn.
+        grid (str): Axis whose ticks get grid lines, ``'x'`` or ``'y'``.
+    """
     axes.spines[['top', 'right']].set_visible(False)
     axes.set_axisbelow(True)
     axes.grid(axis=grid, color='#dddddd', linewidth=0.6)
