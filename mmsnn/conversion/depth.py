@@ -79,7 +79,19 @@ class NeuronDepth(TorchDispatchMode):
         return out
 
     def run_mmcv_op(self, name, call, args, kwargs):
-        """A compiled op, which may write into any of its arguments."""
+        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
+
+        It may write into any of its arguments.
+
+        Args:
+            name (str): Its name in ``mmcv._ext``.
+            call (Callable): Runs it.
+            args (tuple): Its arguments.
+            kwargs (dict): Its keyword arguments.
+
+        Returns:
+            What it returns.
+        """
         out = call(*args, **kwargs)
         self._depends((out, args, kwargs), (args, kwargs))
         return out

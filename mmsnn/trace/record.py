@@ -174,7 +174,8 @@ class OpRecord:
     state_bytes: int = _merged(max)
     accumulators: int = _merged(_sum)
     accumulator_max: int = _merged(max)
-    # Sub-steps of one image and statistics, which depend on how images were cut into runs.
+    # Sub-steps of one image, and statistics: both depend on how images were
+    # cut into runs.
     sampled: int = _merged(_sum, compare=False)
     substep_sops: list[int] = _merged(_sum, list, compare=False)
     touched: list[int] = _merged(_sum, list, compare=False)

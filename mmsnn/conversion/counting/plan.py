@@ -134,10 +134,10 @@ class CountingPlan:
         Returns:
             int: The number of this firing within the call.
         """
-        op = PlannedNeuron(key, new, amounts, path,
-                           torch.Size(amounts['input_shape']), substeps)
-        self._ops.append(op)
-        self.neurons.append(op)
+        self.add_static(key, new, amounts)
+        self.neurons.append(
+            PlannedNeuron(self._ops[-1], path,
+                          torch.Size(amounts['input_shape']), substeps))
         return len(self.neurons) - 1
 
     def add_synapse(self, key: tuple, new: dict, amounts: dict, func, args,
@@ -166,18 +166,19 @@ class CountingPlan:
                  if k not in ('sops', 'in_spikes')}
         last = max((x.origin for x in spiking), key=lambda x: x.neuron)
         source = self.neurons[last.neuron]
-        op = PlannedSynapse(key, new, fixed, source)
-        self._ops.append(op)
-        self._synapses.append(op)
+        self.add_static(key, new, fixed)
+        synapse = PlannedSynapse(self._ops[-1], source)
+        self._synapses.append(synapse)
         if len(spiking) == 1 and last.whole:
             reach = fan_out(func, args, output)
             if isinstance(reach, int):
-                op.fan_out = reach
+                synapse.fan_out = reach
                 return
             if not last.moves and source.can_weigh_by(reach):
                 return
-        op.call = (func, tree_map(_template, tuple(args)), _template(output))
-        source.due.append(op)
+        synapse.call = (func, tree_map(_template, tuple(args)),
+                        _template(output))
+        source.due.append(synapse)
         for x in spiking:
             neuron = self.neurons[x.origin.neuron]
             neuron.last_use = max(neuron.last_use, last.neuron)
@@ -201,10 +202,10 @@ class CountingPlan:
         for neuron, *counts in zip(self.neurons, levels, reached):
             neuron.end_call(*counts, images)
             totals['spikes'] += neuron.fired
-        for op, cost in costs:
-            op.cost = cost
-        for op in self._synapses:
-            totals['sops'] += op.end_call(images)
+        for synapse, cost in costs:
+            synapse.cost = cost
+        for synapse in self._synapses:
+            totals['sops'] += synapse.end_call(images)
         self._statistics.add(totals, images)
 
     @cached_property

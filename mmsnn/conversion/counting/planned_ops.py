@@ -9,7 +9,7 @@ from mmsnn.trace import OpRecord
 
 @dataclass(eq=False)
 class PlannedOp:
-    """An op of the plan; all there is to know of an op on real values.
+    """An op of the plan, and what is counted of it.
 
     Attributes:
         key (tuple): Of its record in the trace.
@@ -21,7 +21,7 @@ class PlannedOp:
     key: tuple
     new: dict
     amounts: dict
-    counted: dict = field(default_factory=dict, init=False)
+    counted: dict = field(default_factory=dict)
 
     def count(self, images: int, counts: list[int], **amounts) -> None:
         """Add what depends on spikes in a call.
@@ -36,10 +36,11 @@ class PlannedOp:
 
 
 @dataclass(eq=False)
-class PlannedNeuron(PlannedOp):
+class PlannedNeuron:
     """A neuron layer that fires.
 
     Attributes:
+        op (PlannedOp): Its amounts.
         path (str): Its path in the model.
         shape (torch.Size): Of its membranes.
         substeps (int): T x D.
@@ -53,6 +54,7 @@ class PlannedNeuron(PlannedOp):
         reached (int): ``reach`` of all of them, summed.
     """
 
+    op: PlannedOp
     path: str
     shape: torch.Size
     substeps: int
@@ -83,15 +85,16 @@ class PlannedNeuron(PlannedOp):
         """
         spikes = levels.tolist()
         self.fired, self.reached = sum(spikes), reached
-        self.count(images, spikes, spikes=spikes,
-                   squares=dict(emitted=self.fired**2 / images))
+        self.op.count(images, spikes, spikes=spikes,
+                      squares=dict(emitted=self.fired**2 / images))
 
 
 @dataclass(eq=False)
-class PlannedSynapse(PlannedOp):
+class PlannedSynapse:
     """A synapse on spikes.
 
     Attributes:
+        op (PlannedOp): Its amounts.
         source (PlannedNeuron): Has fired the spikes; of two operands, those
             that are fired last.
         fan_out (int | None): Outputs that each spike reaches; None where
@@ -101,6 +104,7 @@ class PlannedSynapse(PlannedOp):
         cost (dict): What came of that in the latest call.
     """
 
+    op: PlannedOp
     source: PlannedNeuron
     fan_out: int | None = None
     call: tuple | None = None
@@ -122,7 +126,7 @@ class PlannedSynapse(PlannedOp):
             sops = spikes * self.fan_out
         else:
             sops = self.source.reached
-        self.count(images, [sops], sops=sops, in_spikes=spikes,
-                   squares=dict(sops=sops**2 / images,
-                                in_spikes=spikes**2 / images))
+        self.op.count(images, [sops], sops=sops, in_spikes=spikes,
+                      squares=dict(sops=sops**2 / images,
+                                   in_spikes=spikes**2 / images))
         return sops

@@ -80,10 +80,10 @@ class Replay:
         neuron = self.plan.neurons[number]
         if neuron.last_use >= 0:
             self._spikes[number] = values, wrap
-        for op in neuron.due:
-            func, args, output = op.call
+        for synapse in neuron.due:
+            func, args, output = synapse.call
             args = [self._operand(x) for x in args]
-            self._costs.append((op, synapse_cost(func, args, output)))
+            self._costs.append((synapse, synapse_cost(func, args, output)))
         if neuron.due:
             for done in [
                     n for n in self._spikes
