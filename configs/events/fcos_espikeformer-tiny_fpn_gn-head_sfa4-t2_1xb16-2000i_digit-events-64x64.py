@@ -13,7 +13,7 @@ model = dict(
         pad_size_divisor=16),
     backbone=dict(in_channels=2, neuron=neuron),
     neck=dict(neuron=neuron),
-    bbox_head=dict(neuron=neuron, merge_time=True))
+    bbox_head=dict(neuron=neuron, mean_over_time=True))
 train_cfg = dict(max_iters=2000, val_interval=2000)
 custom_hooks = [
     dict(type='mmsnn.SpikeInferenceHook', form='counts', dtype='float64')

@@ -24,15 +24,15 @@ from .synapse import (
     conv_norm,
 )
 from .sync_norm import SyncBatchNorm
-from .time import merge_time
-from .visible import VisiblePatches, hide, spread
+from .time import mean_over_time
+from .visible import VisiblePatches, enlarge_mask, hide
 
 __all__ = [
     'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',
     'MaskContext', 'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3',
     'SparseConv2d', 'SpikeAttention', 'SpikeConv2d', 'SpikeConvTranspose2d',
     'SpikeLinear', 'SpikeSepConv', 'SpikeSparseConv2d', 'SyncBatchNorm',
-    'TransformerBlock', 'VisiblePatches', 'conv_norm', 'deploy', 'hide',
-    'keep_freed_memory', 'linear_attention', 'merge_time', 'norm_as_affine',
-    'spread'
+    'TransformerBlock', 'VisiblePatches', 'conv_norm', 'deploy',
+    'enlarge_mask', 'hide', 'keep_freed_memory', 'linear_attention',
+    'mean_over_time', 'norm_as_affine'
 ]

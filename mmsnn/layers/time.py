@@ -6,7 +6,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 
-def merge_time(outputs: Any, timesteps: int) -> Any:
+def mean_over_time(outputs: Any, timesteps: int) -> Any:
     """Average every tensor over time: (N * T, ...) to (N, ...).
 
     Args:
@@ -18,7 +18,7 @@ def merge_time(outputs: Any, timesteps: int) -> Any:
 
     Example:
         >>> scores = torch.tensor([[1., 0.], [3., 1.], [5., 2.], [5., 4.]])
-        >>> merge_time((scores, ), timesteps=2)
+        >>> mean_over_time((scores, ), timesteps=2)
         (tensor([[2.0000, 0.5000],
                 [5.0000, 3.0000]]),)
     """

@@ -80,7 +80,7 @@ def from_rows(rows: torch.Tensor, samples: int, width: int) -> torch.Tensor:
     return rows.view(samples, -1, width, rows.shape[1]).permute(0, 3, 1, 2)
 
 
-def spread(mask: torch.Tensor, side: int) -> torch.Tensor:
+def enlarge_mask(mask: torch.Tensor, side: int) -> torch.Tensor:
     """The mask of positions, ``side`` x ``side`` in each patch.
 
     Args:
@@ -91,7 +91,7 @@ def spread(mask: torch.Tensor, side: int) -> torch.Tensor:
         Tensor: (N, h * side, w * side).
 
     Example:
-        >>> spread(torch.tensor([[[True, False]]]), 2).int()
+        >>> enlarge_mask(torch.tensor([[[True, False]]]), 2).int()
         tensor([[[1, 1, 0, 0],
                  [1, 1, 0, 0]]], dtype=torch.int32)
     """
@@ -113,7 +113,7 @@ def hide(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         tensor([[[[1., 1., 0., 0.],
                   [1., 1., 0., 0.]]]])
     """
-    mask = spread(mask, images.shape[-1] // mask.shape[-1])
+    mask = enlarge_mask(mask, images.shape[-1] // mask.shape[-1])
     while mask.dim() < images.dim():
         mask = mask.unsqueeze(1)
     return images.masked_fill(~mask, 0)

@@ -11,7 +11,7 @@ import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmsnn.layers import SDSA3, merge_time
+from mmsnn.layers import SDSA3, mean_over_time
 from mmsnn.neurons import build_neuron, is_spiking
 
 from .published import (
@@ -183,7 +183,7 @@ def check_classifier(spec: dict,
         features = model.backbone(images)
         pooled = model.neck(features[-1:])
         logits = model.head(pooled)
-        logits = merge_time(logits, len(logits) // len(images))
+        logits = mean_over_time(logits, len(logits) // len(images))
     result.close('logits', logits, arrays['eval_logits'])
     for i, feature in enumerate(features):
         if f'feat{i}' in arrays:
@@ -335,7 +335,7 @@ def _build(spec: dict, state: dict[str, torch.Tensor],
     stages = len(config['backbone']['arch']['depths'])
     config['backbone']['out_indices'] = tuple(range(1, stages))
     # Feature maps are compared at each time step.
-    config['backbone']['merge_time'] = False
+    config['backbone']['mean_over_time'] = False
     return _load(ROOT_MODELS.build(config), convert_state_dict(state))
 
 

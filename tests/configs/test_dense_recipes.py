@@ -89,7 +89,7 @@ def test_one_kind_of_neuron(recipe):
     merging = {'neck'} if 'rpn_head' in cfg.model else {
         'decode_head', 'bbox_head'} & set(cfg.model)
     assert {key for key in parts(cfg)
-            if cfg.model[key].get('merge_time')} == merging
+            if cfg.model[key].get('mean_over_time')} == merging
     assert all(getattr(model, key).timesteps == steps
                for key in merging if steps > 1)
 

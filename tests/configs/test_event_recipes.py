@@ -65,7 +65,7 @@ def test_name_says_what_the_config_does(name):
         assert found.pop('scale', 1.) == 1.
         assert found == neuron, part
     head = cfg.model.get('head') or cfg.model.bbox_head
-    assert head.merge_time
+    assert head.mean_over_time
     # As many frames as time steps, in all loaders.
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         bins, = (step.bins for step in cfg[loader].dataset.pipeline

@@ -13,7 +13,6 @@ from mmsnn.layers import (
     SpikeSparseConv2d,
     VisiblePatches,
     hide,
-    spread,
 )
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
@@ -67,7 +66,7 @@ def test_sparse_convolution_by_hand(kind, side):
     weight = conv.weight.detach().clone().requires_grad_()
     bias = conv.bias.detach().clone().requires_grad_()
     expected = by_hand(reference, weight, bias, stride, padding, groups,
-                       spread(MASK, side))
+                       enlarge_mask(MASK, side))
     with conv.context.visible(MASK) as patches:
         actual = patches.unpack(conv(patches.pack(x)))
     torch.testing.assert_close(actual, expected)
@@ -77,7 +76,8 @@ def test_sparse_convolution_by_hand(kind, side):
     torch.testing.assert_close(x.grad, reference.grad)
     torch.testing.assert_close(conv.weight.grad, weight.grad)
     torch.testing.assert_close(conv.bias.grad, bias.grad)
-    assert not x.grad[~spread(MASK, side).unsqueeze(1).expand_as(x)].any()
+    hidden = ~enlarge_mask(MASK, side).unsqueeze(1).expand_as(x)
+    assert not x.grad[hidden].any()
 
 
 def test_kernels_that_reach_beyond_the_next_patch_pass_gradcheck():
@@ -167,7 +167,7 @@ def test_a_norm_has_statistics_over_visible_positions():
     x = torch.randn(2, 3, 6, 8, dtype=torch.double) * 3 + 1
     patches = VisiblePatches(MASK)
     out = patches.unpack(norm(patches.pack(x)))
-    visible = x.permute(0, 2, 3, 1)[spread(MASK, 2)]  # (40, 3)
+    visible = x.permute(0, 2, 3, 1)[enlarge_mask(MASK, 2)]  # (40, 3)
     torch.testing.assert_close(norm.running_mean, visible.mean(0))
     torch.testing.assert_close(norm.running_var, visible.var(0))
     expected = (x - visible.mean(0).view(3, 1, 1)) / (

@@ -93,12 +93,12 @@ def test_samples_do_not_touch_each_other(family):
 
 @every
 @pytest.mark.parametrize('x', [(2, 3, 32, 32), (2, 3, 3, 32, 32)])
-def test_merge_time(family, x):
+def test_mean_over_time(family, x):
     model = build(family, 3, out_indices=(1, 3))
     x = images(*x)
     with torch.no_grad():
         steps = model(x)
-        model.merge_time = True
+        model.mean_over_time = True
         merged = model(x)
     for a, b in zip(steps, merged):
         torch.testing.assert_close(b, a.unflatten(0, (2, 3)).mean(1))
@@ -106,12 +106,12 @@ def test_merge_time(family, x):
 
 @every
 def test_time_of_the_relu_twin(family):
-    model = build(family, neuron=RELU, merge_time=True)
+    model = build(family, neuron=RELU, mean_over_time=True)
     for steps in (1, 2, 5):
         out, = model(images(2, steps, 3, 32, 32))
         assert out.shape[0] == 2
     assert model(images())[0].shape[0] == 2
-    model.merge_time = False
+    model.mean_over_time = False
     assert model(images(2, 5, 3, 32, 32))[0].shape[0] == 10
 
 

@@ -61,7 +61,7 @@ def build():
                           depths=[0, 1, 1, 1, 1])),
             neck=dict(type='mmpretrain.GlobalAveragePooling'),
             head=dict(
-                type='mmsnn.SpikingModule', merge_time=True,
+                type='mmsnn.SpikingModule', mean_over_time=True,
                 neuron=dict(neuron, scale=1.),
                 module=dict(type='mmpretrain.LinearClsHead', num_classes=5,
                             in_channels=16))))
@@ -214,7 +214,7 @@ def test_a_detector_of_events(name):
                   module=dict(type='mmdet.FPN', in_channels=[8, 16],
                               out_channels=8, num_outs=2)),
         bbox_head=dict(
-            type='mmsnn.SpikingModule', neuron=neuron, merge_time=True,
+            type='mmsnn.SpikingModule', neuron=neuron, mean_over_time=True,
             module=dict(type='mmdet.FCOSHead', num_classes=2, in_channels=8,
                         feat_channels=8, stacked_convs=1, strides=[8, 16],
                         regress_ranges=((-1, 24), (24, 1e8)),

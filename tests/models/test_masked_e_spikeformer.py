@@ -12,7 +12,7 @@ from mmengine.registry import MODELS
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
-from mmsnn.layers import SparseConv2d, SpikeSparseConv2d, hide, spread
+from mmsnn.layers import SparseConv2d, SpikeSparseConv2d, enlarge_mask, hide
 from mmsnn.models import ESpikeFormer, MaskedESpikeFormer
 
 ARCHS = dict(
@@ -43,7 +43,7 @@ def images():
 
 
 def visible_of(out):
-    return spread(MASK, out.shape[-1] // MASK.shape[-1]).unsqueeze(1)
+    return enlarge_mask(MASK, out.shape[-1] // MASK.shape[-1]).unsqueeze(1)
 
 
 def weighted(outs):
@@ -145,7 +145,7 @@ def test_statistics_are_over_visible_positions(family, images):
     stem = model.stages[0].downsample.conv
     first = nn.functional.conv2d(
         hide(images, MASK), stem.weight, stem.bias, 2, 3)
-    first = first.permute(0, 2, 3, 1)[spread(MASK, 8)]
+    first = first.permute(0, 2, 3, 1)[enlarge_mask(MASK, 8)]
     norm = norms['stages.0.downsample.norm']
     torch.testing.assert_close(norm.running_mean, first.mean(0))
     torch.testing.assert_close(norm.running_var, first.var(0))
@@ -255,7 +255,7 @@ def test_time_steps():
         torch.testing.assert_close(a, b)
         steps = MASK.repeat_interleave(2, 0)
         assert torch.equal(a, hide(a, steps))
-    merged = build('base', neuron=neuron, merge_time=True).eval()
+    merged = build('base', neuron=neuron, mean_over_time=True).eval()
     torch.testing.assert_close(
         merged(images, MASK)[-1], outs[-1].unflatten(0, (2, 2)).mean(1))
 
@@ -310,7 +310,7 @@ def test_statistics_of_two_processes(tmp_path):
      r'\(2, 3, 48, 64\).*multiple of 16'),
     (MASK[:, :2], 'mask of shape .* does not fit'),
     (MASK[:, :, :3], 'mask of shape .* does not fit'),
-    (spread(MASK, 2), 'mask of shape .* does not fit .* multiple of 16'),
+    (enlarge_mask(MASK, 2), 'mask of shape .* does not fit .* multiple of 16'),
     (MASK[0], 'mask of shape .* does not fit'),
     (MASK.int(), 'mask must be a bool tensor'),
     (MASK & False, 'mask must leave something visible'),

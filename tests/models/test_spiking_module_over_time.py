@@ -1,4 +1,4 @@
-"""``merge_time`` of SpikingModule, alone and in whole models."""
+"""``mean_over_time`` of SpikingModule, alone and in whole models."""
 
 import copy
 import pickle
@@ -44,7 +44,7 @@ def over_two_steps(u):
 
 
 def test_logits_are_the_mean_over_time():
-    head = spiking_module(LINEAR, SFA2, merge_time=True).double()
+    head = spiking_module(LINEAR, SFA2, mean_over_time=True).double()
     assert type(head).__name__ == 'LinearClsHead'
     assert isinstance(head, MODELS.get('mmpretrain.LinearClsHead'))
     x = torch.rand(3, 2, 6, dtype=torch.float64) * 4
@@ -62,13 +62,13 @@ def test_without_the_key_all_time_steps_stay():
 @pytest.mark.parametrize('neuron', [
     dict(SFA2, timesteps=1), dict(type='ReLU')])
 def test_nothing_to_merge(neuron):
-    head = spiking_module(LINEAR, neuron, merge_time=True)
+    head = spiking_module(LINEAR, neuron, mean_over_time=True)
     assert type(head) is MODELS.get('mmpretrain.LinearClsHead')
     assert head((torch.rand(6, 6), )).shape == (6, 3)
 
 
 def test_heads_that_call_forward_themselves():
-    head = spiking_module(dict(type=TwoBranches), SFA2, merge_time=True)
+    head = spiking_module(dict(type=TwoBranches), SFA2, mean_over_time=True)
     feats = [torch.rand(4, 4, s, s) for s in (4, 2)]
     for outs in (head(feats), head.loss(feats)):
         for part, channels in zip(outs, (2, 4)):
@@ -78,8 +78,8 @@ def test_heads_that_call_forward_themselves():
 
 
 def test_one_class_for_each_class():
-    heads = [spiking_module(LINEAR, SFA2, merge_time=True) for _ in '12']
-    other = spiking_module(dict(type=TwoBranches), SFA2, merge_time=True)
+    heads = [spiking_module(LINEAR, SFA2, mean_over_time=True) for _ in '12']
+    other = spiking_module(dict(type=TwoBranches), SFA2, mean_over_time=True)
     assert type(heads[0]) is type(heads[1]) is not type(other)
     # The class that is wrapped is not changed itself.
     plain = TwoBranches()
@@ -89,7 +89,7 @@ def test_one_class_for_each_class():
 @pytest.mark.parametrize('again', [
     copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_copies_merge_too(again):
-    head = spiking_module(LINEAR, SFA2, merge_time=True)
+    head = spiking_module(LINEAR, SFA2, mean_over_time=True)
     other = again(head)
     x = torch.rand(4, 6)
     assert type(other) is type(head) and other.fc is not head.fc
@@ -110,13 +110,13 @@ def segmentor(steps, merge_in_neck):
             neck=dict(
                 type='mmsnn.SpikingModule',
                 neuron=neuron,
-                merge_time=merge_in_neck,
+                mean_over_time=merge_in_neck,
                 module=dict(type='mmseg.FPN', in_channels=WIDTHS,
                             out_channels=8, num_outs=4)),
             decode_head=dict(
                 type='mmsnn.SpikingModule',
                 neuron=dict(neuron, timesteps=1) if merge_in_neck else neuron,
-                merge_time=True,
+                mean_over_time=True,
                 module=dict(
                     type='mmseg.FPNHead', in_channels=[8] * 4,
                     in_index=[0, 1, 2, 3], feature_strides=[4, 8, 16, 16],
@@ -158,7 +158,7 @@ def test_a_detector_over_time():
             bbox_head=dict(
                 type='mmsnn.SpikingModule',
                 neuron=SFA2,
-                merge_time=True,
+                mean_over_time=True,
                 module=dict(
                     type='mmdet.RetinaHead', num_classes=3, in_channels=8,
                     feat_channels=8, stacked_convs=1,

@@ -6,4 +6,4 @@ neuron = dict(type='mmsnn.SFANeuron', max_spikes=4, timesteps=8)
 model = dict(
     data_preprocessor=dict(type='mmsnn.EventDataPreprocessor'),
     backbone=dict(in_channels=2, neuron=neuron),
-    head=dict(neuron=dict(neuron, scale=1.), merge_time=True))
+    head=dict(neuron=dict(neuron, scale=1.), mean_over_time=True))

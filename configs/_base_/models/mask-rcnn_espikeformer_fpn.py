@@ -17,7 +17,7 @@ model = dict(
         _delete_=True,
         type='mmsnn.SpikingModule',
         neuron=neuron,
-        merge_time=True,
+        mean_over_time=True,
         module=dict(
             _base_.model.neck,
             in_channels=[64, 128, 256, 360],

@@ -6,5 +6,5 @@ model = dict(
     backbone=dict(type='mmsnn.MetaSpikeFormer', arch='15m', neuron=neuron),
     head=dict(
         neuron=dict(neuron, scale=1.),
-        merge_time=True,
+        mean_over_time=True,
         module=dict(in_channels=360)))

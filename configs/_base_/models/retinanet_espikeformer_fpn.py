@@ -25,7 +25,7 @@ model = dict(
         _delete_=True,
         type='mmsnn.SpikingModule',
         neuron=neuron,
-        merge_time=True,
+        mean_over_time=True,
         module=dict(
             _base_.model.bbox_head,
             anchor_generator=dict(

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
-from mmsnn.layers import conv_norm, deploy, keep_freed_memory, merge_time
+from mmsnn.layers import conv_norm, deploy, keep_freed_memory, mean_over_time
 from mmsnn.neurons import is_spiking
 
 from .arch import read_arch
@@ -67,7 +67,8 @@ class SpikingBackbone(BaseModule):
         frozen_stages (int): Stages up to this one are frozen; -1 freezes
             none. Defaults to -1.
         norm_eval (bool): Keep norms in eval mode. Defaults to False.
-        merge_time (bool): Average the outputs over time. Defaults to False.
+        mean_over_time (bool): Average the outputs over time. Defaults to
+            False.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
         deploy (bool): Build the folded form, for checkpoints of a model that
             was switched by :meth:`switch_to_deploy`. Defaults to False.
@@ -98,7 +99,7 @@ class SpikingBackbone(BaseModule):
         drop_path_rate: float = 0.,
         frozen_stages: int = -1,
         norm_eval: bool = False,
-        merge_time: bool = False,
+        mean_over_time: bool = False,
         norm_cfg: dict = dict(type='BN'),
         deploy: bool = False,
         keep_freed_memory: bool = True,
@@ -128,7 +129,7 @@ class SpikingBackbone(BaseModule):
         self.drop_path_rate = drop_path_rate
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.merge_time = merge_time
+        self.mean_over_time = mean_over_time
         self.deploy = deploy
         self.keep_freed_memory = keep_freed_memory
         self.block_options = dict(neuron=neuron, norm_cfg=norm_cfg)
@@ -205,7 +206,7 @@ class SpikingBackbone(BaseModule):
             tuple[Tensor]: Membrane potentials after each stage of
             ``out_indices``, in the order of the stages: (N * T, C, H', W'),
             all time steps of the first sample first, or (N, C, H', W') with
-            ``merge_time``.
+            ``mean_over_time``.
 
         Raises:
             ValueError: If the input has another shape, or another T than
@@ -220,7 +221,7 @@ class SpikingBackbone(BaseModule):
             if self.keep_freed_memory:
                 keep_freed_memory()
         outs = tuple(self._run_stages(x, repeats))
-        return merge_time(outs, timesteps) if self.merge_time else outs
+        return mean_over_time(outs, timesteps) if self.mean_over_time else outs
 
     def _run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
         """Run the stages up to the last of ``out_indices``.

@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmsnn.layers import merge_time
+from mmsnn.layers import mean_over_time
 from mmsnn.neurons import is_spiking
 from mmsnn.registry import MODELS
 
@@ -17,7 +17,7 @@ from .placing import make_spiking
 @MODELS.register_module(name='SpikingModule')
 def spiking_module(module: dict,
                    neuron: dict = dict(type='mmsnn.SFANeuron', max_spikes=4),
-                   merge_time: bool = False,
+                   mean_over_time: bool = False,
                    keep_real: Sequence[str] = (),
                    **kwargs) -> nn.Module:
     """Build any module with a neuron in front of each of its synapses.
@@ -35,10 +35,10 @@ def spiking_module(module: dict,
         module (dict): Config of the module: a neck, a head, a RoI head, a
             whole detector.
         neuron (dict): Config of the neurons.
-        merge_time (bool): Average what the module returns over the time steps
-            of its neurons, (N * T, ...) to (N, ...): for heads, whose logits
-            are a mean over time. Does nothing with T = 1 or without spiking
-            neurons. Defaults to False.
+        mean_over_time (bool): Average what the module returns over the time
+            steps of its neurons, (N * T, ...) to (N, ...): for heads, whose
+            logits are a mean over time. Does nothing with T = 1 or without
+            spiking neurons. Defaults to False.
         keep_real (Sequence[str]): What is left without neurons: modules by
             class name (``'MultiheadAttention'``) or by path
             (``'conv_seg'``), parameters by path. Defaults to none.
@@ -52,8 +52,8 @@ def spiking_module(module: dict,
         TypeError: If a layer has weights that have no spiking form; the
             message names its path.
         ValueError: If ``keep_real`` names what is not there, a neuron would
-            stand in front of the image, or ``merge_time`` is set for a whole
-            model.
+            stand in front of the image, or ``mean_over_time`` is set for a
+            whole model.
 
     Example:
         >>> spiking_module(
@@ -73,10 +73,10 @@ def spiking_module(module: dict,
     built.neurons_placed = True
     timesteps = max(
         (m.timesteps for m in built.modules() if is_spiking(m)), default=1)
-    if merge_time and timesteps > 1:
+    if mean_over_time and timesteps > 1:
         if isinstance(built, BaseModel):
             raise ValueError(
-                'merge_time averages what a neck or head returns, but '
+                'mean_over_time averages what a neck or head returns, but '
                 f'{type(built).__name__} is a whole model: set it in the '
                 'config of its neck or of its heads')
         # Heads call their own ``forward``, where no hook would run.
@@ -100,7 +100,7 @@ class TimeMerging:
         Returns:
             Any: What the module returns, with (N, ...) for each (N * T, ...).
         """
-        return merge_time(super().forward(*args, **kwargs), self.timesteps)
+        return mean_over_time(super().forward(*args, **kwargs), self.timesteps)
 
     def __reduce_ex__(self, protocol):
         """Copied and pickled by its plain class, since no module has ours."""

@@ -5,7 +5,7 @@ from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.registry import MODELS as LOSSES
 from mmpretrain.structures import DataSample
 
-from mmsnn.layers import SpikeLinear, merge_time
+from mmsnn.layers import SpikeLinear, mean_over_time
 from mmsnn.neurons import build_neuron, is_spiking
 from mmsnn.registry import MODELS
 
@@ -77,7 +77,7 @@ class DistillationClsHead(LinearClsHead):
             (N, num_classes).
         """
         x = self.pre_logits(feats)
-        return merge_time((self.fc(x), self.fc_kd(x)), self.timesteps)
+        return mean_over_time((self.fc(x), self.fc_kd(x)), self.timesteps)
 
     def forward(self, feats: tuple[torch.Tensor]) -> torch.Tensor:
         """Mean of both heads' scores, in training too.

@@ -25,7 +25,7 @@ def spiking_head(num_classes: int, in_channels: int, neuron: dict) -> dict:
     return dict(
         type='mmsnn.SpikingModule',
         neuron=dict(neuron, scale=1.0),
-        merge_time=True,
+        mean_over_time=True,
         module=dict(
             type='mmpretrain.LinearClsHead',
             num_classes=num_classes,
@@ -99,7 +99,7 @@ def large_classifier(*args,
     backbone.update(
         layer_scale_init_value=layer_scale_init_value,
         # A linear head does not know T: the mean over time comes before it.
-        merge_time=not distillation_head)
+        mean_over_time=not distillation_head)
     if distillation_head:
         head.update(
             type='mmsnn.DistillationClsHead', neuron=backbone['neuron'])

@@ -13,7 +13,7 @@ from mmpretrain.models.necks import MAEPretrainDecoder, SparKLightDecoder
 from mmpretrain.models.utils import build_2d_sincos_position_embedding
 from torch import nn
 
-from mmsnn.layers import VisiblePatches, spread
+from mmsnn.layers import VisiblePatches, enlarge_mask
 from mmsnn.registry import MODELS
 
 from .patches import unpatchify
@@ -102,7 +102,7 @@ class PlainDecoder(MAEPretrainDecoder):
             Tensor: (N, H * W, embed_dims), row by row: the embedded output
             at visible positions, the mask token at masked ones.
         """
-        visible = spread(mask, x.shape[-1] // mask.shape[-1]).flatten(1)
+        visible = enlarge_mask(mask, x.shape[-1] // mask.shape[-1]).flatten(1)
         return torch.where(
             visible.unsqueeze(-1),
             self.decoder_embed(x.flatten(2).transpose(1, 2)),
@@ -226,7 +226,7 @@ class MultiScaleDecoder(SparKLightDecoder):
                 reversed(maps), self.norms, self.mask_tokens):
             if not isinstance(norm, nn.Identity):
                 x = patches.unpack(norm(patches.pack(x)))
-            visible = spread(mask, x.shape[-1] // mask.shape[-1])
+            visible = enlarge_mask(mask, x.shape[-1] // mask.shape[-1])
             dense.append(torch.where(visible.unsqueeze(1), x, token.to(x)))
         return dense
 

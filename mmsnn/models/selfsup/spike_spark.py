@@ -7,7 +7,7 @@ from mmcv.cnn import build_norm_layer
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 
-from mmsnn.layers import VisiblePatches, hide, merge_time, spread
+from mmsnn.layers import VisiblePatches, enlarge_mask, hide, mean_over_time
 from mmsnn.registry import MODELS
 
 from ..backbones import MaskedESpikeFormer
@@ -224,7 +224,7 @@ class SpikeSparK(BaseSelfSupervisor):
         last = (self.encode if normed else self._maps)(inputs, mask)[-1]
         rows = last.permute(0, 2, 3, 1)
         if self.backbone.drop_masked:
-            return rows[spread(mask, last.shape[-1] // mask.shape[-1])]
+            return rows[enlarge_mask(mask, last.shape[-1] // mask.shape[-1])]
         return rows.flatten(0, 2)
 
     def loss(self, inputs: torch.Tensor,
@@ -289,4 +289,4 @@ class SpikeSparK(BaseSelfSupervisor):
 
     def _maps(self, inputs, mask) -> tuple[torch.Tensor, ...]:
         maps = self.backbone(inputs, mask)
-        return merge_time(maps, len(maps[-1]) // len(inputs))
+        return mean_over_time(maps, len(maps[-1]) // len(inputs))

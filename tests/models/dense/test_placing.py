@@ -189,10 +189,10 @@ def test_a_backbone_that_reads_the_image():
 
 
 def test_time_is_not_merged_behind_a_whole_model():
-    with pytest.raises(ValueError, match='^merge_time .* ImageClassifier is '
-                       'a whole model'):
+    with pytest.raises(ValueError, match='^mean_over_time .* '
+                       'ImageClassifier is a whole model'):
         spiking_module(classifier(**BACKBONE), dict(SFA4, timesteps=2),
-                       merge_time=True)
+                       mean_over_time=True)
 
 
 def test_first_biases_of_class_scores():
@@ -267,7 +267,7 @@ def test_two_stages_over_time(dense_config, build_dense, batch):
     config = dense_config('mask_rcnn')
     over_time = dict(SFA4, timesteps=2)
     config.backbone.neuron = config.neck.neuron = over_time
-    config.neck.merge_time = True
+    config.neck.mean_over_time = True
     model = build_dense(config, 'mask_rcnn').eval()
     with to_spike_train(model, form='counts') as converted:
         results = converted.test_step(batch('mask_rcnn'))

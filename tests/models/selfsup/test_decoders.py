@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmsnn.layers import hide, spread
+from mmsnn.layers import enlarge_mask, hide
 from mmsnn.models import MultiScaleDecoder, PlainDecoder
 
 MASK = torch.tensor([[[1, 0, 1], [0, 1, 0]], [[0, 0, 1], [1, 1, 0]]]).bool()
@@ -73,7 +73,7 @@ def test_multi_scale_maps_by_hand():
     assert torch.equal(small, torch.where(
         MASK.unsqueeze(1), maps[1], decoder.mask_tokens[0]))
     # The larger map is normalised over its visible positions before.
-    fine = spread(MASK, 2)
+    fine = enlarge_mask(MASK, 2)
     rows = maps[0].permute(0, 2, 3, 1)[fine]
     normed = (maps[0] - rows.mean(0).view(4, 1, 1)) / (
         rows.var(0, correction=0) + 1e-5).sqrt().view(4, 1, 1)

@@ -3,7 +3,7 @@ import torch
 from mmengine.registry import MODELS
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 
-from mmsnn.layers import hide, spread
+from mmsnn.layers import enlarge_mask, hide
 from mmsnn.models import SpikeSparK, random_mask
 
 TINY = dict(embed_dims=[8, 16, 24, 32], depths=[1, 1, 1, 1, 1])
@@ -124,7 +124,8 @@ def test_masked_pixels_do_not_reach_the_prediction(images):
         state = {k: v.clone() for k, v in model.state_dict().items()}
         first = model.neck(model.encode(images, mask), mask)
         model.load_state_dict(state)
-        other = torch.where(spread(mask, 16).unsqueeze(1), images, torch.nan)
+        other = torch.where(
+            enlarge_mask(mask, 16).unsqueeze(1), images, torch.nan)
         assert torch.equal(model.neck(model.encode(other, mask), mask), first)
 
 
@@ -159,7 +160,7 @@ def test_norm_of_the_output_is_over_visible_tokens(images):
 def test_time_steps_are_averaged(images):
     neuron = dict(type='mmsnn.SFANeuron', timesteps=2)
     one = build(dict(neuron=neuron)).eval()
-    other = build(dict(neuron=neuron, merge_time=True)).eval()
+    other = build(dict(neuron=neuron, mean_over_time=True)).eval()
     mask = one.random_mask(images)
     assert one.encode(images, mask)[-1].shape == (2, 32, 2, 4)
     assert torch.equal(one.encode(images, mask)[-1],

@@ -8,5 +8,5 @@ model = dict(
             _delete_=True, embed_dims=[64, 128, 128, 128],
             depths=[0, 0, 1, 1, 0], num_heads=8)),
     head=dict(
-        merge_time=True,
+        mean_over_time=True,
         module=dict(num_classes=10, in_channels=128, topk=(1, ))))
