@@ -12,6 +12,7 @@ from mmsnn.layers import (
     SpikeConv2d,
     SpikeSparseConv2d,
     VisiblePatches,
+    enlarge_mask,
     hide,
 )
 
