@@ -1,4 +1,4 @@
-"""From the op trace to the network of populations that is mapped."""
+"""Make the network of populations and projections of an op trace."""
 
 import math
 from dataclasses import replace
@@ -11,7 +11,7 @@ from .profiles import sampled_profile
 from .shapes import Shapes
 from .trace_graph import TraceGraph, role, run_notes
 
-#: Names of the populations that stand for what no op has made.
+#: Names of the populations that stand for tensors which no op has made.
 INPUT, UNKNOWN = 'input', 'unknown'
 
 NOT_STATIC = ('it multiplies two activations: what a spike selects is only '
@@ -19,20 +19,24 @@ NOT_STATIC = ('it multiplies two activations: what a spike selects is only '
 
 
 def network_from_trace(trace: OpTrace) -> Network:
-    """Populations and projections of a traced model, means per run.
+    """Make the network of a traced model, with mean counts per run.
 
-    A synapse ends in the population that holds its result: the first neurons
-    that fire from it, through residual sums; or accumulators of its own
-    (``real``) where something else reads it, and at the model's outputs.
-    What is done with the outputs (boxes, scores) is left out. A tensor that
-    nothing seen has made gives a population ``unknown (MODULE)``, named
-    after the module that reads it. Calls that repeat one network on parts of
-    an image (windows) give that network once, with ``runs``; see
-    :func:`.repeated_runs.find_runs`. Other calls of one module are populations
-    side by side.
+    - A synapse ends in the population that holds its result. These are the
+      first neurons that fire from it, also behind residual sums. Where
+      something else reads the result, and at the model's outputs, it is held
+      by accumulators of its own (``real``).
+    - What is done with the outputs (boxes, scores) is left out.
+    - A tensor that no op of the trace has made becomes a population
+      ``unknown (MODULE)``, named after the module that reads it.
+    - A model that calls one network on several parts of an image gives this
+      network once, with ``runs``; see :func:`.repeated_runs.find_runs`. If a
+      module is called several times otherwise, each call gives a population.
 
     Args:
-        trace (OpTrace): Of images of one size.
+        trace (OpTrace): The trace of a converted model, of images of one size.
+
+    Returns:
+        Network: Means over the images of the trace.
 
     Raises:
         ValueError: If the trace is empty, has no spiking neuron, no edges, or
@@ -74,13 +78,16 @@ def network_from_trace(trace: OpTrace) -> Network:
 class NetworkBuilder:
     """Makes the network of a trace, see :func:`network_from_trace`.
 
+    An op is named by its number in the trace.
+
     Args:
         trace (OpTrace): Of images of one size.
 
     Attributes:
-        graph (TraceGraph): Which ops there are and where results are held.
-        names (dict): Name of the population of each op that has one.
-        made_by (list[int]): Number of the op of each projection.
+        graph (TraceGraph): Ops that run on a chip and where each result is
+            held.
+        names (dict): Op -> name of its population, for ops that have one.
+        made_by (list[int]): For each projection, the op that it comes from.
     """
 
     def __init__(self, trace: OpTrace) -> None:
@@ -95,7 +102,7 @@ class NetworkBuilder:
         self.made_by: list[int] = []
 
     def network(self) -> Network:
-        """The network; may be called once."""
+        """Make the network; may be called once."""
         for i in self.graph.sources:
             if self.graph.home[i] == i:
                 self._name(i)
@@ -154,13 +161,17 @@ class NetworkBuilder:
         """The same population with other spikes.
 
         Args:
-            i (int): Number of the neuron's op.
-            population (Population): Its population.
-            spikes (list[int]): Totals in each sub-step.
-            number (int): What they are of: images times runs.
+            i (int): The op of the neurons.
+            population (Population): Their population.
+            spikes (list[int]): Total of the spikes in each sub-step.
+            number (int): By how many to divide for means per run: images
+                times runs.
+
+        Returns:
+            Population: With the mean spikes and their profile.
         """
-        substeps = population.timesteps * population.max_spikes
-        means = [s / number for s in spikes] + [0.0] * (substeps - len(spikes))
+        means = [s / number for s in spikes]
+        means += [0.0] * (population.substeps - len(spikes))
         return replace(
             population,
             spikes=tuple(means),
@@ -169,7 +180,8 @@ class NetworkBuilder:
                                     means))
 
     def _outside(self, source: str, i: int, inputs: list[Population]) -> None:
-        """A population for what no op has made, once for the input."""
+        """Add a population for a tensor that no op has made, unless it has
+        one already."""
         key = self._key(source, i)
         if key in self.names:
             return
@@ -211,7 +223,11 @@ class NetworkBuilder:
 
     def _hand_on(self, i: int, sources: dict[str, Source],
                  target: str) -> None:
-        """Projections of an op on real values, which is charged once."""
+        """Add the projections of an op on real values.
+
+        It may read several populations. Its operations are divided between
+        those whose membranes it adds; else the first of all has them.
+        """
         record = self.records[i]
         through = self.graph.through.get(i, ())
         summed = [held for held, source in sources.items()
@@ -263,8 +279,12 @@ class NetworkBuilder:
                     source_offset=offset))
 
     def _parts(self, record: OpRecord, held: list[str]) -> dict[str, tuple]:
-        """Share of each of several populations that one synapse reads: of
-        what it does, of its weights, and where its channels begin."""
+        """Divide a synapse between the populations that it reads.
+
+        Returns:
+            dict: Population -> its share of the operations, its weights, and
+            the input channel of the op where its channels begin.
+        """
         if len(held) == 1:
             return {held[0]: (Fraction(1), record.weights, 0)}
         populations = [self.by_name[name] for name in held]
@@ -286,8 +306,12 @@ class NetworkBuilder:
 
     def _sops(self, record: OpRecord, held: str,
               share: Fraction) -> tuple[float, ...]:
-        """Additions per sub-step of the source where they were sampled (then
-        the sample says how the exact total falls), else in all."""
+        """Mean additions that the spikes of a source cause.
+
+        The total is exact. It is divided between the sub-steps of the source
+        as in the sampled images, where there is such a sample. Else it is
+        given as one number.
+        """
         total = float(record.sops * share / self.images)
         spikes = self.by_name[held].spikes
         if not math.fsum(spikes):

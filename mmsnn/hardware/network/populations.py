@@ -1,7 +1,7 @@
 """The network as a chip sees it: populations of neurons and projections.
 
-Mapping, placement and timing read only this; it holds means per run, which is
-one image, or one window where an image is cut into several. All shapes are of
+Mapping and timing read nothing else. Amounts are means per run of the network:
+per image, or per crop where an image is cut into several. Shapes are those of
 one run, channels first: ``(C, H, W)``, ``(C, tokens)`` or ``(C,)``.
 """
 
@@ -29,21 +29,21 @@ def _require(valid: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Which inputs an output of a synapse has, channels first.
+    """Which inputs each output of a synapse reads.
 
     A linear layer over tokens is a convolution with a kernel of 1 over
-    ``(C, tokens)``; a plain linear layer has no positions at all, and its
-    kernel, stride, padding and dilation are ``()``.
+    ``(C, tokens)``. A plain linear layer has no positions at all: its kernel,
+    stride, padding and dilation are ``()``.
 
     Attributes:
-        in_shape (tuple[int]): ``(C_in, *positions)``.
-        out_shape (tuple[int]): ``(C_out, *positions)``.
-        kernel (tuple[int]): One per position axis, like the next three.
-        stride (tuple[int]): Of the output in the input (of the input in the
-            output if ``transposed``).
-        padding (tuple[int]): On both sides.
+        in_shape (tuple[int]): Shape of the input, ``(C_in, *positions)``.
+        out_shape (tuple[int]): Shape of the output, ``(C_out, *positions)``.
+        kernel (tuple[int]): Size of the kernel. It has a number for each
+            position axis, like the next three.
+        stride (tuple[int]): Stride, as of the convolution of PyTorch.
+        padding (tuple[int]): Padding on both sides.
         dilation (tuple[int]): Distance of kernel elements.
-        groups (int): Of channels.
+        groups (int): Number of groups of channels.
         transposed (bool): Whether it is a transposed convolution.
 
     Example:
@@ -87,7 +87,17 @@ class Geometry:
                inputs: int,
                outputs: int,
                tokens: int | None = None) -> 'Geometry':
-        """A linear layer, on each of ``tokens`` positions if given."""
+        """The geometry of a linear layer.
+
+        Args:
+            inputs (int): Input features.
+            outputs (int): Output features.
+            tokens (int, optional): Number of tokens that it is applied to.
+                Defaults to None: there is no axis of tokens.
+
+        Returns:
+            Geometry: Channels are features, positions are tokens.
+        """
         if tokens is None:
             return cls((inputs, ), (outputs, ))
         return cls((inputs, tokens), (outputs, tokens), (1, ), (1, ), (0, ),
@@ -100,17 +110,17 @@ class Population:
 
     Attributes:
         name (str): Module path of the neuron layer.
-        shape (tuple[int]): Of one image, channels first.
+        shape (tuple[int]): Shape of one run, channels first.
         timesteps (int): T.
         max_spikes (int): D, the sub-steps of a time step.
         spikes (tuple[float]): Mean spikes per run in each of the T x D
             sub-steps, all neurons together. Empty where no spikes leave.
         state_bits (int): Bits of state of one neuron; 0 if it keeps none.
         kind (str): One of :data:`POPULATION_KINDS`.
-        profile (tuple): Where the spikes fall: for each sub-step and axis of
-            ``shape`` the share of the spikes at each index, which sum to 1; a
-            neuron's share is the product of those of its axes. Empty: all
-            neurons fire equally often.
+        profile (tuple): Which neurons fire how often. For each sub-step and
+            each axis of ``shape`` it has the share of the spikes at each
+            index; these sum to 1. The share of one neuron is the product of
+            the shares at its indices. Empty: all neurons fire equally often.
 
     Example:
         >>> Population('fc.neuron', (4, 2), max_spikes=2,
@@ -142,12 +152,11 @@ class Population:
             f'{self.timesteps} and {self.max_spikes}')
         _require(self.state_bits >= 0,
                  f'{where}: state_bits must not be negative')
-        substeps = self.timesteps * self.max_spikes
         _require(
-            len(self.spikes) == substeps
+            len(self.spikes) == self.substeps
             or (not self.spikes and self.kind != 'neuron'),
-            f'{where}: spikes must list timesteps x max_spikes = {substeps} '
-            f'sub-steps, got {len(self.spikes)}')
+            f'{where}: spikes must list timesteps x max_spikes = '
+            f'{self.substeps} sub-steps, got {len(self.spikes)}')
         _require(
             all(0 <= s <= self.neurons * (1 + 1e-9) for s in self.spikes),
             f'{where}: in a sub-step fire 0 to {self.neurons} neurons, got '
@@ -168,6 +177,11 @@ class Population:
         return math.prod(self.shape)
 
     @property
+    def substeps(self) -> int:
+        """T x D, the sub-steps in which the neurons may fire."""
+        return self.timesteps * self.max_spikes
+
+    @property
     def total_spikes(self) -> float:
         """Mean spikes per run, over all sub-steps."""
         return math.fsum(self.spikes)
@@ -177,9 +191,10 @@ class Population:
 class Projection:
     """The connections of one population to another.
 
-    A synapse ends in the first population that fires from its output (norms
-    fold into it). Later populations of a residual stream get that membrane
-    by a projection ``residual`` from the one before.
+    A synapse ends in the first population that fires from its output; norms
+    between them are folded. Where a residual stream goes on, the next
+    population of the stream gets these membrane potentials by a projection
+    ``residual``.
 
     Attributes:
         name (str): Module path of the synapse.
@@ -187,21 +202,22 @@ class Projection:
         target (str): Name of the population that it ends in.
         op (str): One of :data:`PROJECTION_OPS`.
         weights (int): Weights that are stored if outputs share them.
-        synapses (int): Connections of single neurons (weights unrolled),
-            those into the padding left out.
+        synapses (int): Connections of single neurons, without those into the
+            padding. So many weights are stored if outputs do not share them.
         sops (tuple[float]): Mean additions caused by spikes per run: one
-            number per sub-step of the source, or one for all (then they are
-            taken to fall as the source's spikes do).
+            number for each sub-step of the source; or one for all of them,
+            which is then divided as the spikes of the source are.
         macs (float): Mean multiply-accumulates on real values per run.
         adds (float): Mean additions of real values per run (residuals).
-        geometry (Geometry | None): None for all-to-all.
+        geometry (Geometry | None): Which neurons are connected. None: every
+            one of the source with every one of the target.
         static (bool): Whether the weights are known before the run.
-        reason (str): Why not, where ``static`` is false.
+        reason (str): Where ``static`` is false: why it is.
         operand (str): For a product of two populations: the one that holds
             the other operand, which must be complete before the source
             fires. Empty elsewhere.
         source_offset (int): Input channel of the op that is channel 0 of the
-            source (where several populations are concatenated).
+            source; not 0 where the op reads several populations, concatenated.
         target_offset (int): Channel of the target that is output channel 0.
     """
 
@@ -247,11 +263,11 @@ class Network:
     Attributes:
         populations (tuple[Population]): Each after those that feed it.
         projections (tuple[Projection]): In any order.
-        images (int): Images that the means are over.
-        runs (int): How often the network is run for an image, one run after
-            the other (sliding windows). All amounts of populations and
-            projections are means per run.
-        notes (tuple[str]): What was assumed when the network was made.
+        images (int): Images over which means were taken.
+        runs (int): How often the network runs for an image, one run after the
+            other: more than once where an image is cut into crops.
+        notes (tuple[str]): Sentences: what was assumed when the network was
+            made.
 
     Raises:
         ValueError: If names repeat or are unknown, the order is not
@@ -316,23 +332,38 @@ class Network:
         return {p.name: p for p in self.populations}
 
     def __getitem__(self, name: str) -> Population:
-        """The population with that name."""
+        """The population with a name."""
         try:
             return self._by_name[name]
         except KeyError:
             raise KeyError(f'no population {name!r} in the network') from None
 
     def incoming(self, name: str) -> Iterator[Projection]:
-        """Projections that end in a population."""
+        """Projections that end in a population.
+
+        Args:
+            name (str): Name of the population.
+        """
         return (p for p in self.projections if p.target == name)
 
     def outgoing(self, name: str) -> Iterator[Projection]:
-        """Projections that a population feeds."""
+        """Projections that start in a population.
+
+        Args:
+            name (str): Name of the population.
+        """
         return (p for p in self.projections if p.source == name)
 
     def carries(self, projection: Projection) -> str:
-        """What a projection sends: ``'spikes'``, ``'membranes'`` (a
-        residual), or ``'real'`` values, whose op no spike drives."""
+        """What a projection sends.
+
+        Args:
+            projection (Projection): One of the network.
+
+        Returns:
+            str: ``'spikes'``; ``'membranes'`` if it is a residual; ``'real'``
+            if it sends real values to an op that runs outside the cores.
+        """
         if projection.op == 'residual':
             return 'membranes'
         spiking = self[projection.source].spikes and projection.op != 'real'
@@ -344,7 +375,14 @@ class Network:
         return sum(p.neurons for p in self.populations if p.kind != 'input')
 
     def sops_per_substep(self, projection: Projection) -> tuple[float, ...]:
-        """Additions in each sub-step of the source, mean per run."""
+        """Mean additions per run in each sub-step of the source.
+
+        Args:
+            projection (Projection): One of the network.
+
+        Returns:
+            tuple[float]: A number for each sub-step of the source.
+        """
         spikes = self[projection.source].spikes
         if len(projection.sops) == len(spikes):
             return projection.sops

@@ -1,4 +1,4 @@
-"""Where the spikes of a population fall, from those of one image."""
+"""Which neurons of a population fire how often, from one image."""
 
 import math
 from collections.abc import Sequence
@@ -9,25 +9,27 @@ Shares = tuple[float, ...]
 def sampled_profile(counts: Sequence[Sequence[Sequence[int]]],
                     axes: Sequence[int | None], shape: tuple[int, ...],
                     spikes: Sequence[float]) -> tuple:
-    """``profile`` of a :class:`Population`.
+    """Make the ``profile`` of a :class:`Population` from a sample.
 
     A sub-step in which the sample has no spike gets the shares of all
-    sub-steps together. Where the product of the shares would let a neuron fire
-    more than once in a sub-step, they are mixed with equal ones as far as
-    needed.
+    sub-steps together. A neuron fires at most once in a sub-step: where the
+    product of its shares says more, all shares are moved towards equal ones,
+    no further than needed.
 
     Args:
         counts (Sequence): For each sub-step and each axis of a record, the
             spikes at each index (``axis_spikes`` of a record).
-        axes (Sequence[int | None]): Which of these axes each axis of the
-            population is; None for one that the record lacks.
-        shape (tuple[int]): Of the population. An axis of another length
-            (regions of interest, whose number differs) gets equal shares.
+        axes (Sequence[int | None]): For each axis of the population, which
+            of these axes it is; None if the record has no such axis.
+        shape (tuple[int]): Shape of the population. An axis that has another
+            length in the record (regions of interest, whose number differs)
+            gets equal shares.
         spikes (Sequence[float]): Mean spikes of the population in each
             sub-step.
 
     Returns:
-        tuple: Empty if the sample has no spikes.
+        tuple: For each sub-step and axis the share of the spikes at each
+        index. Empty if the sample has no spikes.
 
     Example:
         >>> sampled_profile([[[4], [3, 1]]], [1], (2,), [1.0])
@@ -58,7 +60,7 @@ def _shares(numbers: Sequence[int], length: int) -> Shares:
 
 
 def _possible(shares: list[Shares], fired: float) -> tuple[Shares, ...]:
-    """Mixed with equal shares until no neuron fires more than once."""
+    """Shares, mixed with equal ones until no neuron fires more than once."""
     peaks = [max(axis) for axis in shares]
     if fired * math.prod(peaks) <= 1:
         return tuple(shares)

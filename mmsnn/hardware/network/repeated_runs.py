@@ -1,7 +1,7 @@
-"""Several runs of one network in the op trace of an image.
+"""Find out whether the op trace of an image is of several runs of a network.
 
-A model that cuts an image into windows calls its network once for each. On a
-chip that is one network, mapped once and run several times.
+A model that cuts an image into crops (sliding windows) calls its network once
+for each. On a chip that is one network, mapped once and run several times.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from mmsnn.trace import SYNAPSES, OpRecord, Source
 
 Edges = dict[int, dict[Source, bool]]
 
-#: In what records of two runs of the same op are equal.
+#: Fields that are equal in the records of one op in two runs.
 _SAME = ('module', 'kind', 'op', 'spiking', 'static', 'geometry',
          'input_shape', 'output_shape', 'max_spikes', 'timesteps', 'repeats',
          'calls', 'neurons', 'synapses', 'weights', 'weight_bytes',
@@ -35,31 +35,36 @@ class Runs:
 
 
 def find_runs(records: list[OpRecord], sources: Edges) -> Runs:
-    """Whether all that fires, and all that leads to it, is one network that
-    runs several times.
+    """Find the runs of a network for an image.
 
-    That is so if those ops, in the order in which they ran, can be cut into
-    parts of equal length, such that the n-th ops of all parts are the same op
-    of the same module on the same shapes, and read the n-th ops of their own
-    part, or the model's input. So no run depends on another. What comes after
-    the last synapses belongs to the runs as far as it repeats in the same way;
-    from where it joins runs (the mean of overlapping windows) it is outside.
+    Neurons, synapses and all that they depend on are looked at in the order
+    in which they ran. They are several runs if this list can be cut into
+    parts of equal length such that the n-th ops of all parts are the same op
+    of the same module on the same shapes, and read from the same places of
+    their own part, or the model's input. So no run depends on another.
+
+    Ops behind the last synapse belong to a run as long as they repeat in the
+    same way. From where ops join runs (the mean of overlapping crops) they
+    are ``outside``.
 
     Args:
-        records (list[OpRecord]): All of a trace.
+        records (list[OpRecord]): All records of a trace.
         sources (dict[int, dict[Source, bool]]): What each op on the chip has
             read, as in :attr:`TraceGraph.sources`.
 
+    Returns:
+        Runs: The largest number of runs that is possible.
+
     Example:
         >>> from mmsnn.trace import OpRecord
-        >>> def window(call):
+        >>> def crop(call):
         ...     return [OpRecord('a', 'neuron', 'neuron', call=call),
         ...             OpRecord('fc', 'linear', 'mm', call=call)]
         >>> add = OpRecord('(model)', 'add', 'add')
         >>> edges = {0: {'input': False}, 1: {0: False},
         ...          2: {'input': False}, 3: {2: False},
         ...          4: {1: False, 3: False}}
-        >>> find_runs([*window(1), *window(2), add], edges)
+        >>> find_runs([*crop(1), *crop(2), add], edges)
         Runs(number=2, records={0: [0, 2], 1: [1, 3]}, outside=[4])
     """
     body = _body(records, sources)
@@ -88,6 +93,7 @@ def _body(records, sources: Edges) -> list[int]:
 
 def _repeats(body: list[int], number: int, records,
              sources: Edges) -> bool:
+    """Whether ops are so many runs of one network."""
     length = len(body) // number
     place = {i: divmod(k, length) for k, i in enumerate(body)}
     return all(
@@ -97,7 +103,7 @@ def _repeats(body: list[int], number: int, records,
 
 def _alike(first: int, other: int, place: dict, records,
            sources: Edges) -> bool:
-    """Whether two ops are the same one in two runs."""
+    """Whether two ops are the same op in two runs."""
     a, b = records[first], records[other]
     if any(getattr(a, name) != getattr(b, name) for name in _SAME):
         return False
@@ -106,8 +112,8 @@ def _alike(first: int, other: int, place: dict, records,
 
 
 def _read(i: int, place: dict, sources: Edges) -> dict | None:
-    """What an op reads, as places in its run; None if it reads another run,
-    or what nothing seen has made."""
+    """What an op reads, as places in its run. None if it reads another run,
+    or a tensor that no op has made."""
     found: dict = {}
     for source, operand in sources[i].items():
         if isinstance(source, int):
@@ -122,8 +128,8 @@ def _read(i: int, place: dict, sources: Edges) -> dict | None:
 
 def _continue(parts: list[list[int]], records,
               sources: Edges) -> list[int]:
-    """Add what repeats behind the last synapses to the runs; returns the
-    rest."""
+    """Add ops behind the last synapse to the runs while they repeat; return
+    the others."""
     run_of = {i: k for k, part in enumerate(parts) for i in part}
     own: list[list[int]] = [[] for _ in parts]
     rest = [i for i in sources if i not in run_of]

@@ -1,4 +1,9 @@
-"""Shapes of one image, channels first, from the shapes of whole batches."""
+"""Shapes of populations: those of one run, from records of whole batches.
+
+A record knows the shapes of tensors as PyTorch has them: with batch and time
+in front, tokens before channels in front of a linear layer. A population has
+the shape of one run, in one time step, channels first.
+"""
 
 import math
 
@@ -11,34 +16,41 @@ Shape = tuple[int, ...]
 
 
 class Shapes:
-    """Shapes of populations and synapses.
+    """Shapes of populations and geometries of synapses.
 
-    Where an image has several rows of a batch (tokens, regions of interest),
-    their mean number, rounded up, becomes an axis behind the channels.
+    A row is an entry along the first axis of a tensor. Where a run has several
+    rows in a time step (tokens, regions of interest) their mean number becomes
+    an axis behind the channels.
 
     Args:
-        graph (TraceGraph): Ops and what they have read.
-        trace (OpTrace): The same trace.
+        graph (TraceGraph): Ops of the trace and what each has read.
+        trace (OpTrace): The trace.
+
+    Attributes:
+        image (tuple[int]): Shape of what the network is given in one run.
     """
 
     def __init__(self, graph: TraceGraph, trace: OpTrace) -> None:
         self.graph, self.records = graph, graph.records
         self.images = trace.images * graph.runs
         self.timesteps = max(r.timesteps for r in trace)
-        image = self._window() or next(iter(trace.image_shapes), ()) or (1, )
+        whole = next(iter(trace.image_shapes), ())
+        image = self._run_shape() or whole or (1, )
         # (T, C, H, W): time is no axis of a population.
         self.image: Shape = image[1:] if len(image) == 4 else image
         self._last = self._channels_last()
 
-    def _window(self) -> Shape:
-        """What the first op of a run reads; empty if there is one run."""
+    def _run_shape(self) -> Shape:
+        """Shape that the first op of a run reads; empty if there is one run
+        for an image, which reads all of it."""
         first = next(iter(self.graph.sources), None)
         if self.graph.runs == 1 or first is None:
             return ()
         return self.records[first].input_shape[1:]
 
     def _channels_last(self) -> set[int]:
-        """Neurons that a linear layer reads along their last axis."""
+        """Neurons that have their channels last, since a linear layer reads
+        them so."""
         last = set()
         for i, sources in self.graph.sources.items():
             if self.records[i].kind == 'linear':
@@ -53,7 +65,15 @@ class Shapes:
         return last
 
     def population(self, i: int) -> Shape:
-        """Of the population that holds the result of an op."""
+        """Shape of the population that holds the result of an op.
+
+        Args:
+            i (int): Number of the op in the trace.
+
+        Returns:
+            tuple[int]: Channels first. The result of a product of two
+            activations has one axis.
+        """
         record = self.records[i]
         if record.kind == 'matmul':
             return (max(1, self._rows(record) *
@@ -69,8 +89,15 @@ class Shapes:
         return _with_rows(tuple(max(1, n) for n in inner), max(1, rows))
 
     def axes(self, i: int) -> tuple[int | None, ...]:
-        """Which axis of a record's output each axis of the population is;
-        None for one that it lacks. Axis 0 has the rows of an image."""
+        """Where the axes of a population are in the output of its op.
+
+        Args:
+            i (int): Number of the op in the trace.
+
+        Returns:
+            tuple[int | None]: For each axis of the population, the axis of
+            the output (0 for that of the rows); None if the output has none.
+        """
         inner = list(range(1, len(self.records[i].output_shape))) or [None]
         if i in self._last:
             inner = inner[-1:] + inner[:-1]
@@ -79,7 +106,7 @@ class Shapes:
         return tuple(inner)
 
     def _rows(self, record: OpRecord) -> int:
-        """Rows of a batch that an image has in one time step."""
+        """Rows of a run in one time step."""
         if not record.output_shape:
             return 1
         rows = record.output_shape[0] * record.calls / self.images
@@ -88,17 +115,36 @@ class Shapes:
         return max(1, round(rows))
 
     def read(self, i: int) -> Shape:
-        """Of what an op reads."""
+        """Shape of what an op reads.
+
+        Args:
+            i (int): Number of the op in the trace.
+
+        Returns:
+            tuple[int]: Without the axis of rows.
+        """
         return tuple(max(1, n) for n in self.records[i].input_shape[1:]) or (
             1, )
 
     def channels_in(self, record: OpRecord) -> int:
-        """Input channels of a synapse."""
+        """Input channels of a synapse.
+
+        Args:
+            record (OpRecord): The record of the synapse.
+        """
         return record.input_shape[-1 if record.kind == 'linear' else 1]
 
     def geometry(self, i: int, source: Population) -> Geometry | None:
-        """Of a synapse; None for a product of two activations, or one that
-        had nothing to do."""
+        """Geometry of a synapse.
+
+        Args:
+            i (int): Number of the synapse's op in the trace.
+            source (Population): The population that it reads.
+
+        Returns:
+            Geometry | None: None for a product of two activations, and for an
+            op on empty tensors.
+        """
         record = self.records[i]
         if record.kind == 'matmul' or 0 in (*record.input_shape[1:],
                                             *record.output_shape[1:]):
@@ -132,4 +178,5 @@ class Shapes:
 
 
 def _with_rows(inner: Shape, rows: int) -> Shape:
+    """Add an axis of rows behind the channels, if there are several."""
     return (inner[0], rows, *inner[1:]) if rows > 1 else inner

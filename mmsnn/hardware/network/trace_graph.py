@@ -1,8 +1,8 @@
-"""Where the result of each op of a trace is held: the graph behind a network.
+"""Which population of a chip holds the result of each op of a trace.
 
-A trace lists ops and what each has read. On a chip the result of an op is held
-by a population: by the neurons that fire from it, or by accumulators of their
-own where the result is handed on as numbers.
+A trace lists ops and what each has read. On a chip a population holds the
+result of an op: the neurons that fire from it, or accumulators of its own
+where the result is handed on as numbers.
 """
 
 from dataclasses import replace
@@ -11,12 +11,20 @@ from mmsnn.trace import SYNAPSES, OpRecord, OpTrace, Source
 
 from .repeated_runs import Runs, find_runs
 
-#: Additions of membranes: they happen where the sum is held.
+#: Ops that add membranes. The population that holds the sum does it.
 _SUMS = ('add', 'add_', 'sub', 'sub_', 'rsub')
 
 
 def role(record: OpRecord) -> str:
-    """``neuron``, ``synapse``, ``sum`` (of membranes) or ``real``."""
+    """What an op is on a chip.
+
+    Args:
+        record (OpRecord): The record of the op.
+
+    Returns:
+        str: ``neuron``, ``synapse``, ``sum`` (of membranes) or ``real`` (any
+        other op, on real values).
+    """
     if record.kind == 'neuron':
         return 'neuron'
     if record.kind in SYNAPSES:
@@ -25,16 +33,17 @@ def role(record: OpRecord) -> str:
 
 
 class TraceGraph:
-    """Ops of a trace that run on a chip, what each has read, and which
-    population holds its result.
+    """Ops that run on a chip, what they read, and where results are held.
 
-    Left out are what is done with a model's results (boxes, scores), what is
-    computed from those alone (levels of regions of interest), and ops whose
-    result is one number. What depends on those depends on what they have
-    read.
+    These ops are left out: those on a model's results (boxes, scores), those
+    that read nothing else (levels of regions of interest), and those whose
+    result is one number. An op that reads the result of such an op is taken
+    to read what that op has read.
 
-    Of a network that runs several times on an image (:func:`find_runs`) the
-    graph is that of one run, and its records hold the sums of all.
+    If the network runs several times on an image (:func:`find_runs`), the
+    graph is that of one run and its records hold the sums of all.
+
+    An op is named by its number in the trace.
 
     Args:
         trace (OpTrace): The trace.
@@ -44,13 +53,14 @@ class TraceGraph:
         runs (int): Runs of the network for an image.
         outside (list[OpRecord]): Ops that join the results of runs.
         sources (dict[int, dict[Source, bool]]): For each op that runs on a
-            chip: what it has read, and whether that is an operand.
-        home (dict[int, int]): Number of the op whose population holds its
-            result: a neuron's, or its own.
-        through (dict[int, set[Source]]): Of what each op has read, what it
-            depends on by something that is left out.
-        feedback (list[str]): Modules that would have to run before
-            themselves; such edges are left out.
+            chip: what it has read, and whether that is the other operand of
+            a product.
+        home (dict[int, int]): For each op, the op whose population holds its
+            result: a neuron, or itself.
+        through (dict[int, set[Source]]): For each op, what it reads only by
+            way of ops that are left out.
+        feedback (list[str]): Modules whose ops read a later op; these edges
+            are left out.
 
     Example:
         >>> from mmsnn.trace import OpRecord, OpTrace
@@ -80,7 +90,7 @@ class TraceGraph:
         self.home = self._homes()
 
     def _fold(self) -> tuple[int, list[OpRecord]]:
-        """Keep one of several runs, with the amounts of all."""
+        """Keep the first of several runs, with the amounts of all."""
         runs = Runs()
         if not self.through and not self.feedback:
             runs = find_runs(self.records, self.sources)
@@ -107,6 +117,7 @@ class TraceGraph:
         return not record.output_shape or bool(made_of_results)
 
     def _read(self, i: int, record: OpRecord) -> dict[Source, bool]:
+        """What an op reads, also by way of ops that are left out."""
         found: dict[Source, bool] = {}
         todo, seen = list(self._all[i].items()), set()
         while todo:
@@ -126,6 +137,7 @@ class TraceGraph:
         return found
 
     def _homes(self) -> dict[int, int]:
+        """Where the result of each op is held, the last op first."""
         consumers: dict[int, list[int]] = {i: [] for i in self.sources}
         for i, sources in self.sources.items():
             for source in sources:
@@ -140,7 +152,7 @@ class TraceGraph:
                        if role(self.records[c]) == 'neuron']
             others = [c for c in consumers[i] if c not in neurons]
             if neurons and all(home[c] > neurons[0] for c in others):
-                home[i] = neurons[0]  # whose membrane it is, whole
+                home[i] = neurons[0]  # it is their membrane, complete
             elif not neurons and len(others) == 1 and role(
                     self.records[others[0]]) == 'sum':
                 home[i] = home[others[0]]
@@ -148,12 +160,14 @@ class TraceGraph:
 
 
 def run_notes(graph: TraceGraph, images: int) -> tuple[str, ...]:
-    """What is to be known about modules that run several times on an image,
-    in words.
+    """Sentences about modules that run several times on an image.
 
     Args:
-        graph (TraceGraph): Of a trace.
+        graph (TraceGraph): The graph of a trace.
         images (int): Images of the trace.
+
+    Returns:
+        tuple[str]: Empty if no module does.
     """
     records = graph.records
     if graph.runs > 1:
