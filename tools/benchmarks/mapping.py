@@ -21,7 +21,8 @@ from mmsnn.hardware import (
     estimate,
     load_chip,
 )
-from mmsnn.hardware.mapping import connectivity, tiling
+from mmsnn.hardware.mapping import tiling
+from mmsnn.hardware.mapping.connectivity import Axis
 from mmsnn.hardware.network.profiles import sampled_profile
 
 WIDTHS = {
@@ -200,7 +201,7 @@ def cases(network: Network, chips: list[str]) -> Iterator[dict]:
         for weights in ('shared', 'unrolled'):
             for timing in ('synchronous', 'asynchronous'):
                 tiling.axis_inputs.cache_clear()
-                connectivity.position_axis.cache_clear()
+                Axis.positions.cache_clear()
                 start = time.process_time()
                 result, = estimate(network, chip, weights=weights,
                                    timing=timing, missing='report').on_chip

@@ -1,10 +1,16 @@
-"""Who is connected to whom, axis by axis.
+"""Which neurons a projection connects, one axis at a time.
 
-A synapse connects an output to the product of a range of channels and ranges
-of positions. So everything that a mapping needs (distinct sources of a block
-of neurons, connections into it, overlap with a block of sources) is a product
-of numbers that are found for each axis alone, exactly and without a list of
-connections.
+An output of a convolution reads a range of channels, a range of rows and a
+range of columns, whatever the other axes are. So a block of neurons reads
+``channels x rows x columns`` distinct sources: a mapping counts them for each
+axis and multiplies. This is exact and needs no list of connections. The same
+holds for the number of connections into a block, and for the sources that it
+has in common with a block of another core.
+
+In all of this module ``edges`` are the bounds of blocks along one axis:
+``[0, 4, 8, 10]`` are the blocks 0 to 3, 4 to 7, and 8 and 9. ``share``, where
+it is given, is a weight for each source (its share of the spikes), so that
+sources or connections are not counted, but their weights are added up.
 """
 
 from dataclasses import dataclass
@@ -16,14 +22,18 @@ from mmsnn.hardware.network.populations import Geometry, Population, Projection
 
 
 class Axis:
-    """Connections along one axis, as pairs of (target, source) indices.
+    """Connections along one axis, as a list of pairs.
 
     Args:
-        pairs (ndarray): ``(n, 2)`` integers, target and source index.
+        pairs (ndarray): ``(n, 2)`` integers: the index of a target and that
+            of a source which it reads.
         targets (int): Length of the axis in the target.
         sources (int): Length of the axis in the source.
 
     Example:
+        A convolution with a kernel of 3 over 4 positions. Outputs 0 and 1
+        read inputs 0 to 2 (3 distinct ones) by 2 + 3 connections.
+
         >>> axis = Axis.positions(4, 4, 4, 4, kernel=3, stride=1, padding=1,
         ...                       dilation=1, transposed=False)
         >>> edges = np.array([0, 2, 4])  # two blocks of two
@@ -35,13 +45,30 @@ class Axis:
         self.pairs, self.targets, self.sources = pairs, targets, sources
 
     @classmethod
+    @lru_cache(maxsize=256)
     def positions(cls, in_size: int, out_size: int, sources: int,
                   targets: int, *, kernel: int, stride: int, padding: int,
                   dilation: int, transposed: bool) -> 'Axis':
         """One position axis of a convolution.
 
-        Where the populations have another length than the op (pooling,
-        nearest-neighbour interpolation), indices scale with it.
+        Populations may be longer or shorter than what the op reads and writes
+        (behind a pooling or nearest-neighbour interpolation). Then positions
+        are scaled to their length.
+
+        Args:
+            in_size (int): Input positions of the op.
+            out_size (int): Output positions of the op.
+            sources (int): Length of the axis in the source population.
+            targets (int): Length of the axis in the target population.
+            kernel (int): Taps of the kernel.
+            stride (int): Stride.
+            padding (int): Padding on both sides.
+            dilation (int): Distance of taps.
+            transposed (bool): Whether it is a transposed convolution.
+
+        Returns:
+            Axis: Its connections, those into the padding left out. Equal
+            calls return the same axis.
         """
         out, tap = np.meshgrid(
             np.arange(out_size), np.arange(kernel), indexing='ij')
@@ -62,8 +89,12 @@ class Axis:
         """Distinct sources of each block of targets.
 
         Args:
-            edges (ndarray): Bounds of the blocks, from 0 to ``targets``.
-            share (ndarray, optional): Weight of each source instead of 1.
+            edges (ndarray): Bounds of the blocks of targets.
+            share (ndarray, optional): Weight of each source. Defaults to
+                None: each counts 1.
+
+        Returns:
+            ndarray: A number for each block.
         """
         _, block, source = self._unique(edges)
         return np.bincount(
@@ -72,7 +103,16 @@ class Axis:
             minlength=len(edges) - 1).astype(float)
 
     def connections(self, edges: np.ndarray, share=None) -> np.ndarray:
-        """Connections into each block of targets, each source weighted."""
+        """Connections into each block of targets.
+
+        Args:
+            edges (ndarray): Bounds of the blocks of targets.
+            share (ndarray, optional): Weight of each source. Defaults to
+                None: each counts 1.
+
+        Returns:
+            ndarray: A number for each block.
+        """
         block = _block_of(edges)[self.pairs[:, 0]]
         return np.bincount(
             block,
@@ -80,17 +120,31 @@ class Axis:
             minlength=len(edges) - 1).astype(float)
 
     def fan_out(self, edges: np.ndarray) -> np.ndarray:
-        """Blocks of targets that each source reaches."""
+        """In how many blocks of targets each source has a target.
+
+        Args:
+            edges (ndarray): Bounds of the blocks of targets.
+
+        Returns:
+            ndarray: A number for each source.
+        """
         _, _, source = self._unique(edges)
         return np.bincount(source, minlength=self.sources).astype(float)
 
     def overlap(self, edges: np.ndarray, source_edges: np.ndarray,
                 share=None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Blocks of targets and sources that are connected.
+        """Which blocks of targets read which blocks of sources.
+
+        Args:
+            edges (ndarray): Bounds of the blocks of targets.
+            source_edges (ndarray): Bounds of the blocks of sources.
+            share (ndarray, optional): Weight of each source. Defaults to
+                None: each counts 1.
 
         Returns:
-            tuple: Index of the target block, of the source block, and the
-            (weighted) number of distinct sources in both.
+            tuple: Three arrays with an entry for each connected pair: the
+            index of the target block, that of the source block, and how many
+            distinct sources of the latter the former reads.
         """
         _, block, source = self._unique(edges)
         columns = len(source_edges) - 1
@@ -107,12 +161,25 @@ class Axis:
 
 
 class ChannelAxis:
-    """The channel axis: groups, each from a range to a range.
+    """Connections along the channels, where all of a group are connected.
 
-    Has the methods of :class:`Axis`, without listing pairs.
+    Has the methods of :class:`Axis`. A target reads a range of channels, so
+    that two numbers for each target replace the list of pairs.
+
+    Args:
+        inputs (int): Input channels of the op.
+        outputs (int): Output channels of the op.
+        groups (int): Groups of the op.
+        sources (int): Channels of the source population.
+        targets (int): Channels of the target population.
+        source_offset (int): Input channel of the op that is channel 0 of the
+            source (others where the op reads several populations).
+        target_offset (int): Channel of the target that is output channel 0.
 
     Example:
-        >>> axis = ChannelAxis(4, 8, 2, 4, 8, 0, 0)  # 2 groups: 2 to 4
+        Two groups, each of 2 inputs and 4 outputs.
+
+        >>> axis = ChannelAxis(4, 8, 2, 4, 8, 0, 0)
         >>> axis.distinct(np.array([0, 4, 8])), axis.fan_out(
         ...     np.array([0, 2, 8]))
         (array([2., 2.]), array([2., 2., 1., 1.]))
@@ -128,7 +195,7 @@ class ChannelAxis:
         width = inputs // groups
         low = np.clip(group * width - source_offset, 0, sources)
         high = np.clip((group + 1) * width - source_offset, 0, sources)
-        # Each target's sources are low..high; nothing where nothing feeds it.
+        # A target reads sources low to high - 1; none if low >= high.
         self.low = np.where(fed, low, sources)
         self.high = np.where(fed, high, 0)
 
@@ -144,16 +211,30 @@ class ChannelAxis:
                         0.0)
 
     def distinct(self, edges, share=None):
-        """As :meth:`Axis.distinct`."""
+        """As :meth:`Axis.distinct`.
+
+        Args:
+            edges (ndarray): Bounds of the blocks of targets.
+            share (ndarray, optional): Weight of each source.
+        """
         return self._between(*self._ranges(edges), share)
 
     def connections(self, edges, share=None):
-        """As :meth:`Axis.connections`."""
+        """As :meth:`Axis.connections`.
+
+        Args:
+            edges (ndarray): Bounds of the blocks of targets.
+            share (ndarray, optional): Weight of each source.
+        """
         return np.add.reduceat(
             self._between(self.low, self.high, share), edges[:-1])
 
     def fan_out(self, edges):
-        """As :meth:`Axis.fan_out`."""
+        """As :meth:`Axis.fan_out`.
+
+        Args:
+            edges (ndarray): Bounds of the blocks of targets.
+        """
         low, high = self._ranges(edges)
         steps = np.zeros(self.sources + 1)
         used = high > low
@@ -162,7 +243,13 @@ class ChannelAxis:
         return np.cumsum(steps)[:-1]
 
     def overlap(self, edges, source_edges, share=None):
-        """As :meth:`Axis.overlap`."""
+        """As :meth:`Axis.overlap`.
+
+        Args:
+            edges (ndarray): Bounds of the blocks of targets.
+            source_edges (ndarray): Bounds of the blocks of sources.
+            share (ndarray, optional): Weight of each source.
+        """
         low, high = self._ranges(edges)
         low = np.maximum(low[:, None], source_edges[None, :-1])
         high = np.minimum(high[:, None], source_edges[None, 1:])
@@ -173,28 +260,42 @@ class ChannelAxis:
 
 @dataclass(frozen=True)
 class Connectivity:
-    """Connections of a projection, one entry per axis.
+    """Connections of a projection.
 
     Attributes:
-        axes (tuple): Axes of source and target.
-        exact (bool): False where geometry and shapes do not fit together, so
-            that all sources are taken to reach all targets.
+        axes (tuple[Axis | ChannelAxis]): Connections along each axis, the
+            channels first.
+        exact (bool): False where geometry and shapes of the populations do
+            not fit together, so that every source is taken to be connected
+            to every target.
     """
 
-    axes: tuple
+    axes: tuple[Axis | ChannelAxis, ...]
     exact: bool
 
 
 def connectivity(projection: Projection, source: Population,
                  target: Population) -> Connectivity:
-    """Connections of a projection.
+    """Find which neurons of two populations a projection connects.
 
-    A projection without geometry connects all to all (``residual`` one to
-    one; at other positions, as nearest-neighbour interpolation does). So does
-    one whose geometry has another number of axes than the
-    populations, unless it is a linear layer on a flattened source.
+    - With a geometry that has the axes of both populations: as the geometry
+      says.
+    - ``residual``: each neuron with the one at its place; at the nearest
+      place where the populations differ in size.
+    - All others: every source with every target. This is exact without a
+      geometry, and for a linear layer on a flattened source.
+
+    Args:
+        projection (Projection): The projection.
+        source (Population): Where it starts.
+        target (Population): Where it ends.
+
+    Returns:
+        Connectivity: Its connections along each axis.
 
     Example:
+        The whole target reads both channels and all 4 positions.
+
         >>> conv = Geometry((2, 4), (2, 4), (3,), (1,), (1,), (1,))
         >>> axes = connectivity(
         ...     Projection('conv', 'a', 'b', 'conv', geometry=conv),
@@ -224,26 +325,16 @@ def _axes(projection, geometry, source, target):
     channel = ChannelAxis(geometry.in_shape[0], geometry.out_shape[0],
                           geometry.groups, source.shape[0], target.shape[0],
                           projection.source_offset, projection.target_offset)
-    return (channel, *(position_axis(
-        geometry.in_shape[i + 1], geometry.out_shape[i + 1],
-        source.shape[i + 1], target.shape[i + 1], geometry.kernel[i],
-        geometry.stride[i], geometry.padding[i], geometry.dilation[i],
-        geometry.transposed) for i in range(len(geometry.kernel))))
-
-
-@lru_cache(maxsize=256)
-def position_axis(in_size, out_size, sources, targets, kernel, stride,
-                   padding, dilation, transposed) -> Axis:
-    return Axis.positions(
-        in_size,
-        out_size,
-        sources,
-        targets,
-        kernel=kernel,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-        transposed=transposed)
+    return (channel, *(Axis.positions(
+        geometry.in_shape[i + 1],
+        geometry.out_shape[i + 1],
+        source.shape[i + 1],
+        target.shape[i + 1],
+        kernel=geometry.kernel[i],
+        stride=geometry.stride[i],
+        padding=geometry.padding[i],
+        dilation=geometry.dilation[i],
+        transposed=geometry.transposed) for i in range(len(geometry.kernel))))
 
 
 def _dense(source_shape, target_shape):
@@ -256,5 +347,5 @@ def _dense(source_shape, target_shape):
 
 
 def _block_of(edges: np.ndarray) -> np.ndarray:
-    """Block of each index, for the bounds of the blocks."""
+    """Number of the block that each index lies in."""
     return np.repeat(np.arange(len(edges) - 1), np.diff(edges))

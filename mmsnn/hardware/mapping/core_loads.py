@@ -1,4 +1,4 @@
-"""Events of each core in each sub-step, mean per run."""
+"""What each core sends and receives in each sub-step, mean per run."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from .mesh import Mesh, Travel, mesh_of, travel
 
 @dataclass(frozen=True)
 class Fired:
-    """What the cores of a population send.
+    """What the cores of a population send in each of its T x D sub-steps.
 
     Attributes:
         slices (Slices): The population and its cores.
-        spikes (ndarray): ``(T x D, cores)``.
-        messages (ndarray): ``(T x D, cores)``: one for each spike (or
-            membrane) and core that it goes to.
+        spikes (ndarray): Spikes, ``(T x D, cores)``.
+        messages (ndarray): Messages, ``(T x D, cores)``. A spike (or a
+            membrane) is one message to each core that it goes to.
     """
 
     slices: Slices
@@ -26,14 +26,15 @@ class Fired:
 
 @dataclass(frozen=True)
 class Received:
-    """What arrives over a link.
+    """What arrives over a link in each sub-step of its source.
 
     Attributes:
         link (Link): The projection.
-        messages (ndarray): ``(T x D of the source, cores of the target)``.
-        additions (ndarray): Synaptic additions (or membranes added), the same
-            shape.
-        travel (Travel): How far the messages came.
+        messages (ndarray): Messages that arrive, ``(T x D of the source,
+            cores of the target)``.
+        additions (ndarray): Synaptic additions (or membranes that are added),
+            in the same shape.
+        travel (Travel): How far the messages have come.
     """
 
     link: Link
@@ -44,13 +45,13 @@ class Received:
 
 @dataclass(frozen=True)
 class Loads:
-    """Events of a mapped network.
+    """What all cores of a mapped network send and receive.
 
     Attributes:
-        mapping (Mapping): Where they happen.
+        mapping (Mapping): Which neurons each core holds.
         mesh (Mesh): Where the cores lie.
-        fired (dict[str, Fired]): By population.
-        received (tuple[Received]): One for each link.
+        fired (dict[str, Fired]): What is sent, by name of the population.
+        received (tuple[Received]): What arrives, one entry for each link.
     """
 
     mapping: Mapping
@@ -59,7 +60,14 @@ class Loads:
     received: tuple[Received, ...]
 
     def into(self, name: str) -> list[Received]:
-        """What arrives at a population."""
+        """What arrives at a population.
+
+        Args:
+            name (str): Name of the population.
+
+        Returns:
+            list[Received]: One entry for each link that ends in it.
+        """
         return [
             r for r in self.received
             if r.link.target.population.name == name
@@ -69,8 +77,20 @@ class Loads:
 def count_loads(mapping: Mapping) -> Loads:
     """Count what every core sends and receives in every sub-step.
 
-    Totals of spikes and additions are those of the network, exactly. Within a
-    layer they are spread by its ``profile``, evenly if it has none.
+    Totals of spikes and additions are exactly those of the network. Within a
+    layer its ``profile`` says how often each neuron fires; without one all
+    fire equally often.
+
+    Args:
+        mapping (Mapping): A network on the cores of a chip.
+
+    Returns:
+        Loads: Mean counts per run of the network.
+
+    Raises:
+        ValueError: If a projection has additions, but connects none of the
+            neurons that fire.
+        MissingFigureError: If the spec does not know how many cores it has.
 
     Example:
         >>> from mmsnn.hardware import load_chip
@@ -110,14 +130,11 @@ def _even(population, axes: int) -> list[np.ndarray]:
     return [np.full(n, 1 / n) for n in shape]
 
 
-def _substeps(population) -> int:
-    return population.timesteps * population.max_spikes
-
-
 def _spikes(slices: Slices) -> np.ndarray:
+    """Spikes of each core in each sub-step."""
     population = slices.population
     if not population.spikes:
-        return np.zeros((_substeps(population), slices.cores))
+        return np.zeros((population.substeps, slices.cores))
     axes = len(population.shape)
     rows = [
         product([
@@ -129,8 +146,8 @@ def _spikes(slices: Slices) -> np.ndarray:
 
 
 def _profiles(population, axes: int) -> list[list[np.ndarray]]:
-    """Share of the spikes at each index of each axis, in each sub-step; only
-    one entry if all are alike."""
+    """Share of the spikes at each index of each axis: an entry for each
+    sub-step, or one entry for all where the population has no profile."""
     if not population.profile:
         return [_even(population, axes)]
     more = [np.ones(1)] * (axes - len(population.shape))
@@ -144,7 +161,7 @@ def _receive(link: Link, mapping: Mapping,
     population = mapping.network[link.projection.source]
     axes = link.connectivity.axes
     if link.carries == 'membranes':
-        amount = np.zeros(_substeps(population))
+        amount = np.zeros(population.substeps)
         amount[::population.max_spikes] = population.neurons
         additions = amount / population.neurons * (
             link.target.population.neurons)
@@ -159,7 +176,7 @@ def _receive(link: Link, mapping: Mapping,
                 _reaching(link, shares, population) if added else shares
                 for shares, added in zip(profiles, additions)
             ]
-    arriving, adding, leaving = zip(*(_spread(link, p) for p in profiles))
+    arriving, adding, leaving = zip(*(_distribute(link, p) for p in profiles))
     adding = np.array(adding)
     total = adding.sum(1, keepdims=True)
     if (additions[:, None] * (total == 0)).any():
@@ -177,9 +194,11 @@ def _receive(link: Link, mapping: Mapping,
 
 
 def _reaching(link: Link, shares, population) -> list[np.ndarray]:
-    """Shares of a sub-step with additions; equal ones where spikes that fall
-    so reach no target: a profile may be of one image, additions are means
-    over all."""
+    """Shares that reach a target, for a sub-step that has additions.
+
+    A profile is of one image, additions are means over all. Where none of the
+    neurons that fire by the profile has a target, shares are equal instead.
+    """
     axes = link.connectivity.axes
     reached = all(
         axis.connections(np.array([0, axis.targets]), share).any()
@@ -187,9 +206,10 @@ def _reaching(link: Link, shares, population) -> list[np.ndarray]:
     return shares if reached else _even(population, len(axes))
 
 
-def _spread(link: Link, shares) -> tuple[np.ndarray, ...]:
-    """For one spike: messages into each core of the target, connections into
-    it, messages from each core of the source."""
+def _distribute(link: Link, shares) -> tuple[np.ndarray, ...]:
+    """Where one spike of the source goes on average: messages that arrive at
+    each core of the target, connections there that it takes, and messages
+    that leave each core of the source."""
     axes = link.connectivity.axes
     edges = link.target.block_edges(len(axes))
     arriving = product([

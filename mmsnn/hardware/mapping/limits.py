@@ -1,4 +1,4 @@
-"""Limits of a chip's cores and the verdict on each layer."""
+"""Limits of a chip, and whether each layer of a network keeps them."""
 
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +11,9 @@ from mmsnn.hardware.chips.figures import MissingFigureError, UsedFigures
 from mmsnn.hardware.chips.spec import Chip
 from mmsnn.hardware.network.populations import Network, Population
 
-#: Limits of one core that a block of neurons is held against.
+#: Limits of one core that a block of neurons must keep. ``axons_in``: distinct
+#: neurons that send to it; ``axons_out``: messages if each of its neurons
+#: fires once; ``fan_in``: connections into one neuron.
 CORE_LIMITS = ('neurons', 'axons_in', 'axons_out', 'synapse_memory', 'memory',
                'fan_in')
 
@@ -21,14 +23,16 @@ class LayerFit:
     """Whether a layer fits on a chip.
 
     Attributes:
-        name (str): Population.
-        cores (int): Cores that it needs; if no core can hold it, those that
-            it would need without the limits that it breaks.
-        neurons (int): Its neurons.
-        limited_by (str): The limit that alone asks for the most cores; empty
-            if one core holds the whole layer.
-        needs (dict[str, float]): What its fullest core needs of each limit.
-        reasons (tuple[str]): Why it does not fit; empty if it does.
+        name (str): Name of the population.
+        cores (int): Cores that it needs. If no core can hold even its smallest
+            block, those that it would need without the limits that this block
+            exceeds.
+        neurons (int): Number of its neurons.
+        limited_by (str): The limit which would need the most cores if it were
+            the only one; empty if one core holds the whole layer.
+        needs (dict[str, float]): Limit -> what the fullest core needs of it,
+            in the unit of the limit.
+        reasons (tuple[str]): Why the layer does not fit; empty if it does.
     """
 
     name: str
@@ -40,15 +44,24 @@ class LayerFit:
 
     @property
     def fits(self) -> bool:
-        """Whether nothing stands against it."""
+        """Whether there is no reason why it does not fit."""
         return not self.reasons
 
 
 class Limits:
-    """The limits of a chip, those that it knows.
+    """The limits that a chip spec knows.
 
-    A limit that the spec does not list does not exist; one that is null is
-    unknown and can not be checked. Of a range the lower end counts.
+    A limit that the spec does not list does not exist. One that is null is
+    unknown: it is not checked, and ``unchecked`` says so. Of a limit that is
+    a range the lower end is taken.
+
+    Args:
+        chip (Chip): A spec with cores.
+
+    Attributes:
+        values (dict): Limit -> its value; a tuple if it differs from core to
+            core.
+        unchecked (list[str]): Sentences that name what could not be checked.
 
     Raises:
         MissingFigureError: If the spec describes no cores.
@@ -91,21 +104,33 @@ class Limits:
                     'layer that is split has blocks of one size)')
 
     def most(self, name: str) -> float:
-        """The limit, of the largest core if they differ."""
+        """The value of a limit, on the largest core if cores differ.
+
+        Args:
+            name (str): One of ``values``.
+
+        Returns:
+            float: In the unit of the limit.
+        """
         value = self.values[name]
         return max(value) if isinstance(value, tuple) else value
 
     def unit(self, name: str) -> str:
-        """Its unit."""
+        """The unit of a limit.
+
+        Args:
+            name (str): One of ``values``.
+        """
         return self.chip.figures[f'limits.{name}'].unit
 
     @property
     def one_layer_a_core(self) -> bool:
-        """Whether a layer can not be split over cores."""
+        """Whether a core holds a whole layer, which can not be split."""
         return self._supports('split_layers') is False
 
     def _supports(self, name: str) -> bool | None:
-        """None if the spec does not know."""
+        """Whether the chip has an ability; None if the spec does not know,
+        which ``unchecked`` then says."""
         figure = self.chip.figures.get(f'support.{name}')
         if figure is None or figure.value is None:
             text = f'support.{name} is unknown'
@@ -116,11 +141,27 @@ class Limits:
         return figure.value
 
     def state_bits(self, population: Population) -> int:
-        """Bits of state of a neuron; the chip's own where it fixes them."""
+        """Bits of the state of one neuron on this chip.
+
+        Args:
+            population (Population): The population of the neuron.
+
+        Returns:
+            int: As many as the chip gives each neuron, if that is fixed; else
+            as many as the neuron had in the traced run.
+        """
         return int(self.values.get('state_bits', population.state_bits))
 
     def quantised(self, network: Network) -> list[str]:
-        """Which membranes must become narrower than they were in the run."""
+        """Membranes that the chip keeps in fewer bits than the traced run.
+
+        Args:
+            network (Network): The network.
+
+        Returns:
+            list[str]: A sentence that says how many layers must be quantised;
+            empty if none.
+        """
         bits = self.values.get('state_bits', np.inf)
         wide = [p for p in network.populations if p.state_bits > bits]
         if not wide:
@@ -134,7 +175,22 @@ class Limits:
 
     def judge(self, layer: LayerFit, network: Network, weights: str,
               weight_bits: int) -> LayerFit:
-        """Add what stands against a layer beside the size of its blocks."""
+        """Check what a layer asks of the chip besides room on its cores.
+
+        These are: the way in which weights are stored, their bits, products of
+        two activations, membranes that are handed on, and the number of
+        layers that it feeds.
+
+        Args:
+            layer (LayerFit): The layer, its size already checked.
+            network (Network): The network that it is part of.
+            weights (str): ``shared`` or ``unrolled``.
+            weight_bits (int): Bits of a stored weight.
+
+        Returns:
+            LayerFit: The layer, with a reason more for each of these that the
+            chip lacks.
+        """
         reasons = list(layer.reasons)
         incoming = list(network.incoming(layer.name))
         spiking = [p for p in incoming if network.carries(p) == 'spikes']
@@ -169,7 +225,19 @@ class Limits:
 
 
 def match_cores(layers: list[LayerFit], limits: Limits) -> list[LayerFit]:
-    """Give each layer a core of its own, where cores differ in size."""
+    """Check that each layer gets a core of its own that is large enough.
+
+    Cores may differ in size. As many layers as possible are matched with a
+    core that holds them (maximum bipartite matching).
+
+    Args:
+        layers (list[LayerFit]): All layers, each on one core.
+        limits (Limits): Limits of a chip that does not split layers.
+
+    Returns:
+        list[LayerFit]: The layers, with a reason for those that are left
+        without a core.
+    """
     if 'cores' not in limits.values:
         return layers  # unchecked says that their number is unknown
     count = int(limits.values['cores'])

@@ -1,4 +1,4 @@
-"""Layers split over the cores of a chip, under its limits."""
+"""Split the layers of a network over the cores of a chip, by its limits."""
 
 import math
 from dataclasses import dataclass, replace
@@ -23,7 +23,8 @@ class Slices:
     Attributes:
         population (Population): What is split.
         edges (tuple[ndarray]): Bounds of the blocks along each axis.
-        first_core (int): Cores are numbered on from here, channels fastest.
+        first_core (int): Number of the core of the first block; the others
+            follow, first along the channels.
 
     Example:
         >>> slices = Slices(Population('a', (4, 6), spikes=(0.,)),
@@ -47,18 +48,41 @@ class Slices:
         return math.prod(self.blocks)
 
     @property
+    def core_range(self) -> slice:
+        """Where its cores stand in an array over all cores of the mapping."""
+        return slice(self.first_core, self.first_core + self.cores)
+
+    @property
     def neurons(self) -> np.ndarray:
         """Neurons of each core."""
         return product([np.diff(e).astype(float) for e in self.edges])
 
     def block_edges(self, axes: int) -> tuple[np.ndarray, ...]:
-        """``edges`` with axes of length 1 added up to ``axes``."""
+        """``edges`` of a population that is taken to have more axes.
+
+        Args:
+            axes (int): Number of axes; those that lack have length 1.
+
+        Returns:
+            tuple[ndarray]: Bounds of the blocks along each axis.
+        """
         one = np.array([0, 1])
         return self.edges + (one, ) * (axes - len(self.edges))
 
 
 def product(factors: list[np.ndarray]) -> np.ndarray:
-    """A number for each core from one for each block of each axis."""
+    """Numbers of cores that are products of numbers of their blocks.
+
+    Args:
+        factors (list[ndarray]): For each axis a number for each block.
+
+    Returns:
+        ndarray: A number for each core, first along the channels.
+
+    Example:
+        >>> product([np.array([1, 2]), np.array([3, 4])])
+        array([3, 6, 4, 8])
+    """
     result = factors[0]
     for factor in factors[1:]:
         result = np.multiply.outer(factor, result)
@@ -70,11 +94,11 @@ class Link:
     """A projection between two mapped populations.
 
     Attributes:
-        projection (Projection): What connects them.
+        projection (Projection): The projection.
         carries (str): ``spikes`` or ``membranes``.
-        source (Slices | None): None for spikes of the input, which come from
-            outside the chip.
-        target (Slices): Where it ends.
+        source (Slices | None): Cores of its source. None for the input, whose
+            spikes come from outside the chip.
+        target (Slices): Cores of its target.
         connectivity (Connectivity): Its connections along each axis.
     """
 
@@ -90,15 +114,17 @@ class Mapping:
     """A network on the cores of a chip.
 
     Attributes:
-        network (Network): What is mapped.
-        chip (Chip): Where to.
+        network (Network): The network.
+        chip (Chip): The chip.
         weights (str): ``shared`` or ``unrolled``.
-        weight_bits (int): Bits of a weight.
-        slices (dict[str, Slices]): Of each population on the chip.
-        links (tuple[Link]): Projections between them and from input spikes.
-        layers (tuple[LayerFit]): Whether and why each layer fits.
-        conditions (tuple[str]): What must happen outside the cores.
-        unchecked (tuple[str]): Limits that the spec does not know.
+        weight_bits (int): Bits of a stored weight.
+        slices (dict[str, Slices]): Name of each population on the chip -> its
+            blocks.
+        links (tuple[Link]): Projections between these, and those that bring
+            spikes from outside the chip.
+        layers (tuple[LayerFit]): Whether each layer fits, and why not.
+        conditions (tuple[str]): Sentences: what must happen outside the cores.
+        unchecked (tuple[str]): Sentences: limits that the spec does not know.
     """
 
     network: Network
@@ -113,12 +139,19 @@ class Mapping:
 
     @property
     def cores(self) -> int:
-        """Cores that are used."""
+        """Number of cores that are used."""
         return sum(s.cores for s in self.slices.values())
 
     def with_counts(self, network: Network) -> 'Mapping':
-        """The same mapping of the same network with other counts: of the
-        same populations and projections, in the same order."""
+        """The same mapping, with other counts of spikes and additions.
+
+        Args:
+            network (Network): The same populations and projections in the same
+                order, with other counts.
+
+        Returns:
+            Mapping: With the same blocks on the same cores.
+        """
         slices = {
             name: replace(s, population=network[name])
             for name, s in self.slices.items()
@@ -147,15 +180,18 @@ def map_network(network: Network,
     neurons send to, summed over its neurons. Of the blocks that need the
     fewest cores, those with the fewest messages are taken.
 
-    A layer that no core can hold is split as if the limits that it breaks
-    were not there, and its :class:`LayerFit` says so.
+    If even the smallest block of a layer exceeds a limit, the layer is split
+    as if that limit were not there, and its :class:`LayerFit` says so.
 
     Args:
-        network (Network): What to map.
+        network (Network): The network to map.
         chip (Chip): A spec with ``limits``.
         weights (str): ``shared`` stores each weight once in each core that
             needs it, ``unrolled`` once for each connection.
         weight_bits (int): Bits of a stored weight.
+
+    Returns:
+        Mapping: Which neurons each core holds, and whether each layer fits.
 
     Raises:
         ValueError: If an argument is not valid.
@@ -199,7 +235,15 @@ def map_network(network: Network,
 
 
 def check_weights(weights: str, weight_bits: int) -> None:
-    """Raise a ValueError if an option of the mapping is not valid."""
+    """Check the options of a mapping.
+
+    Args:
+        weights (str): ``shared`` or ``unrolled``.
+        weight_bits (int): Bits of a stored weight.
+
+    Raises:
+        ValueError: If one of them is not valid.
+    """
     if weights not in WEIGHTS:
         raise ValueError(
             f'weights must be one of {", ".join(WEIGHTS)}, got {weights!r}')
@@ -210,8 +254,11 @@ def check_weights(weights: str, weight_bits: int) -> None:
 
 def _demand(network: Network, population: Population, tilings: dict,
             weights: str, weight_bits: int, limits: Limits) -> Demand:
-    """What blocks of a population ask of a core. Products are left out: they
-    have no synapses that could be stored, and the verdict says so."""
+    """What blocks of a population need of a core.
+
+    Products of two activations are left out: they have no weights that could
+    be stored, which :meth:`Limits.judge` gives as a reason.
+    """
     incoming = []
     for p in network.incoming(population.name):
         if network.carries(p) != 'real' and p.static:
@@ -243,7 +290,7 @@ def _links(network: Network, slices: dict[str, Slices]):
 
 
 def _conditions(network: Network) -> list[str]:
-    """What the cores do not do themselves."""
+    """What the cores can not do, so that it must happen outside."""
     texts, runs = [], network.runs
     for p in network.projections:
         if network.carries(p) == 'real' and p.op != 'real':

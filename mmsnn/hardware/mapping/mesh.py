@@ -15,14 +15,17 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Mesh:
-    """The cores of one or several chips on one mesh of tiles.
+    """Positions of the cores of one or several chips.
 
-    Cores fill tiles, tiles fill a chip in rows that run to and fro, chips
-    fill a square of chips in the same way. A message goes along x, then y.
+    Cores are numbered tile by tile. The tiles of a chip are numbered row by
+    row, every second row backwards, so that tiles with consecutive numbers
+    are neighbours. Chips lie on a square, numbered in the same way. A message
+    goes from tile to tile (a hop), first along x, then along y.
 
     Attributes:
         cores (int): Cores of a chip.
-        cores_per_tile (int): Cores of a tile, between which there is no hop.
+        cores_per_tile (int): Cores of a tile. Messages between them take no
+            hop.
         width (int): Tiles of a chip along x.
         height (int): Tiles of a chip along y.
         chips (int): Number of chips.
@@ -44,7 +47,15 @@ class Mesh:
     routed: bool = True
 
     def positions(self, core: np.ndarray) -> tuple[np.ndarray, ...]:
-        """x and y of the tile on the whole mesh, x and y of the chip."""
+        """Where cores lie.
+
+        Args:
+            core (ndarray): Numbers of cores.
+
+        Returns:
+            tuple[ndarray]: x and y of the tile, counted over all chips, and x
+            and y of the chip; each has an entry for each core.
+        """
         chip, within = core // self.cores, core % self.cores
         side = math.isqrt(max(self.chips - 1, 0)) + 1
         chip_x, chip_y = _snake(chip, side)
@@ -56,17 +67,29 @@ class Mesh:
                 chip_y)
 
     def tiles(self, cores: int) -> int:
-        """Tiles that so many cores fill."""
+        """How many tiles a number of cores fills.
+
+        Args:
+            cores (int): Number of cores.
+        """
         return -(-cores // self.cores_per_tile)
 
 
 def _snake(index, width):
+    """x and y in rows of a width, every second one numbered backwards."""
     row, column = index // width, index % width
     return np.where(row % 2, width - 1 - column, column), row
 
 
 def mesh_of(chip: Chip, cores: int) -> Mesh:
-    """The mesh that holds so many cores.
+    """The mesh of as many chips as are needed for a number of cores.
+
+    Args:
+        chip (Chip): A spec with cores.
+        cores (int): Number of cores that are used.
+
+    Returns:
+        Mesh: Of one or several chips.
 
     Raises:
         ValueError: If the tiles of the spec do not hold its cores.
@@ -101,14 +124,14 @@ def mesh_of(chip: Chip, cores: int) -> Mesh:
 
 @dataclass(frozen=True)
 class Travel:
-    """How far the messages of one link travel, all sub-steps together.
+    """How far a message of one link travels: means over its messages.
 
     Attributes:
-        hops_ew (float): Hops along x, per message on average.
-        hops_ns (float): Hops along y, per message on average.
-        chips (float): Steps from chip to chip, per message on average.
-        into (ndarray): For each core of the target, mean hops along x and y
-            and steps between chips of the messages that arrive, ``(3, n)``.
+        hops_ew (float): Hops along x.
+        hops_ns (float): Hops along y.
+        chips (float): Steps from chip to chip.
+        into (ndarray): The same three for the messages that arrive at each
+            core of the target, ``(3, cores)``.
     """
 
     hops_ew: float
@@ -120,13 +143,16 @@ class Travel:
 def travel(link: Link, mesh: Mesh, shares) -> Travel:
     """Distances between the cores of a link, weighted by its messages.
 
+    Spikes from outside the chip travel 0 hops.
+
     Args:
         link (Link): Projection between two mapped populations.
         mesh (Mesh): Where the cores lie.
-        shares (list[ndarray]): Share of the spikes at each index of each axis
-            of the source.
+        shares (list[ndarray]): For each axis of the source the share of the
+            spikes at each index.
 
-    Spikes from outside the chip travel 0 hops.
+    Returns:
+        Travel: Mean hops and steps between chips.
     """
     target = link.target
     cores = target.cores
@@ -162,12 +188,15 @@ def travel(link: Link, mesh: Mesh, shares) -> Travel:
 
 
 def _strides(blocks: list[int]) -> list[int]:
-    """Steps between cores along each axis, channels fastest."""
+    """By how much the number of a core grows from one block to the next along
+    each axis."""
     return [math.prod(blocks[:i]) for i in range(len(blocks))]
 
 
 def _combined(pairs, strides, source_strides):
-    """Pairs of cores from pairs of blocks along each axis, in pieces."""
+    """Connected pairs of cores, from connected pairs of blocks along each
+    axis: arrays of the core of the target, that of the source and a weight,
+    in pieces that fit into memory."""
     sizes = [len(p[0]) for p in pairs]
     if not all(sizes):
         return
@@ -183,6 +212,7 @@ def _combined(pairs, strides, source_strides):
 
 
 def _outer(pairs, strides, source_strides):
+    """All combinations of the pairs of blocks of several axes."""
     zero = np.zeros(1, int)
     block, source, weight = zero, zero, np.ones(1)
     for (b, s, w), stride, source_stride in zip(pairs, strides,

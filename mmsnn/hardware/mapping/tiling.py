@@ -1,7 +1,13 @@
-"""How large a block of a layer one core can hold."""
+"""Which blocks a layer is cut into, so that each fits on a core.
+
+A population of shape ``(C, H, W)`` is cut along each axis into blocks of one
+size. A core holds one block: some channels at some rows and columns. All
+sizes that make a difference are tried together: arrays below have one axis
+for each axis of the population, and along it an entry for each size tried.
+"""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -12,16 +18,19 @@ from .limits import LayerFit, Limits
 
 @dataclass(frozen=True)
 class Demand:
-    """What blocks of a population ask of the cores that hold them.
+    """What decides how much of a core a block of a population needs.
 
     Attributes:
-        population (Population): What is split.
-        incoming (list): (projection, its axes) of all that ends here.
-        outgoing (list): For each projection that starts here, the number of
-            blocks of the target that each index of each axis reaches.
-        shared (bool): Whether a core stores each weight once.
+        population (Population): The population that is cut.
+        incoming (list): For each projection that ends in it: the projection
+            and its connections along each axis.
+        outgoing (list): For each projection that starts in it: an array for
+            each axis, which holds for each index the number of blocks of the
+            target that it reaches.
+        shared (bool): Whether a core stores each weight once, not once for
+            each connection.
         weight_bits (int): Bits of a stored weight.
-        state_bits (int): Bits of state of a neuron.
+        state_bits (int): Bits of the state of a neuron.
     """
 
     population: Population
@@ -33,10 +42,20 @@ class Demand:
 
 
 def block_sizes(length: int) -> list[int]:
-    """Block lengths that are worth a try: the longest is the smallest that
-    splits an axis in so many parts.
+    """Lengths of blocks that cut an axis into different numbers of parts.
+
+    Of the lengths that give the same number of parts only the shortest is
+    listed: a core then holds no more than it must.
+
+    Args:
+        length (int): Length of the axis.
+
+    Returns:
+        list[int]: The longest first.
 
     Example:
+        Blocks of 6 to 9 cut 10 into two parts as those of 5 do.
+
         >>> block_sizes(10)
         [10, 5, 4, 3, 2, 1]
     """
@@ -50,7 +69,14 @@ def block_sizes(length: int) -> list[int]:
 
 
 def block_edges(length: int, size: int) -> np.ndarray:
-    """Bounds of blocks of ``size`` (the last may be shorter).
+    """Bounds of the blocks of an axis; the last may be shorter.
+
+    Args:
+        length (int): Length of the axis.
+        size (int): Length of a block.
+
+    Returns:
+        ndarray: ``(blocks + 1, )``, from 0 to ``length``.
 
     Example:
         >>> block_edges(10, 4)
@@ -61,45 +87,51 @@ def block_edges(length: int, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=100_000)
 def axis_inputs(axis, size: int) -> tuple[float, float, float]:
-    """Of the blocks of an axis: most distinct sources, their sum, most
-    connections."""
+    """Sources and connections of the blocks along one axis.
+
+    Args:
+        axis (Axis | ChannelAxis): Connections along the axis.
+        size (int): Length of a block of targets.
+
+    Returns:
+        tuple[float, float, float]: Distinct sources of the block that has the
+        most, distinct sources summed over blocks, and connections of the
+        block that has the most.
+    """
     edges = block_edges(axis.targets, size)
     distinct = axis.distinct(edges)
     return distinct.max(), distinct.sum(), axis.connections(edges).max()
 
 
-class _Grid:
-    """Products over the axes for all combinations of block sizes."""
-
-    def __init__(self, sizes: list[list[int]]) -> None:
-        self.sizes = sizes
-
-    def __call__(self, factors) -> np.ndarray:
-        """``factors``: for each axis one number for each block size."""
-        result = np.ones(())
-        for values in factors:
-            result = np.multiply.outer(result, np.asarray(values, float))
-        return result
+def _over_sizes(factors) -> np.ndarray:
+    """Products for all combinations of sizes, from one number for each size
+    along each axis."""
+    return reduce(np.multiply.outer, factors, np.ones(()))
 
 
 def best_tiling(
         demand: Demand,
         limits: Limits) -> tuple[tuple[np.ndarray, ...], LayerFit]:
-    """Blocks that need the fewest cores, then the fewest axons.
+    """Cut a population so that it needs the fewest cores.
 
-    Limits that not even the smallest block keeps are left aside, and the
-    layer does not fit.
+    Of cuts with equally many cores the one with the fewest axons is taken:
+    the fewest (core, neuron that sends to it) pairs. A limit that even a block
+    of one neuron exceeds is left out, and the layer does not fit.
+
+    Args:
+        demand (Demand): The population and what its blocks need.
+        limits (Limits): Limits of the chip.
 
     Returns:
-        tuple: Bounds of the blocks along each axis, and how the layer fits.
+        tuple: Bounds of the blocks along each axis, and whether the layer
+        fits.
     """
     shape = demand.population.shape
     sizes = [block_sizes(n) for n in shape]
     if limits.one_layer_a_core:
         sizes = [[n] for n in shape]
-    grid = _Grid(sizes)
-    needs, axons = _needs(demand, sizes, grid)
-    cores = grid([-(-n // np.array(s)) for n, s in zip(shape, sizes)])
+    needs, axons = _needs(demand, sizes)
+    cores = _over_sizes([-(-n // np.array(s)) for n, s in zip(shape, sizes)])
     feasible = np.ones(cores.shape, bool)
     broken, at_least = {}, {}
     for name, need in needs.items():
@@ -127,23 +159,23 @@ def best_tiling(
         reasons=tuple(_why_not(broken, limits)))
 
 
-def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
-    """Resource -> what the fullest core needs, and axons of all cores, for
-    all combinations of block sizes."""
-    neurons = grid(sizes)
+def _needs(demand: Demand, sizes) -> tuple[dict, np.ndarray]:
+    """Limit -> what the fullest core needs of it, and the axons into all
+    cores; both for all combinations of sizes."""
+    neurons = _over_sizes(sizes)
     axons, total, stored, fan_in = 0.0, 0.0, 0.0, 0.0
     for projection, axes in demand.incoming:
         rows = [[axis_inputs(axis, size) for size in s] for axis, s in zip(
             axes, sizes + [[1]] * (len(axes) - len(sizes)))]
         most, sums, links = (
-            grid([[row[i] for row in axis]
-                  for axis in rows]).reshape(neurons.shape)
+            _over_sizes([[row[i] for row in axis]
+                         for axis in rows]).reshape(neurons.shape)
             for i in range(3))
         axons, total = axons + most, total + sums
         if projection.op == 'residual':
             continue  # no stored weights
         fan_in += np.prod([axis_inputs(axis, 1)[2] for axis in axes])
-        stored = stored + (_shared(projection, demand.population, sizes, grid)
+        stored = stored + (_shared(projection, demand.population, sizes)
                            if demand.shared else links)
     axons_out = 0.0
     for reach in demand.outgoing:
@@ -156,7 +188,7 @@ def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
             ]
             factors.append(sums)
         extra = np.prod([r.max() for r in reach[len(sizes):]])
-        axons_out = axons_out + grid(factors) * extra
+        axons_out = axons_out + _over_sizes(factors) * extra
     zeros = np.zeros(neurons.shape)
     synapse_bytes = zeros + stored * demand.weight_bits / 8
     # Membranes twice: of the image that fires and of the next one.
@@ -172,17 +204,18 @@ def _needs(demand: Demand, sizes, grid) -> tuple[dict, np.ndarray]:
     return needs, zeros + total
 
 
-def _shared(projection: Projection, population: Population, sizes, grid):
-    """Weights that a block needs if outputs share them."""
+def _shared(projection: Projection, population: Population, sizes):
+    """Weights that a block needs if a core stores each of them once."""
     if projection.geometry is None:  # every output has its own
-        return grid(sizes) * projection.weights / population.neurons
+        return _over_sizes(sizes) * projection.weights / population.neurons
     channels = min(projection.geometry.out_shape[0], population.shape[0])
     factors = [np.minimum(sizes[0], channels) / channels]
     factors += [np.ones(len(s)) for s in sizes[1:]]
-    return grid(factors) * projection.weights
+    return _over_sizes(factors) * projection.weights
 
 
 def _why_not(broken: dict[str, float], limits: Limits) -> list[str]:
+    """A sentence for each limit that even the smallest block exceeds."""
     what = 'the whole layer' if limits.one_layer_a_core else 'one neuron'
     return [
         f'{what} needs {need:,.0f} {limits.unit(name)} ({name}), a core of '
