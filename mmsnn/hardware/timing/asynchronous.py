@@ -1,16 +1,19 @@
-"""Asynchronous execution: each core works off a queue of messages.
+"""Asynchronous execution: each core handles messages as they arrive.
 
-There is no barrier. Messages of a source core are spread evenly over the time
-in which it fires; a core is a server that is never idle while messages wait.
-Its queue is a fluid: exact for many small messages.
+There is no barrier. A core sends its messages evenly over the time in which it
+fires. Where they arrive they wait in a queue, and a core is never idle while
+one waits. Queues are computed as if messages were a fluid that flows in and
+out, which is exact for many small messages.
 """
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from mmsnn.hardware.mapping.core_loads import Fired, Loads, Received
+from mmsnn.hardware.network.populations import Network, Population
 
 from .delays import Delays
 from .schedule import Schedule
@@ -23,11 +26,11 @@ class Burst:
     """The fullest queue of a network.
 
     Attributes:
-        population (str): Where it is.
-        messages (float): Messages that wait at its worst moment.
-        pressure (float): The largest rate of arriving work over the rate at
-            which a core works, over any stretch of time; infinite if messages
-            arrive at once.
+        population (str): The population whose core has this queue.
+        messages (float): Messages that wait in it when it is fullest.
+        pressure (float): How many times faster messages arrive than the core
+            handles them: the largest ratio over any stretch of time, infinite
+            if messages arrive in one moment.
     """
 
     population: str
@@ -47,9 +50,10 @@ class AsynchronousTime:
     """Times in nanoseconds.
 
     Attributes:
-        latency (float): Until the last core of one image is done.
-        interval (float): Shortest interval between images: what the busiest
-            core works for one.
+        latency (float): From the start of an image until the last core is
+            done with it.
+        interval (float): Shortest interval between images: the time that the
+            busiest core works for one.
         busy (ndarray): For each core, the time it works for an image.
         burst (Burst | None): The fullest queue; None if nothing queues.
     """
@@ -62,13 +66,29 @@ class AsynchronousTime:
 
 @dataclass
 class _Cores:
-    """Clock of the cores of a population.
+    """Times of a population in a time step, in ns, one for each core.
 
-    ``ready``: input worked off; ``start``, ``end``: of firing.
+    A core has handled all of its input at ``ready``, and fires from ``start``
+    to ``end``.
     """
+
     ready: np.ndarray
     start: np.ndarray
     end: np.ndarray
+
+
+class _Arrivals(NamedTuple):
+    """What arrives over one projection in a time step, for each target core.
+
+    Messages arrive evenly from ``first`` to ``last`` (ns), and it takes
+    ``work`` (ns) to handle them. ``messages`` is their number; None where
+    they come from outside the chip or nothing fires.
+    """
+
+    first: np.ndarray
+    last: np.ndarray
+    work: np.ndarray
+    messages: np.ndarray | None
 
 
 def asynchronous_time(loads: Loads, schedule: Schedule, delays: Delays,
@@ -84,13 +104,17 @@ def asynchronous_time(loads: Loads, schedule: Schedule, delays: Delays,
             input arrives, which is faster and gives other spikes than the
             network was trained for.
 
+    Returns:
+        AsynchronousTime: Latency, interval and fullest queue.
+
     Raises:
+        ValueError: If ``mode`` is neither.
         MissingFigureError: If a latency that is needed is absent or null.
     """
     if mode not in MODES:
         raise ValueError(
             f'mode must be one of {", ".join(MODES)}, got {mode!r}')
-    run = _Run(loads, schedule, delays, mode)
+    run = _Simulation(loads, schedule, delays, mode)
     clocks = {}
     for _ in range(schedule.runs):
         for t in range(schedule.timesteps):
@@ -101,8 +125,12 @@ def asynchronous_time(loads: Loads, schedule: Schedule, delays: Delays,
         float(latency), float(run.busy.max()), run.busy, run.burst)
 
 
-class _Run:
-    """What is the same for all time steps of a run."""
+class _Simulation:
+    """Goes through the time steps of an image, one after the other.
+
+    ``timestep`` takes the times of the cores in the time step before and
+    returns those in the next. ``busy`` and ``burst`` add up over all.
+    """
 
     def __init__(self, loads, schedule, delays, mode):
         self.loads, self.delays, self.mode = loads, delays, mode
@@ -113,14 +141,15 @@ class _Run:
         # Cores that fire in the same window do not wait for each other.
         order = {p.name: i for i, p in enumerate(self.network.populations)}
         last = schedule.depth + 1
-        self.order = sorted(
-            loads.fired,
-            key=lambda name: (schedule.fires.get(name, last), order[name]))
-        self.order = _after_sources(self.order, self.network)
+        self.order = _after_sources(
+            sorted(
+                loads.fired,
+                key=lambda name: (schedule.fires.get(name, last),
+                                  order[name])), self.network)
         self.into = {name: loads.into(name) for name in loads.fired}
 
     def timestep(self, t: int, before: dict) -> dict:
-        """Clocks after one more time step."""
+        """Times of all populations in a time step."""
         clocks = {}
         for name in self.order:
             clocks[name] = self._population(name, t, clocks, before)
@@ -130,35 +159,34 @@ class _Run:
         fired = self.loads.fired[name]
         cores = fired.slices.cores
         free = before[name].end if name in before else np.zeros(cores)
-        segments = [
-            self._segment(r, t, clocks, cores) for r in self.into[name]
+        arrivals = [
+            self._arrivals(r, t, clocks, cores) for r in self.into[name]
         ]
         firing = self._firing(fired, t)
-        work = sum((s[2] for s in segments), np.zeros(cores))
-        first = slice(fired.slices.first_core,
-                      fired.slices.first_core + cores)
-        self.busy[first] += work + firing
+        work = sum((a.work for a in arrivals), np.zeros(cores))
+        self.busy[fired.slices.core_range] += work + firing
         floor = max([0.0] + [
             float(clocks[p.source].ready.max())
             for p in self.network.incoming(name)
             if self.network.carries(p) == 'real' and p.source in clocks
         ])
-        ready = np.maximum(_finish(segments, cores), free + work)
+        ready = np.maximum(_finish(arrivals, cores), free + work)
         ready = np.maximum(ready, floor)
-        self._note_burst(name, segments)
+        self._note_burst(name, arrivals)
         held = self._operands(name, clocks)
         if self.mode == 'lossless':
             start = np.maximum(ready, held)
             return _Cores(ready, start, start + firing)
         share = np.divide(firing, work, out=np.zeros(cores), where=work > 0)
-        grown = [(a, b, w * (1 + share), m) for a, b, w, m in segments]
-        start = np.maximum(np.maximum(_begin(segments, cores), floor), free)
+        grown = [a._replace(work=a.work * (1 + share)) for a in arrivals]
+        start = np.maximum(np.maximum(_begin(arrivals, cores), floor), free)
         end = np.maximum(_finish(grown, cores), start + firing)
         end = np.maximum(end, free + work + firing)
         return _Cores(ready, start, end)
 
     def _operands(self, name: str, clocks: dict) -> float:
-        """When the other operands of the products it feeds are complete."""
+        """When the other operands of the products that a population feeds
+        are complete."""
         times = [0.0]
         for p in self.network.outgoing(name):
             if p.operand and p.operand in clocks:
@@ -167,51 +195,48 @@ class _Run:
         return max(times)
 
     def _firing(self, fired: Fired, t: int) -> np.ndarray:
-        """Time to fire the train of a time step: every neuron is looked at
-        once, and once more after each spike."""
+        """Time in which each core fires in a time step: it looks at every
+        neuron once, and once more after each spike."""
         rows = _rows(fired.slices.population, t)
         if rows is None:
             return np.zeros(fired.slices.cores)
         spikes = fired.spikes[rows].sum(0)
         messages = fired.messages[rows].sum(0)
-        visit = (self.delays('access', 'neurons looked at') +
-                 self.delays('update', 'neurons updated'))
-        looked_at = fired.slices.neurons if (
+        neurons = fired.slices.neurons if (
             fired.slices.population.spikes) else 0.0
-        return ((looked_at + spikes) * visit +
-                spikes * self.delays('fire', 'spikes') +
-                messages * self.delays('message', 'messages sent'))
+        return self.delays.firing(neurons + spikes, spikes, messages)
 
-    def _segment(self, row: Received, t: int, clocks: dict, cores: int):
-        """First and last arrival, work and messages for each core."""
+    def _arrivals(self, row: Received, t: int, clocks: dict,
+                  cores: int) -> _Arrivals:
+        """What arrives over a link in a time step."""
         source = self.network[row.link.projection.source]
         rows = _rows(source, t)
         if rows is None:
             zero = np.zeros(cores)
-            return zero, zero, zero, None
+            return _Arrivals(zero, zero, zero, None)
         messages = row.messages[rows].sum(0)
-        work = (messages * self.delays('message_in', 'messages received') +
-                row.additions[rows].sum(0) *
-                self.delays.synop(row.link, self.loads.mapping.weights))
+        work = self.delays.receiving(messages, row.additions[rows].sum(0),
+                                     row.link, self.loads.mapping.weights)
         if row.link.source is None:
             zero = np.zeros(cores)
-            return zero, zero, work, None
+            return _Arrivals(zero, zero, work, None)
         hop_ew, hop_ns, step, each = self.transport
         hops = row.travel.into
-        way = hops[0] * hop_ew + hops[1] * hop_ns + hops[2] * step + each
+        transit = hops[0] * hop_ew + hops[1] * hop_ns + hops[2] * step + each
         clock = clocks[source.name]
-        first = _over_sources(row, clock.start, np.minimum) + way
-        last = _over_sources(row, clock.end, np.maximum) + way
-        return first, last, work, messages
+        first = _over_sources(row, clock.start, np.minimum) + transit
+        last = _over_sources(row, clock.end, np.maximum) + transit
+        return _Arrivals(first, last, work, messages)
 
-    def _note_burst(self, name: str, segments) -> None:
-        """Keep the fullest queue; input from outside has no known rate."""
-        inside = [s for s in segments if s[3] is not None]
+    def _note_burst(self, name: str, arrivals: list[_Arrivals]) -> None:
+        """Keep the fullest queue; the rate of input from outside the chip is
+        not known, so it is left out."""
+        inside = [a for a in arrivals if a.messages is not None]
         if not inside:
             return
         backlog, pressure = _backlog(inside)
-        work = sum(s[2] for s in inside)
-        messages = sum(s[3] for s in inside)
+        work = sum(a.work for a in inside)
+        messages = sum(a.messages for a in inside)
         each = np.divide(work, messages, out=np.ones_like(work),
                          where=messages > 0)
         waiting = np.divide(backlog, each, out=np.zeros_like(work),
@@ -222,15 +247,15 @@ class _Run:
                                float(pressure[worst]))
 
 
-def _rows(population, t: int) -> slice | None:
-    """Sub-steps of a time step; None if the population has ended."""
+def _rows(population: Population, t: int) -> slice | None:
+    """Sub-steps of a time step; None if the population has fewer steps."""
     if t >= population.timesteps:
         return None
     return slice(t * population.max_spikes, (t + 1) * population.max_spikes)
 
 
-def _after_sources(names: list[str], network) -> list[str]:
-    """Put each population behind what feeds it and what it waits for."""
+def _after_sources(names: list[str], network: Network) -> list[str]:
+    """Put each population behind those that feed it or that it waits for."""
     done, order = set(), []
     waits = {name: set() for name in names}
     for p in network.projections:
@@ -246,20 +271,26 @@ def _after_sources(names: list[str], network) -> list[str]:
     return order
 
 
-def _finish(segments, cores: int) -> np.ndarray:
-    """When a server is done with all that arrives: the latest of each moment
-    plus the work that arrives after it."""
+def _finish(arrivals: list[_Arrivals], cores: int) -> np.ndarray:
+    """When each core has handled all that arrives.
+
+    A core that begins to work at some moment, and has to do all that arrives
+    from then on, is done no earlier than that moment plus that work. The
+    latest of these times, over the moments at which arrivals begin and end,
+    is when it is done.
+    """
     latest = np.zeros(cores)
-    for first, last, _, _ in segments:
+    for first, last, _, _ in arrivals:
         for moment in (first, last):
-            after = sum(w * _after(a, b, moment) for a, b, w, _ in segments)
+            after = sum(
+                a.work * _after(a.first, a.last, moment) for a in arrivals)
             latest = np.maximum(latest, moment + after)
     return latest
 
 
 def _after(first, last, moment, included=True):
-    """Share of a segment that arrives after a moment; what arrives at once
-    at that moment is included or not."""
+    """Share of messages that arrive after a moment. Those that all arrive in
+    that very moment count where ``included``."""
     length = last - first
     share = np.divide(last - moment, length, out=np.zeros_like(length),
                       where=length > 0)
@@ -267,24 +298,26 @@ def _after(first, last, moment, included=True):
     return np.where(length > 0, np.clip(share, 0, 1), at_once)
 
 
-def _begin(segments, cores: int) -> np.ndarray:
-    """First arrival."""
-    times = [first for first, _, work, _ in segments if work.any()]
+def _begin(arrivals: list[_Arrivals], cores: int) -> np.ndarray:
+    """When the first message arrives at each core."""
+    times = [a.first for a in arrivals if a.work.any()]
     return np.minimum.reduce(times) if times else np.zeros(cores)
 
 
-def _backlog(segments) -> tuple[np.ndarray, np.ndarray]:
-    """Most work that ever waits, and the most that arrives in a stretch of
-    time over its length."""
-    moments = [m for first, last, _, _ in segments for m in (first, last)]
+def _backlog(
+        arrivals: list[_Arrivals]) -> tuple[np.ndarray, np.ndarray]:
+    """For each core: the most work (ns) that ever waits, and the largest
+    ratio of the work that arrives in a stretch of time to its length."""
+    moments = [m for a in arrivals for m in (a.first, a.last)]
     waiting = np.zeros_like(moments[0])
     pressure = np.zeros_like(moments[0])
     for since in moments:
         for until in moments:
             stretch = until - since
             arrived = sum(
-                w * (_after(a, b, since) - _after(a, b, until, False))
-                for a, b, w, _ in segments)
+                a.work * (_after(a.first, a.last, since) -
+                          _after(a.first, a.last, until, False))
+                for a in arrivals)
             valid = stretch >= 0
             waiting = np.maximum(waiting,
                                  np.where(valid, arrived - stretch, 0))

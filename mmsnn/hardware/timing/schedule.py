@@ -8,23 +8,23 @@ from mmsnn.hardware.network.populations import Network, Population
 
 @dataclass(frozen=True)
 class Schedule:
-    """Windows of D sub-steps; a population fires in one for each time step.
+    """Which population fires in which window of D sub-steps.
 
-    A population integrates all of its input, then fires for D sub-steps. With
-    T time steps the one after the other enters, a window later each. Runs of
-    the network on an image follow each other in the same way.
+    A population integrates all of its input of a time step, then fires for D
+    sub-steps: one window. Each further time step enters the network a window
+    later, and so do further runs of the network on an image.
 
     Attributes:
         fires (dict[str, int]): First window in which a population fires,
             counted from 1.
-        depth (int): Windows that one time step takes.
+        depth (int): Windows from the input of a time step to its last result.
         timesteps (int): T.
         max_spikes (int): D, sub-steps of a window.
         runs (int): Runs of the network for an image.
-        sends (dict[str, int]): First window in which a population sends:
-            ``fires``; of one that does not fire, the window that completes
-            the membranes that it hands on (the first, for those of the
-            input).
+        sends (dict[str, int]): First window in which a population sends. It
+            is that of ``fires``. A population that does not fire sends
+            membranes, in the window in which they are complete (the input in
+            the first).
     """
 
     fires: dict[str, int]
@@ -36,12 +36,12 @@ class Schedule:
 
     @property
     def windows(self) -> int:
-        """Windows that an image takes."""
+        """Windows that a single image takes."""
         return self.depth + self.runs * self.timesteps - 1
 
     @property
     def steps(self) -> int:
-        """Sub-steps that an image takes: depth x D where T is 1."""
+        """Sub-steps that a single image takes: depth x D where T is 1."""
         return self.windows * self.max_spikes
 
     @property
@@ -55,8 +55,16 @@ class Schedule:
         return self.runs * self.period
 
     def slots(self, population: Population) -> Iterator[tuple[int, int, int]]:
-        """Window, sub-step and row of the loads in which a population sends,
-        in all runs of an image alone."""
+        """When a population sends, in all runs of a single image.
+
+        Args:
+            population (Population): One of the network.
+
+        Yields:
+            tuple[int, int, int]: Window (from 0), sub-step in the window, and
+            the sub-step of T x D of the population that is sent then: the row
+            of its counts in :class:`Loads`.
+        """
         for run in range(self.runs):
             first = self.sends[population.name] + run * self.timesteps - 1
             for t in range(population.timesteps):
@@ -64,8 +72,16 @@ class Schedule:
                     yield first + t, d, t * population.max_spikes + d
 
     def active(self, network: Network, name: str) -> int:
-        """Sub-steps of an image alone in which a population integrates what
-        others send, or fires."""
+        """In how many sub-steps a population integrates or fires.
+
+        Args:
+            network (Network): The network of this schedule.
+            name (str): A population of it.
+
+        Returns:
+            int: Sub-steps of a single image in which a chip has to update
+            the neurons.
+        """
         senders = {p.source for p in network.incoming(name)
                    if network.carries(p) in ('spikes', 'membranes')}
         if network[name].spikes:
@@ -85,6 +101,12 @@ def lossless_schedule(network: Network) -> Schedule:
     - In a product, the source fires when the other operand is complete: the
       counts of the trace hold for that order (first ``V``, then ``K``, then
       ``Q``).
+
+    Args:
+        network (Network): The network.
+
+    Returns:
+        Schedule: With the fewest windows that these rules allow.
 
     Raises:
         ValueError: If operands wait for each other.
@@ -124,7 +146,7 @@ def lossless_schedule(network: Network) -> Schedule:
 
 
 def _relax(network: Network, complete: dict, fires: dict) -> None:
-    """Move populations to later windows where they must wait."""
+    """Move each population behind what it waits for, one pass."""
     for population in network.populations:
         name = population.name
         for p in network.incoming(name):

@@ -1,15 +1,16 @@
 """Synchronous execution: a barrier ends each sub-step.
 
-In a sub-step every core goes through its neurons and sends, and works off
-what it receives, at the same time; the slowest core of all decides (the
-``simple`` timing model of SANA-FE).
+In a sub-step a core does two things at the same time: it goes through its
+neurons and sends their spikes, and it adds up what it receives. The sub-step
+lasts as long as the longer of both takes on the slowest core, and then the
+barrier (the ``simple`` timing model of SANA-FE).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from mmsnn.hardware.mapping.core_loads import Fired, Loads, Received
+from mmsnn.hardware.mapping.core_loads import Loads
 
 from .delays import Delays
 from .schedule import Schedule
@@ -20,12 +21,16 @@ class SynchronousTime:
     """Times in nanoseconds.
 
     Attributes:
-        latency (float): Of one image alone: all its sub-steps.
-        interval (float): Between images that follow each other.
-        steps (ndarray): Length of each sub-step of an image alone.
-        pipeline_steps (ndarray): Length of the T x D sub-steps between
-            runs, in which all layers work on different ones.
-        busy (ndarray): For each core, the time it works in an interval.
+        latency (float): All sub-steps of a single image, which has the chip
+            to itself.
+        interval (float): Between two images of a pipeline, in which an image
+            enters before the one before it has left.
+        steps (ndarray): Length of each sub-step of a single image.
+        pipeline_steps (ndarray): Length of each of the T x D sub-steps from
+            one run of the network to the next, in which each layer works on
+            another run.
+        busy (ndarray): For each core, the time it works in an interval; NaN
+            where a fixed length of sub-steps hides it.
     """
 
     latency: float
@@ -37,12 +42,15 @@ class SynchronousTime:
 
 def synchronous_time(loads: Loads, schedule: Schedule,
                      delays: Delays) -> SynchronousTime:
-    """Length of all sub-steps, for an image alone and in a pipeline.
+    """Length of all sub-steps, for a single image and in a pipeline.
 
     Args:
         loads (Loads): Events of the cores.
         schedule (Schedule): Which population fires when.
         delays (Delays): Times per event.
+
+    Returns:
+        SynchronousTime: Latency, interval, and the sub-steps they consist of.
 
     Raises:
         MissingFigureError: If a latency that is needed is absent or null.
@@ -50,10 +58,12 @@ def synchronous_time(loads: Loads, schedule: Schedule,
     if delays.tick is not None:
         return _ticks(loads, schedule, delays.tick)
     barrier = delays.barrier(loads.mesh.tiles(loads.mapping.cores))
-    send = {name: _send(f, delays) for name, f in loads.fired.items()}
-    receive = [_receive(r, delays, loads.mapping.weights)
+    send = {name: delays.firing(f.slices.neurons, f.spikes, f.messages)
+            for name, f in loads.fired.items()}
+    receive = [delays.receiving(r.messages, r.additions, r.link,
+                                loads.mapping.weights)
                for r in loads.received]
-    steps = _alone(loads, schedule, send, receive, delays) + barrier
+    steps = _single_image(loads, schedule, send, receive, delays) + barrier
     pipeline, busy = _pipeline(loads, schedule, send, receive)
     pipeline = pipeline + barrier
     return SynchronousTime(
@@ -69,28 +79,12 @@ def _ticks(loads: Loads, schedule: Schedule, tick: float) -> SynchronousTime:
         pipeline, np.full(loads.mapping.cores, np.nan))
 
 
-def _visit(delays: Delays) -> float:
-    return (delays('access', 'neurons looked at') +
-            delays('update', 'neurons updated'))
+def _single_image(loads, schedule, send, receive, delays) -> np.ndarray:
+    """Length of each sub-step, ``(windows, D)``, without the barrier.
 
-
-def _send(fired: Fired, delays: Delays) -> np.ndarray:
-    """Time of each core to go through its neurons and send."""
-    return (fired.slices.neurons * _visit(delays) +
-            fired.spikes * delays('fire', 'spikes') +
-            fired.messages * delays('message', 'messages sent'))
-
-
-def _receive(received: Received, delays: Delays,
-             weights: str) -> np.ndarray:
-    """Time of each core to work off what arrives."""
-    return (received.messages * delays('message_in', 'messages received') +
-            received.additions * delays.synop(received.link, weights))
-
-
-def _alone(loads, schedule, send, receive, delays) -> np.ndarray:
-    """``(windows, D)``: every neuron is looked at in every sub-step; those
-    that integrate or fire are updated."""
+    In every sub-step a core looks at all of its neurons. It also updates them
+    in the windows in which they integrate or fire.
+    """
     shape = (schedule.windows, schedule.max_spikes)
     access = delays('access', 'neurons looked at')
     update = delays('update', 'neurons updated')
@@ -116,8 +110,8 @@ def _alone(loads, schedule, send, receive, delays) -> np.ndarray:
 
 
 def _pipeline(loads, schedule, send, receive):
-    """Length of each sub-step between runs while all populations work, and
-    the time that each core is busy in them."""
+    """Sub-steps from one run to the next while all populations work: their
+    lengths without the barrier, and the time that each core works in them."""
     length = np.zeros(schedule.period)
     busy = np.zeros(loads.mapping.cores)
     incoming = {}
@@ -127,16 +121,16 @@ def _pipeline(loads, schedule, send, receive):
         name = row.link.target.population.name
         incoming[name] = incoming.get(name, 0) + padded
     for name, fired in loads.fired.items():
-        slices = fired.slices
-        out = _aligned(send[name], slices.population, schedule)
+        out = _aligned(send[name], fired.slices.population, schedule)
         most = np.maximum(out, incoming.get(name, 0))
         length = np.maximum(length, most.max(1))
-        busy[slices.first_core:slices.first_core + slices.cores] = most.sum(0)
+        busy[fired.slices.core_range] = most.sum(0)
     return length, busy
 
 
 def _aligned(rows: np.ndarray, population, schedule: Schedule) -> np.ndarray:
-    """Rows of a population's sub-steps at their place in a period."""
+    """One row for each sub-step of a period, from the rows of a population,
+    which has fewer where its T or D is smaller."""
     if len(rows) == schedule.period:
         return rows
     whole = np.zeros(

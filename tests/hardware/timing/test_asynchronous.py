@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from mmsnn.hardware import Network, Population, Projection, estimate
-from mmsnn.hardware.timing.asynchronous import _backlog, _finish
+from mmsnn.hardware.timing.asynchronous import (
+    _Arrivals,
+    _backlog,
+    _finish,
+)
 
 
 def random_network(seed):
@@ -55,31 +59,32 @@ def test_latency_lies_between_the_busiest_core_and_all_work(seed, tiny_chip):
 def test_a_queue_equals_its_simulation(seed):
     """Two streams into one server, in small steps of time."""
     rng = np.random.default_rng(seed)
-    segments = []
+    arrivals = []
     for _ in range(2):
         first, last = np.sort(rng.random(2) * 50)
-        segments.append((np.array([first]), np.array([last]),
-                         np.array([rng.random() * 60]), None))
+        arrivals.append(
+            _Arrivals(np.array([first]), np.array([last]),
+                      np.array([rng.random() * 60]), None))
     step = 1e-3
     times = np.arange(0, 200, step)
     arriving = sum(
         np.where((times >= a) & (times < b), w / (b - a) * step, 0)
-        for a, b, w, _ in segments)
+        for a, b, w, _ in arrivals)
     queue, fullest, done = 0.0, 0.0, 0.0
     for moment, work in zip(times, arriving):
         queue = max(0.0, queue + work - step)
         fullest = max(fullest, queue)
         if work > 0 or queue > 0:
             done = moment
-    assert _finish(segments, 1).item() == pytest.approx(done, abs=0.01)
-    assert _backlog(segments)[0].item() == pytest.approx(fullest, abs=0.01)
+    assert _finish(arrivals, 1).item() == pytest.approx(done, abs=0.01)
+    assert _backlog(arrivals)[0].item() == pytest.approx(fullest, abs=0.01)
 
 
 def test_messages_that_arrive_at_once_all_wait():
     zero = np.zeros(1)
-    segments = [(zero + 5, zero + 5, zero + 8, None)]
-    assert _finish(segments, 1).item() == 13
-    backlog, pressure = _backlog(segments)
+    arrivals = [_Arrivals(zero + 5, zero + 5, zero + 8, None)]
+    assert _finish(arrivals, 1).item() == 13
+    backlog, pressure = _backlog(arrivals)
     assert (backlog.item(), pressure.item()) == (8, np.inf)
 
 
