@@ -1,5 +1,5 @@
 """Energy, time and fit on a chip with cores.
 
-In: a mapped network, its times. Out: estimates by population, projection and
-cause, and how they differ between images.
+In: a mapped network and its times. Out: estimates by population, projection
+and cause, and how they differ between images.
 """

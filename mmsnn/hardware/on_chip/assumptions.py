@@ -1,4 +1,4 @@
-"""What an estimate on a chip assumes, in words."""
+"""Sentences that say what an estimate on a chip assumes."""
 
 from mmsnn.hardware.chips.spec import Chip
 from mmsnn.hardware.mapping.core_loads import Loads
@@ -63,7 +63,17 @@ _MODES = {
 
 def assumptions(loads: Loads, schedule: Schedule, timing: str,
                 mode: str) -> list[str]:
-    """Everything that was assumed, in the order of the computation."""
+    """All that an estimate assumes, in the order of the computation.
+
+    Args:
+        loads (Loads): What the cores send and receive.
+        schedule (Schedule): Which population fires when.
+        timing (str): ``synchronous`` or ``asynchronous``.
+        mode (str): ``lossless`` or ``free_running``.
+
+    Returns:
+        list[str]: One or several sentences for each assumption.
+    """
     mapping, chip = loads.mapping, loads.mapping.chip
     texts = list(mapping.network.notes)
     texts += _MAPPING
@@ -116,7 +126,7 @@ def assumptions(loads: Loads, schedule: Schedule, timing: str,
 
 
 def _support(loads: Loads, chip: Chip, timing: str) -> list[str]:
-    """Where the estimate goes beyond what the chip can do."""
+    """What the estimate assumes although the chip can not do it."""
     texts = []
     support = chip.figures.get(f'support.{timing}')
     if support is not None and support.value is False:

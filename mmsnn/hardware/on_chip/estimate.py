@@ -24,10 +24,10 @@ def estimate_on_chip(network: Network,
                      mode: str = 'lossless',
                      weight_bits: int = 8,
                      missing: str = 'raise') -> list[ChipEstimate]:
-    """Map a network to a chip; energy by cause, time, and whether it fits.
+    """Map a network to a chip: its energy, its time, and whether it fits.
 
-    Every synaptic addition, neuron access, update and spike, message and hop
-    of an image is counted on the core where it happens and charged with the
+    Synaptic additions, looks at neurons, updates, spikes, messages and hops
+    are counted on the core where they happen, and each is charged with the
     chip's figure for it. Figures that are ranges make results ranges.
 
     Args:
@@ -75,12 +75,15 @@ def estimate_on_chip(network: Network,
 
 def supported_timings(chip: Chip,
                       mode: str = 'lossless') -> tuple[str, ...]:
-    """Ways of execution that a chip supports, synchronous first. Where the
-    spec knows of none, the first that it does not rule out.
+    """Ways of execution that a chip supports.
 
     Args:
         chip (Chip): The chip.
-        mode (str): ``free_running`` leaves out the synchronous one.
+        mode (str): ``free_running`` leaves out ``synchronous``.
+
+    Returns:
+        tuple[str]: Those that the spec says are supported, synchronous first.
+        If it says so of none, the first that it does not say is unsupported.
 
     Raises:
         ValueError: If none is left.
@@ -114,6 +117,9 @@ def estimates_of_mapping(mapping: Mapping,
         timings (Sequence[str]): An estimate for each.
         mode (str): ``lossless`` or ``free_running``.
         missing (str): ``raise`` or ``report``.
+
+    Returns:
+        list[ChipEstimate]: One for each timing.
 
     Raises:
         ValueError: If an argument is not valid.
@@ -157,10 +163,17 @@ def check_options(timing: str | None = None,
                   weights: str = 'shared',
                   weight_bits: int = 8,
                   missing: str = 'raise') -> None:
-    """Raise if an option of :func:`estimate_on_chip` is not valid.
+    """Check the options of :func:`estimate_on_chip`.
+
+    Args:
+        timing (str, optional): ``synchronous`` or ``asynchronous``.
+        mode (str): ``lossless`` or ``free_running``.
+        weights (str): ``shared`` or ``unrolled``.
+        weight_bits (int): Bits of a stored weight.
+        missing (str): ``raise`` or ``report``.
 
     Raises:
-        ValueError: If one is not; the message names it and what is valid.
+        ValueError: If one is not valid; the message names it and what is.
     """
     for name, value, valid in (('timing', timing, (None, *TIMINGS)),
                                ('mode', mode, MODES),
@@ -175,7 +188,14 @@ def check_options(timing: str | None = None,
 
 
 def require_spikes(network: Network) -> None:
-    """Raise if no synapse of a network is driven by spikes."""
+    """Check that spikes drive a synapse of a network.
+
+    Args:
+        network (Network): The network.
+
+    Raises:
+        ValueError: If they drive none.
+    """
     if not any(network.carries(p) == 'spikes' and p.total_sops
                for p in network.projections):
         raise ValueError(
@@ -184,6 +204,7 @@ def require_spikes(network: Network) -> None:
 
 
 def _too_many(mapping: Mapping) -> dict[str, tuple[str, ...]]:
+    """Why a network does not fit that needs more cores than there are."""
     figure = mapping.chip.figures.get('limits.chips')
     on_chip = mapping.chip.figures['limits.cores'].value
     if figure is None or figure.value is None or on_chip is None:

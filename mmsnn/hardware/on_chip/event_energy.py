@@ -1,4 +1,4 @@
-"""Events of a mapped network per image, and what they cost."""
+"""Events of a mapped network per image, and the energy that they cost."""
 
 import math
 from collections.abc import Iterator
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from mmsnn.hardware.amounts import PJ_PER_MJ, Range
 from mmsnn.hardware.chips.figures import MissingFigureError, UsedFigures
-from mmsnn.hardware.mapping.core_loads import Loads
+from mmsnn.hardware.mapping.core_loads import Fired, Loads, Received
 from mmsnn.hardware.timing.delays import synop_figure
 from mmsnn.hardware.timing.schedule import Schedule
 
-#: Event -> (figure of the section ``events``, cause in tables). Synaptic
-#: additions have a figure of their own by kind of synapse.
+#: Event -> (figure of the section ``events``, cause in tables). For synaptic
+#: additions :func:`synop_figure` chooses a figure by the kind of synapse.
 FIGURE_OF_EVENT: dict[str, tuple[str, str]] = {
     'synaptic additions': ('synop', 'synapses'),
     'neurons looked at': ('access', 'neuron access'),
@@ -26,41 +26,48 @@ FIGURE_OF_EVENT: dict[str, tuple[str, str]] = {
 
 STATIC = 'static power'
 
-#: What energy on a chip is split by.
+#: Causes by which the energy on a chip is divided.
 ENERGY_CAUSES = (*dict.fromkeys(
     cause for _, cause in FIGURE_OF_EVENT.values()), STATIC)
 
 
 @dataclass(frozen=True)
 class EventRow:
-    """Events of a population or a link, mean per image.
+    """How many events of each kind a population or a link has per image.
 
     Attributes:
-        name (str): Population or projection.
-        kind (str): Kind of the population or op of the projection.
-        target (str): Where the projection ends; empty for populations.
-        alone (dict[str, float]): Events of one image alone.
-        pipeline (dict[str, float]): Where images follow each other.
-        figure (str): What its synaptic additions are charged with.
+        name (str): Name of the population or projection.
+        kind (str): Kind of the population, or op of the projection.
+        target (str): Where the projection ends; empty for a population.
+        single (dict[str, float]): Mean number of events of a single image,
+            which has the chip to itself.
+        pipeline (dict[str, float]): The same for an image of a pipeline, in
+            which an image enters before the one before it has left.
+        figure (str): The figure that its synaptic additions are charged with.
     """
 
     name: str
     kind: str
     target: str
-    alone: dict[str, float]
+    single: dict[str, float]
     pipeline: dict[str, float]
     figure: str = 'events.synop'
 
 
 def event_rows(loads: Loads, schedule: Schedule,
                timing: str) -> Iterator[EventRow]:
-    """Events by population and link, in the order of the network."""
-    into = {}
-    for received in loads.received:
-        into.setdefault(received.link.target.population.name,
-                        []).append(received)
+    """Events of all links and populations, in the order of the network.
+
+    Args:
+        loads (Loads): What the cores send and receive.
+        schedule (Schedule): Which population fires when.
+        timing (str): ``synchronous`` or ``asynchronous``.
+
+    Yields:
+        EventRow: The links into a population, then the population.
+    """
     for name, fired in loads.fired.items():
-        for received in into.get(name, ()):
+        for received in loads.into(name):
             events = _arriving(received, schedule.runs)
             link = received.link
             yield EventRow(
@@ -74,21 +81,22 @@ def event_rows(loads: Loads, schedule: Schedule,
                          schedule.active(loads.mapping.network, name)))
 
 
-def _arriving(received, runs: int) -> dict[str, float]:
+def _arriving(received: Received, runs: int) -> dict[str, float]:
+    """Events that a link causes, where its messages arrive and on the way."""
     messages = runs * float(received.messages.sum())
-    way = received.travel
+    travel = received.travel
     return {
         'synaptic additions': runs * float(received.additions.sum()),
         'messages received': messages,
-        'hops along x': messages * way.hops_ew,
-        'hops along y': messages * way.hops_ns,
-        'steps between chips': messages * way.chips,
+        'hops along x': messages * travel.hops_ew,
+        'hops along y': messages * travel.hops_ns,
+        'steps between chips': messages * travel.chips,
     }
 
 
-def _population(fired, schedule: Schedule, timing: str, active: int):
-    """Events of the neurons, for an image alone, in which they are updated in
-    so many sub-steps, and in a pipeline."""
+def _population(fired: Fired, schedule: Schedule, timing: str, active: int):
+    """Events of neurons: for a single image, which updates them in ``active``
+    sub-steps, and for an image of a pipeline."""
     population, runs = fired.slices.population, schedule.runs
     spikes = runs * float(fired.spikes.sum())
     sent = {
@@ -101,20 +109,30 @@ def _population(fired, schedule: Schedule, timing: str, active: int):
             population.spikes) else 0.0
         visits = {'neurons looked at': looks, 'neurons updated': looks}
         return {**visits, **sent}, {**visits, **sent}
-    alone = {
+    single = {
         'neurons looked at': float(neurons * schedule.steps),
         'neurons updated': float(neurons * active),
     }
-    pipeline = dict.fromkeys(alone, float(neurons * schedule.interval))
-    return {**alone, **sent}, {**pipeline, **sent}
+    pipeline = dict.fromkeys(single, float(neurons * schedule.interval))
+    return {**single, **sent}, {**pipeline, **sent}
 
 
 class EventPricing:
-    """mJ of events; keeps which figures were used and which are missing.
+    """Energy of events, in mJ.
 
     Args:
-        used (UsedFigures): Figures of the chip, ranges as they are.
-        report (bool): Note missing figures instead of raising.
+        used (UsedFigures): Figures of the chip; keeps which were used.
+        report (bool): Whether to note missing figures instead of raising.
+
+    Attributes:
+        missing (dict[str, str]): Result that could not be computed -> why.
+
+    Example:
+        >>> from mmsnn.hardware import load_chip
+        >>> pricing = EventPricing(UsedFigures(load_chip('loihi')), False)
+        >>> energies = pricing({'neurons looked at': 1e9}, 'events.synop')
+        >>> str(energies['neuron access'])  # 52 pJ each
+        '52'
     """
 
     def __init__(self, used: UsedFigures, report: bool) -> None:
@@ -123,7 +141,15 @@ class EventPricing:
 
     def __call__(self, events: dict[str, float],
                  figure: str) -> dict[str, Range]:
-        """mJ by cause; what does not occur needs no figure.
+        """Energy of events by cause. An event that does not occur needs no
+        figure.
+
+        Args:
+            events (dict[str, float]): Number of events of each kind.
+            figure (str): The figure of synaptic additions.
+
+        Returns:
+            dict[str, Range]: Cause -> mJ.
 
         Raises:
             MissingFigureError: If a figure that is needed is absent or null,
@@ -142,7 +168,14 @@ class EventPricing:
         return costs
 
     def static(self, chips: int, time_ns: Range | None) -> Range | None:
-        """mJ of static power over a time.
+        """Energy of static power over a time.
+
+        Args:
+            chips (int): Number of chips.
+            time_ns (Range | None): The time in ns; None if it is not known.
+
+        Returns:
+            Range | None: mJ; None if power or time is missing.
 
         Raises:
             MissingFigureError: As for events.
@@ -175,8 +208,14 @@ class EventPricing:
 
 def unknown_causes(events: dict[str, float],
                    energies: dict[str, Range]) -> tuple[str, ...]:
-    """Causes of events that occur and have no energy, since their figure is
-    missing.
+    """Causes of events that occur, but whose figure is missing.
+
+    Args:
+        events (dict[str, float]): Number of events of each kind.
+        energies (dict[str, Range]): Cause -> mJ, of those that are known.
+
+    Returns:
+        tuple[str]: Causes whose energy is not known.
 
     Example:
         >>> unknown_causes({'spikes': 3., 'hops along x': 0.}, {})
@@ -188,7 +227,14 @@ def unknown_causes(events: dict[str, float],
 
 
 def total(rows: list[dict[str, Range]]) -> dict[str, Range]:
-    """Sums by cause, in the order of :data:`ENERGY_CAUSES`."""
+    """Sum the energies of several rows.
+
+    Args:
+        rows (list[dict[str, Range]]): For each row, cause -> mJ.
+
+    Returns:
+        dict[str, Range]: Cause -> mJ, in the order of :data:`ENERGY_CAUSES`.
+    """
     sums = {}
     for cause in ENERGY_CAUSES:
         found = [row[cause] for row in rows if cause in row]

@@ -1,4 +1,4 @@
-"""What an estimate on a chip consists of."""
+"""The result of an estimate on a chip, and its parts."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,22 +13,24 @@ from mmsnn.hardware.timing.asynchronous import Burst
 
 @dataclass(frozen=True)
 class RowCost:
-    """One layer, or one projection, on a chip; all means per image.
+    """One population, or one projection, on a chip; means per image.
 
     Attributes:
         name (str): Module path.
-        kind (str): ``neuron``, ``real`` (populations) or the op of the
+        kind (str): ``neuron`` or ``real`` (a population), or the op of the
             projection.
-        target (str): Where the projection ends; empty for populations.
-        cores (int): Cores of the population (of the target).
-        neurons (int): Neurons of the population; 0 for projections.
-        limited_by (str): The limit that alone asks for the most cores.
+        target (str): Where the projection ends; empty for a population.
+        cores (int): Cores of the population, or of the projection's target.
+        neurons (int): Neurons of the population; 0 for a projection.
+        limited_by (str): The limit which would need the most cores if it were
+            the only one; empty if one core holds the population.
         reasons (tuple[str]): Why it does not fit; empty if it does.
-        events (dict[str, float]): Events by name, for one image alone.
-        energy_mj (dict[str, Range]): mJ by cause, for one image alone.
-        utilisation (Range | None): Least and most busy core of the
-            population while images follow each other; None where a fixed
-            time step hides it, and for projections.
+        events (dict[str, float]): Event -> number of them for a single image.
+        energy_mj (dict[str, Range]): Cause -> mJ of a single image.
+        utilisation (Range | None): Part of the interval of a pipeline in
+            which the least busy core of the population works, and that of the
+            most busy one. None where a fixed length of sub-steps hides it, and
+            for a projection.
         unknown (tuple[str]): Causes whose figure is missing, so that their
             energy is not in ``energy_mj``.
     """
@@ -50,44 +52,45 @@ class RowCost:
 class ChipEstimate:
     """Energy and time per image of a network on a chip.
 
-    A number is a :class:`Range`; where no figure of the chip is one, both
-    ends are equal.
+    A *single image* has the chip to itself. In a *pipeline* images follow each
+    other: one enters before the one before it has left. A number is a
+    :class:`Range`, whose ends are equal where no figure of the chip is one.
 
     Attributes:
         chip (str): Name of the chip spec.
-        title (str): Its title.
-        images (int): Images that the network's means are over.
+        title (str): Title of the chip spec.
+        images (int): Images over which the counts of the network were
+            averaged.
         weights (str): ``shared`` or ``unrolled``.
         weight_bits (int): Bits of a stored weight.
         timing (str): ``synchronous`` or ``asynchronous``.
         mode (str): ``lossless`` or ``free_running``.
         fits (bool): Whether the chip can run the network as it is.
-        reasons (dict[str, tuple[str]]): Why not, by layer.
-        unchecked (tuple[str]): Limits that the spec does not know.
-        conditions (tuple[str]): What must happen outside the cores.
-        cores (int): Cores that are used.
-        chips (int): Chips that they fill.
+        reasons (dict[str, tuple[str]]): Layer -> why it does not fit.
+        unchecked (tuple[str]): Sentences: limits that the spec does not know.
+        conditions (tuple[str]): Sentences: what must happen outside the cores.
+        cores (int): Number of cores that are used.
+        chips (int): Number of chips that are used.
         depth (int): Windows of D sub-steps from input to output.
-        substeps (int): Sub-steps of an image alone.
-        interval_substeps (int): Sub-steps between images (T x D, times
-            runs).
+        substeps (int): Sub-steps that a single image takes.
+        interval_substeps (int): Sub-steps between two images of a pipeline:
+            T x D, times runs.
         runs (int): Runs of the network for an image.
-        latency_ms (Range | None): Of one image alone.
-        interval_ms (Range | None): Between images that follow each other.
+        latency_ms (Range | None): Time that a single image takes, in ms. Like
+            other results, None if a figure that it needs is missing.
+        interval_ms (Range | None): Time between images of a pipeline, in ms.
         throughput (Range | None): Images per second in a pipeline.
-        events (dict[str, float]): Events per image by name, alone.
-        energy_mj (dict[str, Range]): mJ by cause, one image alone.
-        pipeline_mj (dict[str, Range]): mJ by cause, images following each
-            other.
-        rows (tuple[RowCost]): By population and projection.
-        utilisation (ndarray): Of each core while images follow each other:
-            busy time over the interval. Empty where it is hidden.
+        events (dict[str, float]): Event -> number of them for a single image.
+        energy_mj (dict[str, Range]): Cause -> mJ of a single image.
+        pipeline_mj (dict[str, Range]): Cause -> mJ of an image of a pipeline.
+        rows (tuple[RowCost]): The same by population and projection.
+        utilisation (ndarray): For each core, the part of the interval of a
+            pipeline in which it works. Empty where that is hidden.
         burst (Burst | None): The fullest queue (asynchronous only).
-        overflow (Range | None): Messages of the fullest queue beyond its
+        overflow (Range | None): Messages for which the fullest queue has no
             room; None if the spec gives no ``limits.queue``.
-        missing (dict[str, str]): Results that could not be worked out, and
-            why.
-        assumptions (tuple[str]): What was assumed.
+        missing (dict[str, str]): Result that could not be computed -> why.
+        assumptions (tuple[str]): Sentences: what was assumed.
         constants (tuple[Constant]): Figures that were used.
     """
 
@@ -125,12 +128,12 @@ class ChipEstimate:
 
     @property
     def total_mj(self) -> Range | None:
-        """mJ of one image alone; None if a part of it is missing."""
+        """mJ of a single image; None if a part of it is missing."""
         return self._total(self.energy_mj)
 
     @property
     def pipeline_total_mj(self) -> Range | None:
-        """mJ per image in a pipeline; None if a part of it is missing."""
+        """mJ of an image of a pipeline; None if a part of it is missing."""
         return self._total(self.pipeline_mj)
 
     @property
@@ -152,8 +155,12 @@ class ChipEstimate:
         return total
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists, texts and numbers, ready for JSON; of the
-        utilisation least, mean and most; None for an infinite pressure."""
+        """The fields and totals as plain values, ready for JSON.
+
+        Returns:
+            dict[str, Any]: Of the utilisation it has the least, mean and most
+            of all cores, and None for an infinite pressure.
+        """
         raw = {
             name: plain(getattr(self, name))
             for name in self.__dataclass_fields__ if name != 'utilisation'

@@ -1,4 +1,4 @@
-"""How much energy and time on a chip differ between images."""
+"""By how much energy and time on a chip differ from image to image."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,7 +18,12 @@ from .results import ChipEstimate
 
 @dataclass(frozen=True)
 class RangeSpread:
-    """Of a :class:`Range`: of its lower ends, and of its upper ends."""
+    """Spread over images of a result that is a :class:`Range`.
+
+    Attributes:
+        low (Spread): Spread of the lower ends.
+        high (Spread): Spread of the upper ends.
+    """
 
     low: Spread
     high: Spread
@@ -31,16 +36,21 @@ class RangeSpread:
 
 @dataclass(frozen=True)
 class ChipSpread:
-    """Over images, each estimated with its own counts on the same cores.
+    """Spread over images of what a chip needs for each of them.
+
+    Each image is estimated with its own counts, on the same cores. A result
+    is None where a figure is missing.
 
     Attributes:
         chip (str): Name of the chip spec.
         timing (str): ``synchronous`` or ``asynchronous``.
-        energy_mj (RangeSpread | None): Of one image alone. Like the others
-            None where a figure is missing.
-        pipeline_mj (RangeSpread | None): Where images follow each other.
-        latency_ms (RangeSpread | None): Of one image alone.
-        interval_ms (RangeSpread | None): Between images like this one.
+        energy_mj (RangeSpread | None): mJ of a single image, which has the
+            chip to itself.
+        pipeline_mj (RangeSpread | None): mJ of an image in a pipeline of
+            images like it.
+        latency_ms (RangeSpread | None): ms that a single image takes.
+        interval_ms (RangeSpread | None): ms between images in a pipeline of
+            images like it.
     """
 
     chip: str
@@ -51,7 +61,11 @@ class ChipSpread:
     interval_ms: RangeSpread | None
 
     def in_words(self) -> dict[str, str]:
-        """What is known, by what it is."""
+        """The spreads that are known.
+
+        Returns:
+            dict[str, str]: Name of the result -> its spread.
+        """
         found = {
             'mJ, alone': self.energy_mj,
             'mJ, pipeline': self.pipeline_mj,
@@ -70,22 +84,23 @@ def chip_spreads(trace: OpTrace,
                  most: int | None = None) -> list[ChipSpread]:
     """Mean, standard deviation and 95% interval over images.
 
-    Every image is estimated as :func:`estimate_on_chip` does, with its own
-    spikes and additions, on the mapping of the mean. A time is decided by the
-    busiest core, which is another one from image to image, so the mean over
-    images is not less than the time at the mean counts. Where in a layer
-    spikes fall is that of the first image for all.
+    The network is mapped once, with mean counts. Then each image is estimated
+    as :func:`estimate_on_chip` does, with its own spikes and additions. Which
+    neurons of a layer fire them is taken from the first image.
+
+    The busiest core decides a time, and it differs from image to image. So
+    the mean time over images is at least the time at mean counts.
 
     Args:
         trace (OpTrace): Of images that were run one by one.
         chip (str | Path | Chip): A spec with cores.
-        weights (str): As for :func:`estimates_on_chip`, like the next three.
+        weights (str): ``shared`` or ``unrolled``.
         mode (str): ``lossless`` or ``free_running``.
         weight_bits (int): Bits of a stored weight.
-        missing (str): ``report`` (then what can't be known is None) or
+        missing (str): ``report``: a result that lacks a figure is None; or
             ``raise``.
-        most (int, optional): So many of the images. Defaults to None: all
-            that the trace keeps
+        most (int, optional): Number of images that are estimated. Defaults to
+            None: all that the trace keeps
             (:data:`mmsnn.trace.MOST_IMAGES`).
 
     Returns:
@@ -119,19 +134,19 @@ def chip_spreads(trace: OpTrace,
             mapping.with_counts(network), timings, mode, missing)
         for network in each
     ]
-    return [_spread(list(estimates)) for estimates in zip(*by_image)]
+    return [_chip_spread(list(estimates)) for estimates in zip(*by_image)]
 
 
-def _spread(estimates: list[ChipEstimate]) -> ChipSpread:
+def _chip_spread(estimates: list[ChipEstimate]) -> ChipSpread:
     return ChipSpread(
         estimates[0].chip, estimates[0].timing,
-        _of([e.total_mj for e in estimates]),
-        _of([e.pipeline_total_mj for e in estimates]),
-        _of([e.latency_ms for e in estimates]),
-        _of([e.interval_ms for e in estimates]))
+        _range_spread([e.total_mj for e in estimates]),
+        _range_spread([e.pipeline_total_mj for e in estimates]),
+        _range_spread([e.latency_ms for e in estimates]),
+        _range_spread([e.interval_ms for e in estimates]))
 
 
-def _of(ranges: Sequence[Range | None]) -> RangeSpread | None:
+def _range_spread(ranges: Sequence[Range | None]) -> RangeSpread | None:
     if None in ranges:
         return None
     ends = []
@@ -144,14 +159,19 @@ def _of(ranges: Sequence[Range | None]) -> RangeSpread | None:
 
 def networks_by_image(trace: OpTrace, most: int | None = None
                       ) -> tuple[Network, list[Network]]:
-    """The network of a trace, and those of its images.
+    """The network of a trace with mean counts, and with those of each image.
 
-    They have the same populations and projections, and the counts of one
-    image. SOPs fall over sub-steps as in the mean, per spike.
+    All have the same populations and projections. Additions of an image are
+    exact in total; within an image each spike of a sub-step is taken to cause
+    as many of them as on average.
 
     Args:
         trace (OpTrace): Of images that were run one by one.
-        most (int, optional): So many images. Defaults to all that are kept.
+        most (int, optional): Number of images. Defaults to None: all that the
+            trace keeps.
+
+    Returns:
+        tuple[Network, list[Network]]: The mean, and a network for each image.
 
     Raises:
         ValueError: If the trace does not hold the counts of each image.
@@ -176,6 +196,7 @@ def networks_by_image(trace: OpTrace, most: int | None = None
 
 
 def _of_image(builder: NetworkBuilder, whole: Network, k: int) -> Network:
+    """The network with the counts of one image."""
     records, runs = builder.graph.records, whole.runs
     made_by = {name: i for i, name in builder.names.items()}
     populations = tuple(
@@ -199,7 +220,8 @@ def _of_image(builder: NetworkBuilder, whole: Network, k: int) -> Network:
 def _over_substeps(sops: tuple[float, ...], total: float,
                    mean: tuple[float, ...],
                    spikes: tuple[float, ...]) -> tuple[float, ...]:
-    """Additions of an image, with those per spike of the mean."""
+    """Additions of an image in each sub-step, whose sum is ``total``. They are
+    proportional to its spikes, and to the additions per spike of the mean."""
     if not sum(spikes):
         return ()
     if len(sops) < len(spikes):

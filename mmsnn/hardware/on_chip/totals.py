@@ -1,4 +1,4 @@
-"""What the events of a mapped network cost: energy by cause, and time."""
+"""Energy by cause and times of a mapped network, and what is missing."""
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class ChipCosts:
         schedule (Schedule): Which population fires when.
         timing (str): ``synchronous`` or ``asynchronous``.
         mode (str): ``lossless`` or ``free_running``.
-        report (bool): Note missing figures instead of raising.
+        report (bool): Whether to note missing figures instead of raising.
     """
 
     def __init__(self, loads: Loads, schedule: Schedule, timing: str,
@@ -48,7 +48,15 @@ class ChipCosts:
         self.pricing = EventPricing(self.used, report)
 
     def results(self) -> dict:
-        """Fields of :class:`ChipEstimate`."""
+        """Compute everything.
+
+        Returns:
+            dict: Fields of :class:`ChipEstimate`.
+
+        Raises:
+            MissingFigureError: If a figure that is needed is absent or null,
+                unless missing ones are only noted.
+        """
         times, missing = self._times()
         fields = dict(missing=missing)
         latency = interval = None
@@ -67,8 +75,8 @@ class ChipCosts:
             missing['utilisation'] = (
                 'the chip has a fixed time step (latency.tick), which hides '
                 'how long a core works in it')
-        rows, alone, pipeline = self._rows(fields.get('utilisation'))
-        for energies, time in ((alone, latency), (pipeline, interval)):
+        rows, single, pipeline = self._rows(fields.get('utilisation'))
+        for energies, time in ((single, latency), (pipeline, interval)):
             static = self.pricing.static(self.loads.mesh.chips, time)
             if static is not None:
                 energies[STATIC] = static
@@ -80,7 +88,7 @@ class ChipCosts:
         fields.update(
             rows=tuple(rows),
             events=events,
-            energy_mj=alone,
+            energy_mj=single,
             pipeline_mj=pipeline,
             constants=tuple(self._constants()))
         return fields
@@ -104,6 +112,7 @@ class ChipCosts:
         return asynchronous_time(self.loads, self.schedule, delays, self.mode)
 
     def _burst(self, times) -> dict:
+        """The fullest queue, and what does not fit into it."""
         if not isinstance(times[0], AsynchronousTime) or not times[1].burst:
             return {}
         burst, fields = times[1].burst, {}
@@ -122,14 +131,15 @@ class ChipCosts:
         return dict(burst=burst, **fields)
 
     def _rows(self, utilisation):
-        """A row per population and link; mJ by cause for both cases."""
+        """A row for each population and link, and the sums over them: energy
+        of a single image, and of an image of a pipeline."""
         self._check_hops()
         layers = {la.name: la for la in self.loads.mapping.layers}
-        rows, alone, pipeline = [], [], []
+        rows, single, pipeline = [], [], []
         for row in event_rows(self.loads, self.schedule, self.timing):
             layer = layers[row.target or row.name]
             population = not row.target
-            alone.append(self.pricing(row.alone, row.figure))
+            single.append(self.pricing(row.single, row.figure))
             pipeline.append(self.pricing(row.pipeline, row.figure))
             rows.append(
                 RowCost(
@@ -140,22 +150,23 @@ class ChipCosts:
                     layer.neurons if population else 0,
                     layer.limited_by if population else '',
                     layer.reasons if population else (),
-                    row.alone,
-                    alone[-1],
+                    row.single,
+                    single[-1],
                     self._span(row.name, utilisation) if population else
                     None,
-                    unknown=unknown_causes(row.alone, alone[-1])))
-        return rows, total(alone), total(pipeline)
+                    unknown=unknown_causes(row.single, single[-1])))
+        return rows, total(single), total(pipeline)
 
     def _span(self, name: str, utilisation) -> Range | None:
+        """Utilisation of the least and the most busy core of a population."""
         if utilisation is None or not utilisation.size:
             return None
-        slices = self.loads.mapping.slices[name]
-        part = utilisation[slices.first_core:slices.first_core + slices.cores]
+        part = utilisation[self.loads.mapping.slices[name].core_range]
         return Range(float(part.min()), float(part.max()))
 
     def _check_hops(self) -> None:
-        """Without a mesh, hops must be contained in another figure."""
+        """Note (or raise) that the energy of hops is missing: the spec has no
+        mesh, and no other figure contains hops."""
         figures = self.loads.mapping.chip.figures
         hops = figures.get('events.hop_ew')
         if self.loads.mesh.routed or (hops is not None and hops.contained_in):
@@ -169,7 +180,8 @@ class ChipCosts:
         self.pricing.missing['energy of hops'] = text
 
     def _constants(self) -> list[Constant]:
-        """Figures of costs, then limits and abilities of the mapping."""
+        """Figures that events were charged with, then those of the mapping:
+        limits and abilities of the chip."""
         found = {c.name: c for c in self.used.constants}
         chip = self.loads.mapping.chip
         for name, figure in chip.figures.items():
@@ -182,6 +194,7 @@ class ChipCosts:
 
 
 def _utilisation(times) -> np.ndarray:
-    """Busy time of each core over the interval, at the low end."""
+    """For each core, the part of the interval in which it works, with figures
+    at their low ends; empty where the chip hides it."""
     busy = times[0].busy / times[0].interval
     return np.zeros(0) if np.isnan(busy).any() else busy
