@@ -137,6 +137,11 @@ class SpikeTrainModel(nn.Module):
         """What was recorded since recording was started last."""
         return self._recording.trace
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of an image of the latest call, such as (C, H, W)."""
+        return self.session.image_shape
+
     def _replace_neurons(self, kind) -> None:
         made = {}
         for path, parent in list(self.module.named_modules()):
@@ -217,6 +222,8 @@ class SpikeTrainModel(nn.Module):
             if not torch.isfinite(x).all():
                 raise ValueError('the input of the converted model holds NaN '
                                  'or infinite values')
+        self.session.image_shape = tuple(
+            images[0].shape[1:]) if images else ()
         self.session.images = self.session.batch_size = next(
             (x.shape[0] for x in images if x.dim()), 1)
         # (N, T, C, H, W) is data with time, anything else is repeated.

@@ -28,6 +28,7 @@ class Session:
         batch_size (int): Rows of the call: N, or N * D in free running.
         substeps (int): D, the most of all neurons.
         repeats (int): In how many time steps the same images are shown.
+        image_shape (tuple[int]): Shape of an image as the model got it.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,7 @@ class Session:
         self.batch_size = 1
         self.substeps = 1
         self.repeats = 1
+        self.image_shape: tuple[int, ...] = ()
 
     def unrecorded(self):
         """Context in which ops are not recorded."""
@@ -92,7 +94,7 @@ class Recording:
         self.active = False
         self._flush()  # a trace that was handed out is whole by now
 
-    def run(self, args: Any, kwargs: dict,
+    def run(self, args: tuple, kwargs: dict,
             images: list[torch.Tensor]) -> Any:
         """Run the model and record the call.
 
@@ -131,8 +133,7 @@ class Recording:
         """Run with every op watched. Nothing reaches the trace before the
         call has ended."""
         session = self._session
-        size = tuple(images[0].shape[1:]) if images else ()
-        plan = CountingPlan(size)
+        plan = CountingPlan(session.image_shape)
         trace = OpTrace(images=session.batch_size)
         sources = TensorSources(self._module, images)
         session.recorder = OpRecorder(
@@ -143,7 +144,7 @@ class Recording:
                 out = self._module(*args, **kwargs)
         finally:
             session.recorder = None
-        trace.end_run(size)
+        trace.end_run(session.image_shape)
         self._trace.include(trace)
         self._has_substeps = True
         return out, plan

@@ -1,6 +1,8 @@
 """Test images of a config through a model in spike-train form."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmsnn.conversion import FreeRunningRun, to_spike_train
+from mmsnn.conversion import FreeRunningRun, SpikeTrainModel, to_spike_train
 from mmsnn.engine.cli import framework, set_loader_defaults
 from mmsnn.engine.image_inference import load_model
 from mmsnn.trace import OpTrace
@@ -57,8 +59,11 @@ def measure(config: Config,
         free_running (bool): Also measure how wrong firing while input still
             arrives is, and what it costs, on the first image.
 
+    Returns:
+        Measured: The traces and what else was asked for.
+
     Raises:
-        ValueError: If ``images`` is negative.
+        ValueError: If ``images`` is negative, or the test set is empty.
     """
     if images < 0:
         raise ValueError(f'images must be 0 (all) or more, but is {images}')
@@ -72,13 +77,14 @@ def measure(config: Config,
                  persistent_workers=False))
         spiking = to_spike_train(model, 'counts')
         evaluator = _evaluator(config, loader) if metrics else None
-        sizes = _run(spiking, loader, images, evaluator)
-        trace = spiking.trace
+        sizes = _record(spiking, islice(loader, images or None), evaluator)
+        if not sizes:
+            raise ValueError('the test dataset of the config holds no image')
+        trace = one_size = spiking.trace
         most = max(set(sizes), key=sizes.count)
-        one_size = trace
         if len(set(sizes)) > 1:
-            chosen = [i for i, s in enumerate(sizes) if s == most]
-            _run(spiking, loader, images, None, set(chosen))
+            _record(spiking, (batch for size, batch in zip(sizes, loader)
+                              if size == most))
             one_size = spiking.trace
         first = next(iter(loader))
         return Measured(
@@ -94,22 +100,14 @@ def _evaluator(config: Config, loader) -> Evaluator:
     return evaluator
 
 
-def _run(spiking, loader, images: int, evaluator: Evaluator | None,
-         only: set | None = None) -> list[tuple]:
-    """Record a trace; returns the size of each image."""
-    sizes, before = [], {}
+def _record(spiking: SpikeTrainModel, batches: Iterable,
+            evaluator: Evaluator | None = None) -> list[tuple]:
+    """Record a trace; returns the shape of the image of each batch."""
+    shapes = []
     with spiking:
-        for i, batch in enumerate(loader):
-            if images and i >= images:
-                break
-            if only is not None and i not in only:
-                continue
+        for batch in batches:
             outputs = spiking.test_step(batch)
+            shapes.append(spiking.image_shape)
             if evaluator is not None:
                 evaluator.process(data_samples=outputs, data_batch=batch)
-            now = dict(spiking.trace.image_shapes)
-            sizes += [s for s in now if now[s] != before.get(s, 0)]
-            before = now
-    if not sizes:
-        raise ValueError('the test dataset of the config holds no image')
-    return sizes
+    return shapes
