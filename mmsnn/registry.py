@@ -25,10 +25,11 @@ from .suggest import did_you_mean
 
 
 class Registry(BaseRegistry):
-    """A registry that raises where a name is not registered.
+    """A registry that raises an error where a name is not registered.
 
-    mmengine's gives None, and whoever asked, a framework's registry most
-    often, then says that ``mmsnn.X`` is not in the framework's registry.
+    mmengine's registry returns None instead. Its caller, most often the
+    registry of a framework, then complains that ``mmsnn.X`` is not in the
+    framework's registry, which sends the reader to the wrong place.
 
     Example:
         >>> MODELS.get('mmsnn.SFANeurn')
@@ -39,6 +40,9 @@ class Registry(BaseRegistry):
 
     def names(self) -> list[str]:
         """The registered names, as a config writes them.
+
+        Returns:
+            list[str]: Names with scope, in alphabetical order.
 
         Example:
             >>> RUNNERS.names()

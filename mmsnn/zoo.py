@@ -1,4 +1,4 @@
-"""The model zoo: where it lies, and what its metafiles say."""
+"""The model zoo: where its folder is, and what its metafiles say."""
 
 from pathlib import Path
 

@@ -1,30 +1,32 @@
-"""The report of an evaluation, from what the Runner knows of it."""
+"""The report of an evaluation in spike-train form by a Runner."""
 
 from pathlib import Path
 
 from mmsnn.conversion.upstream.double import precision
-from mmsnn.engine.provenance import of_runner
 from mmsnn.files import dump_json
 from mmsnn.hardware import OperationsEstimate
 from mmsnn.hardware.tables import write_operations_csv
 from mmsnn.visualization import EvaluationReport, write_evaluation_report
 
+from .provenance import runner_provenance
 
-def report_evaluation(folder: Path, runner, evaluation,
-                            energy: OperationsEstimate,
-                            training_metrics: dict[str, float],
-                            metrics: dict[str, float], samples) -> Path:
-    """Write ``report.html``, its pictures, ``energy.json``, ``energy.csv``
-    and ``trace.json``.
+
+def write_evaluation_files(folder: Path, runner, evaluation,
+                           energy: OperationsEstimate,
+                           training_metrics: dict[str, float],
+                           metrics: dict[str, float], samples) -> Path:
+    """Write ``report.html`` and its pictures, ``energy.json`` and
+    ``energy.csv`` (energy by operation) and ``trace.json`` (the op trace).
 
     Args:
-        folder (Path): Where to.
-        runner (Runner): mmengine's Runner.
-        evaluation (SpikeEvaluation): What was measured.
-        energy (OperationsEstimate): Its energy.
-        training_metrics (dict[str, float]): Metrics in training form.
-        metrics (dict[str, float]): Metrics in spike-train form.
-        samples (PictureCollector): For the pictures.
+        folder (Path): Where to write; it is made if it is missing.
+        runner (Runner): mmengine's Runner that evaluated the model.
+        evaluation (SpikeEvaluation): What it ran and compared, finished.
+        energy (OperationsEstimate): Energy per image that ``finish`` gave.
+        training_metrics (dict[str, float]): Metrics in training form, by
+            name.
+        metrics (dict[str, float]): Metrics in spike-train form, by name.
+        samples (PictureCollector): Samples that were kept for pictures.
 
     Returns:
         Path: The HTML file.
@@ -53,4 +55,4 @@ def report_evaluation(folder: Path, runner, evaluation,
             estimate=energy,
             trace=evaluation.trace,
             pictures=samples.pictures(),
-            provenance=of_runner(runner)))[0]
+            provenance=runner_provenance(runner)))[0]

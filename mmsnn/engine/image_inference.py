@@ -1,5 +1,5 @@
-"""One image through a model in spike-train form: what it predicts, the energy
-that takes, and what can be said of its latency."""
+"""Run one image in spike-train form: what the model predicts, how much energy
+it takes, and what is known of its latency."""
 
 import copy
 import pickle
@@ -21,14 +21,15 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmsnn.conversion import Depth, NeuronDepth, to_spike_train
-from mmsnn.engine.cli import framework, tested_dataset
-from mmsnn.engine.drawing import draw_prediction
-from mmsnn.engine.provenance import processor
 from mmsnn.files import whole_file
 from mmsnn.hardware import Estimate, estimate, load_chips
 from mmsnn.hardware.chips.spec import pricing_chip
 from mmsnn.trace import OpTrace
 from mmsnn.visualization import plot_image_result
+
+from .cli import framework, tested_dataset
+from .drawing import draw_prediction
+from .provenance import processor
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Latency:
     """What is known of the time that one image takes.
 
     Attributes:
-        training_ms (float): Measured: a ``test_step`` in training form.
-        spiking_ms (float): Measured: the same in spike-train form, on the
-            same machine. It is no time of a neuromorphic chip.
-        machine (str): What both were measured on.
+        training_ms (float): Measured time of a ``test_step`` in training
+            form, in ms.
+        spiking_ms (float): Measured time of a ``test_step`` in spike-train
+            form, on the same machine. It is no time of a neuromorphic chip.
+        machine (str): Processor that both were measured on, and its threads.
         depth (Depth): The longest chain of neuron layers. Its sub-steps are
             the lossless synchronous latency, in which a layer fires when all
             its input has arrived; how long a sub-step takes is up to a chip.
@@ -77,7 +79,11 @@ class ImageResult:
     latency: Latency
 
     def rows(self) -> dict[str, list[str]]:
-        """Lines of text under a heading each: the short table."""
+        """The result in words, for a terminal or beside the picture.
+
+        Returns:
+            dict[str, list[str]]: Heading -> lines below it.
+        """
         latency = self.latency
         depth = latency.depth
         ran = dict(

@@ -14,14 +14,15 @@ import mmsnn
 
 
 def provenance(checkpoint: str | Path, seed: int | None) -> dict[str, Any]:
-    """What is needed to repeat a run, except its config.
+    """Collect what is needed to repeat a run, except its config.
 
     Args:
         checkpoint (str | Path): File of weights, or what they are.
-        seed (int | None): None where nothing was random.
+        seed (int | None): Seed of the run; None where nothing was random.
 
     Returns:
-        dict: Date, versions, machine, command, seed and checkpoint.
+        dict[str, Any]: ``date``, ``versions`` (a dict), ``machine``,
+        ``command``, ``seed`` and ``checkpoint``.
     """
     return dict(
         date=datetime.now().astimezone().isoformat(timespec='seconds'),
@@ -37,11 +38,15 @@ def provenance(checkpoint: str | Path, seed: int | None) -> dict[str, Any]:
         checkpoint=Path(checkpoint).name)
 
 
-def of_runner(runner) -> dict[str, Any]:
-    """:func:`provenance` of what a Runner does.
+def runner_provenance(runner) -> dict[str, Any]:
+    """Collect what is needed to repeat what a Runner does.
 
     Args:
         runner (Runner): mmengine's Runner.
+
+    Returns:
+        dict[str, Any]: As :func:`provenance` gives it. Weights that were not
+        loaded from a file are named by their iteration.
     """
     return provenance(
         runner._load_from or f'weights of iteration {runner.iter}',
@@ -49,11 +54,14 @@ def of_runner(runner) -> dict[str, Any]:
 
 
 def processor(device: str | None = None) -> str:
-    """Name of what computes.
+    """Name of the processor that computes.
 
     Args:
-        device (str, optional): Device in use. Defaults to None, the GPU where
-            there is one.
+        device (str, optional): Device in use, such as ``'cpu'``. Defaults to
+            None: the GPU where there is one.
+
+    Returns:
+        str: Model name of the GPU or CPU.
     """
     if device is None:
         device = 'cuda' if torch.cuda.is_available() else 'cpu'

@@ -1,4 +1,8 @@
-"""Evaluation of a model in spike-train form, without a Runner."""
+"""Evaluation of a model in spike-train form, batch by batch.
+
+This is the work behind ``SpikeInferenceHook``, which a test or a script can
+do without a Runner.
+"""
 
 import copy
 from collections.abc import Sequence
@@ -18,7 +22,11 @@ from mmsnn.trace import OpTrace
 
 
 class SpikeEvaluation:
-    """Runs batches in spike-train form and collects what the report needs.
+    """Collects what the report of an evaluation in spike-train form needs.
+
+    Whoever evaluates runs each batch through :attr:`spiking`, calls
+    :meth:`after_batch`, and in the end :meth:`finish`. An op trace is recorded
+    from the start until then.
 
     Args:
         model (BaseModel): The trained model, not wrapped.
@@ -28,13 +36,17 @@ class SpikeEvaluation:
             compared between both forms. The proof always runs real spike
             trains, whatever ``form`` is. Defaults to 1.
         proof_dtypes (Sequence[str]): Floating-point types of the proof.
-        evaluator (Evaluator, optional): Metrics of the training form. None
-            saves the pass in training form.
+        evaluator (Evaluator, optional): Computes metrics of the training
+            form. Defaults to None: the training form is not run.
         dtype (str, optional): Floating-point type of both forms where
-            metrics are computed. None leaves that of the model.
+            metrics are computed. Defaults to None: that of the model.
+
+    Attributes:
+        training (BaseModel): The training form.
+        spiking (SpikeTrainModel): The converted model.
 
     Raises:
-        ValueError: ``dtype`` or ``proof_dtypes`` names no floating-point
+        ValueError: If ``dtype`` or ``proof_dtypes`` names no floating-point
             type.
     """
 
@@ -60,7 +72,7 @@ class SpikeEvaluation:
 
     @property
     def trace(self) -> OpTrace:
-        """The op trace so far; of all processes once finished."""
+        """The op trace so far; after :meth:`finish`, of all processes."""
         return self._merged or self.spiking.trace
 
     @property
@@ -74,10 +86,11 @@ class SpikeEvaluation:
 
         Args:
             index (int): Number of the batch, from 0.
-            data_batch: What the data loader gave.
+            data_batch (dict): What the data loader gave.
 
         Returns:
-            Sequence[BaseDataElement] | None: Predictions in training form.
+            Sequence[BaseDataElement] | None: Predictions in training form;
+            None if it is not run.
         """
         if index < self.proof_batches:
             for proof in self._proofs:
@@ -94,8 +107,14 @@ class SpikeEvaluation:
         return outputs
 
     def training_metrics(self, size: int) -> dict[str, float]:
-        """Metrics of the training form over ``size`` images; empty if they
-        were not asked for."""
+        """Compute the metrics of the training form.
+
+        Args:
+            size (int): Number of images that were evaluated.
+
+        Returns:
+            dict[str, float]: By name; empty without an evaluator.
+        """
         if self.evaluator is None:
             return {}
         return {
@@ -104,10 +123,12 @@ class SpikeEvaluation:
         }
 
     def finish(self, chip: str | Chip = 'cmos45') -> OperationsEstimate:
-        """Collect the traces of all processes and estimate energy.
+        """Stop recording, merge the traces of all processes, and estimate
+        their energy.
 
         Args:
-            chip (str | Chip): A chip spec that prices operations.
+            chip (str | Chip): A chip spec that prices operations. Defaults to
+                ``'cmos45'``.
 
         Returns:
             OperationsEstimate: Energy per image.
@@ -117,18 +138,19 @@ class SpikeEvaluation:
         return estimate_operations(self.trace, chip)
 
     def scalars(self, energy: OperationsEstimate) -> dict[str, float]:
-        """What is logged like a metric.
+        """Numbers that are logged like metrics.
 
         Args:
-            energy (OperationsEstimate): From :meth:`finish`.
+            energy (OperationsEstimate): What :meth:`finish` gave.
 
         Returns:
-            dict[str, float]: Energy in mJ (of a range both ends), SOPs and
-            MACs in G, all per image;
-            mean spikes per neuron and image; spike counts that differ and
-            that were compared in the proof.
+            dict[str, float]: Energies of the spiking form and its float twin
+            in mJ per image (both ends of a range); SOPs and MACs per image,
+            in units of 10^9; mean spikes per neuron and image; how many spike
+            counts differ, and how many were compared, in each type of the
+            proof.
         """
-        spikes = sum(sum(r.spikes) for r in self.trace)
+        spikes = sum(r.emitted for r in self.trace)
         found = {
             **_numbers('energy', energy['spiking_fp32'].energy_mj),
             **_numbers('float_twin', energy['float_twin_fp32'].energy_mj),

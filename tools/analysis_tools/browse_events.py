@@ -51,7 +51,7 @@ def parse_args():
 
 
 def draw_recording(args):
-    """The recording in frames of equal time."""
+    """Draw the recording that the user named, in frames of equal time."""
     recording = Recording(args.source, args.size, args.on_error)
     events = recording.read(args.start, args.stop)
     size = recording.size or sensor_of(events)
@@ -64,7 +64,8 @@ def draw_recording(args):
 
 
 def batches(config, name):
-    """Batches as they leave the model's preprocessor; names of classes."""
+    """Yield the batches of a data loader as they leave the preprocessor of the
+    model, each with the metainfo of its data set."""
     scope = config.get('default_scope', 'mmpretrain')
     init_default_scope(scope)
     loader = config[f'{name}_dataloader']
@@ -81,7 +82,7 @@ def batches(config, name):
 
 
 def draw_config(args):
-    """The first samples of a data loader."""
+    """Draw the first samples of a data loader of the config."""
     config = Config.fromfile(args.source)
     config.merge_from_dict(args.cfg_options or {})
     drawn = 0

@@ -39,7 +39,15 @@ def parse_args():
 
 
 def trace_of(path: Path, size: int) -> OpTrace:
-    """One image of noise through a config's model with random weights."""
+    """Run one image of noise through a config's model with random weights.
+
+    Args:
+        path (Path): The config, of a classifier.
+        size (int): Height and width of the image.
+
+    Returns:
+        OpTrace: What every op did.
+    """
     config = Config.fromfile(path)
     with DefaultScope.overwrite_default_scope(framework(config)):
         model = MODELS.build(config.model).eval()
@@ -52,9 +60,12 @@ def row(name: str, trace: OpTrace, power_mj: float) -> str:
     """A line of the table.
 
     Args:
-        name (str): Of the config.
-        trace (OpTrace): Of its model.
-        power_mj (float): As reported, mJ per image.
+        name (str): Name of the config.
+        trace (OpTrace): Ops of its model, for one image.
+        power_mj (float): The reported power, in mJ per image.
+
+    Returns:
+        str: Cells between bars, as Markdown has them.
     """
     found = implied_count(trace, power_mj)
     costs = {h.kind: h.energy_mj for h in hidden_multiplications(trace)}

@@ -1,4 +1,9 @@
-"""A model on chips: images through it, and the report of what they gave."""
+"""What a model costs on chips, as a report.
+
+In: a config, a checkpoint, chip specs. Out: test images are run
+(:func:`measure`), the report is computed from what they gave
+(:func:`make_report`), and written (:func:`write_all`).
+"""
 
 from .files import write_all
 from .make import make_report
@@ -7,6 +12,6 @@ from .points import read_points
 from .text import format_report
 
 __all__ = [
-    'Measured', 'format_report', 'make_report',
-    'measure', 'read_points', 'write_all'
+    'Measured', 'format_report', 'make_report', 'measure', 'read_points',
+    'write_all'
 ]

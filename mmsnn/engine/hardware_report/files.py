@@ -1,4 +1,4 @@
-"""The report as HTML, JSON and CSV."""
+"""The report on hardware as HTML, JSON and CSV."""
 
 import csv
 import io
@@ -12,9 +12,16 @@ from mmsnn.visualization import HardwareReport, write_hardware_report
 
 
 def write_all(folder: Path, report: HardwareReport) -> Path:
-    """Write ``report.html`` with its pictures, ``hardware.json``,
-    ``layers.csv`` (memory traffic), ``ops_SPEC.csv`` (energies of the
-    operations), ``chips.csv`` and ``trace.json``.
+    """Write a report on hardware in every form that it has.
+
+    ``report.html`` shows it with its pictures, ``hardware.json`` holds all of
+    it, ``trace.json`` the op trace. Tables are ``layers.csv`` (memory traffic
+    by op), ``ops_CHIP.csv`` (energy by operation) and ``chips.csv`` (energy on
+    cores).
+
+    Args:
+        folder (Path): Where to write; it is made if it is missing.
+        report (HardwareReport): What to write.
 
     Returns:
         Path: The HTML file.

@@ -1,5 +1,4 @@
-"""Firing while input still arrives: how wrong, and what it costs."""
-
+"""How wrong firing while input still arrives is, for the report."""
 
 from torch import nn
 
@@ -8,11 +7,11 @@ from mmsnn.conversion import EqualityReport, FreeRunningRun, run_free_running
 
 def measure_free_running(model: nn.Module,
                          batch) -> FreeRunningRun | str:
-    """Run one batch in that form and in the lossless one.
+    """Run one batch free running, and in the lossless form.
 
     Args:
         model (nn.Module): The trained model.
-        batch: What the data loader gave.
+        batch (dict): What the data loader gave.
 
     Returns:
         FreeRunningRun | str: What was measured, or why it was not.
@@ -27,8 +26,15 @@ def measure_free_running(model: nn.Module,
         return f'not measured: {error}'
 
 
-def in_words(report: EqualityReport) -> str:
-    """Neurons that fire differently, spikes and error of the result."""
+def error_in_words(report: EqualityReport) -> str:
+    """Say how wrong the free running form was.
+
+    Args:
+        report (EqualityReport): Its comparison with the lossless form.
+
+    Returns:
+        str: Neurons that fire differently, spikes, and error of the result.
+    """
     lossless = sum(r.training_spikes for r in report.rows)
     spikes = sum(r.spike_train_spikes for r in report.rows)
     share = report.total_differences / max(1, report.total_neurons)

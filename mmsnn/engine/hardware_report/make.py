@@ -1,4 +1,4 @@
-"""What the report shows, worked out from what was measured."""
+"""The report on hardware, computed from what was measured."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ from mmsnn.hardware.operations.spread import energy_spreads, rate_spreads
 from mmsnn.hardware.operations.traffic import memory_traffic
 from mmsnn.visualization import HardwareReport
 
-from .free_running import in_words
+from .free_running import error_in_words
 from .measure import Measured
 from .points import own_points, read_points
 
@@ -30,13 +30,14 @@ def spreads_on_chips(measured: Measured, chips: Sequence[Chip],
     """How much energy and time differ between images, on chips with cores.
 
     Args:
-        measured (Measured): From :func:`measure`.
-        chips (Sequence[Chip]): Chip specs.
-        **options: For :func:`mmsnn.hardware.on_chip.spread.chip_spreads`.
+        measured (Measured): What :func:`measure` gave.
+        chips (Sequence[Chip]): Chip specs; those without cores are skipped.
+        **options: Options of
+            :func:`mmsnn.hardware.on_chip.spread.chip_spreads`.
 
     Returns:
-        tuple: Spreads, one for each timing that a chip supports; and why
-        others gave nothing, by name.
+        tuple[list[ChipSpread], dict[str, str]]: Spreads, one for each timing
+        that a chip supports; and name of a chip -> why it gave none.
     """
     found, failed = [], {}
     for chip in chips:
@@ -54,22 +55,31 @@ def make_report(config: Config, checkpoint, measured: Measured,
                 points: Sequence[Path] = (),
                 spread: bool = False,
                 **options) -> HardwareReport:
-    """Work out all that the report shows.
+    """Compute all that the report shows.
 
     Args:
-        config (Config): The config.
-        checkpoint (str | Path): For the provenance.
-        measured (Measured): From :func:`measure`.
-        chips (Sequence[str | Path | Chip]): Names or paths of specs, or
+        config (Config): Config of the model; its file name is the title.
+        checkpoint (str | Path): File of weights, or what they are, for the
+            provenance.
+        measured (Measured): What :func:`measure` gave.
+        chips (Sequence[str | Path | Chip]): Names or paths of chip specs, or
             specs.
-        power_mj (float, optional): A reported power. Defaults to None: that
-            of the paper, where it has one for the config's name.
-        points (Sequence[Path]): ``hardware.json`` of other runs, for energy
-            over accuracy, see :func:`.points.read_points`.
-        spread (bool): Also estimate each image for itself on chips with
-            cores.
-        **options: For :func:`mmsnn.hardware.estimate`: ``weights``,
+        power_mj (float, optional): A reported power of the model, in mJ per
+            image. Defaults to None: the one in the paper, if it reports one
+            for the config.
+        points (Sequence[Path]): ``hardware.json`` of other runs, for the plot
+            of accuracy over energy, see :func:`.points.read_points`.
+        spread (bool): Whether to estimate also each image by itself on chips
+            with cores, to see how images differ. Defaults to False.
+        **options: Options of :func:`mmsnn.hardware.estimate`, ``weights`` and
             ``weight_bits``.
+
+    Returns:
+        HardwareReport: What :func:`.files.write_all` writes and
+        :func:`.text.format_report` prints.
+
+    Raises:
+        ValueError: If a chip spec or a file of points can not be read.
     """
     chips = load_chips(chips)
     name = Path(config.filename or 'model').stem
@@ -105,7 +115,7 @@ def _free_running(run: FreeRunningRun | str | None, chips: list[Chip],
                   options: dict) -> dict:
     if run is None or isinstance(run, str):
         return dict(free_running=run)
-    words = in_words(run.equality)
+    words = error_in_words(run.equality)
     try:
         rows = compare_forms(run.lossless, run.trace, chips, **options)
     except ValueError as error:

@@ -1,28 +1,28 @@
-"""Points of energy over accuracy: of this run, and of others."""
+"""Points of the plot of accuracy over energy: this run, and others."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmsnn.hardware import Estimate
+from mmsnn.hardware import OperationsEstimate
 
-#: What a point holds, and of which type.
+#: Keys of a point -> types of their values.
 POINT = dict(label=str, chip=str, energy_mj=(int, float), metric=str,
              value=(int, float))
 
 
-def own_points(estimates: Sequence[Estimate],
+def own_points(estimates: Sequence[OperationsEstimate],
                metrics: dict[str, float]) -> list[dict]:
-    """The point of a run: its first metric, and the energy of its spiking form
-    on the first chip where that is one number.
+    """The point of this run: its first metric, over the energy of its spiking
+    form on the first chip where that is one number and no range.
 
     Args:
-        estimates (Sequence[Estimate]): Energies.
-        metrics (dict[str, float]): Measured in spike-train form; without
-            any, there is no point.
+        estimates (Sequence[OperationsEstimate]): Energies, one per chip.
+        metrics (dict[str, float]): Metrics in spike-train form, by name.
 
     Returns:
-        list[dict]: At most one point.
+        list[dict]: The point, with the keys of :data:`POINT`; empty if there
+        is no metric, or if each energy is a range.
     """
     exact = [e for e in estimates if e.exact]
     return [
@@ -33,10 +33,13 @@ def own_points(estimates: Sequence[Estimate],
 
 
 def read_points(path: Path) -> list[dict]:
-    """The points that another run has written.
+    """Read the points that another run has written.
 
     Args:
-        path (Path): Its ``hardware.json``.
+        path (Path): The ``hardware.json`` of its report.
+
+    Returns:
+        list[dict]: Points with the keys of :data:`POINT`.
 
     Raises:
         ValueError: If it is no such file, or holds no point since the run

@@ -1,20 +1,19 @@
-"""The report for a terminal."""
+"""The report on hardware for a terminal."""
 
-
-from mmsnn.hardware.tables import (
-    format_chip,
-    format_constants,
-    format_ops,
-)
+from mmsnn.hardware.tables import format_chip, format_constants, format_ops
 from mmsnn.visualization import HardwareReport
 
 
 def format_report(report: HardwareReport, top: int = 12) -> list[str]:
-    """Lines for a terminal.
+    """Write a report as text.
 
     Args:
         report (HardwareReport): What to show.
-        top (int): Layers to list per chip, the costliest first.
+        top (int): Number of layers to list for each chip, the costliest
+            first. Defaults to 12.
+
+    Returns:
+        list[str]: Lines for a terminal.
     """
     lines = [report.title, report.description, '']
     for e in report.estimate.on_chip:

@@ -1,3 +1,5 @@
+"""Evaluation in spike-train form, with its report, as a hook."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -5,10 +7,10 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
-from mmsnn.engine.evaluation_report import report_evaluation
+from mmsnn.engine.evaluation_report import write_evaluation_files
 from mmsnn.engine.hardware_report import Measured, make_report, write_all
 from mmsnn.engine.pictures import PictureCollector
-from mmsnn.engine.provenance import of_runner
+from mmsnn.engine.provenance import runner_provenance
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
 from mmsnn.hardware import load_chips
 from mmsnn.hardware.chips.spec import pricing_chip
@@ -23,18 +25,20 @@ class SpikeInferenceHook(Hook):
 
     While the validation or test loop runs, the model is a converted copy
     whose neurons fire binary spikes. Its metrics are therefore those of
-    spike-driven inference. Beside it the training form can be evaluated, the
-    spike counts of every neuron compared, and the energy estimated. Scalars
-    go to the message hub as ``val/spike_*`` or ``test/spike_*``, a report to
+    spike-driven inference. The hook also evaluates the training form, compares
+    the spike counts of every neuron, and estimates the energy. Scalars go to
+    the message hub as ``val/spike_*`` or ``test/spike_*``, a report to
     ``WORK_DIR/spike_inference/val/report.html`` (or ``test``).
 
     Args:
-        form (str): ``'spikes'`` runs D sub-steps, at about D times the cost;
-            ``'counts'`` counts the same at nearly the cost of plain
-            evaluation. Defaults to ``'spikes'``.
-        proof_batches (int): Batches of which every neuron's spike count is
-            compared between the forms. Defaults to 1.
-        proof_dtypes (Sequence[str]): Floating-point types of that proof.
+        form (str): ``'spikes'`` runs the D sub-steps one by one, at about D
+            times the time of an evaluation in training form; ``'counts'``
+            runs spike counts at once and counts the same, at nearly that
+            time. Defaults to ``'spikes'``.
+        proof_batches (int): Batches on which the spike count of every neuron
+            is compared between training form and spike-train form. Defaults
+            to 1.
+        proof_dtypes (Sequence[str]): Floating-point types of that comparison.
             Defaults to float64 and float32.
         compare_metrics (bool): Evaluate the training form too. Defaults to
             True.
@@ -46,12 +50,12 @@ class SpikeInferenceHook(Hook):
         chips (str | Sequence[str]): Names or paths of chip specs, one or
             many. The first that prices operations (``'cmos45'`` if none does)
             gives the energy of the report. With several, or one that has
-            cores, there also is a report on hardware, in the folder
-            ``hardware`` beside it: cores, energy and time, see
-            docs/hardware.md. Defaults to ``'cmos45'``.
-        pictures (int): Samples shown in the report. Defaults to 6.
-        phases (Sequence[str]): Loops to work in. Defaults to both, ``'val'``
-            and ``'test'``.
+            cores, a second report in the folder ``hardware`` beside it shows
+            cores, energy and time, see docs/hardware.md. Defaults to
+            ``'cmos45'``.
+        pictures (int): Number of samples that the report shows. Defaults to 6.
+        phases (Sequence[str]): Loops in which the hook is active. Defaults to
+            both, ``'val'`` and ``'test'``.
         out_dir (str, optional): Folder of the report; ``{phase}`` in it
             becomes ``val`` or ``test``. Defaults to None, which means
             ``WORK_DIR/spike_inference/{phase}``.
@@ -115,8 +119,8 @@ class SpikeInferenceHook(Hook):
             proof_dtypes=self.proof_dtypes,
             evaluator=loop.evaluator if self.compare_metrics else None,
             dtype=self.dtype)
-        self._samples = PictureCollector(self.pictures,
-                                        loop.dataloader.dataset.metainfo)
+        self._samples = PictureCollector(
+            self.pictures, loop.dataloader.dataset.metainfo)
         runner.logger.info(
             f'evaluating in spike-train form (form={self.form}, '
             f'{self._evaluation.spiking.folded_norms} norms folded)')
@@ -134,11 +138,21 @@ class SpikeInferenceHook(Hook):
         self._samples.add(data_batch, outputs, found)
 
     def after_val_epoch(self, runner, metrics=None) -> None:
-        """Log and report; the model is as before again."""
+        """Log and report the validation, and give the Runner its model back.
+
+        Args:
+            runner (Runner): mmengine's Runner.
+            metrics (dict[str, float], optional): Metrics in spike-train form.
+        """
         self._finish(runner, 'val', metrics or {})
 
     def after_test_epoch(self, runner, metrics=None) -> None:
-        """Log and report; the model is as before again."""
+        """Log and report the test, and give the Runner its model back.
+
+        Args:
+            runner (Runner): mmengine's Runner.
+            metrics (dict[str, float], optional): Metrics in spike-train form.
+        """
         self._finish(runner, 'test', metrics or {})
 
     def _finish(self, runner, mode: str, metrics: dict) -> None:
@@ -166,7 +180,7 @@ class SpikeInferenceHook(Hook):
         runner.logger.info('\n' + format_operations(energy))
         folder = str(self.out_dir or Path(runner.work_dir) /
                      'spike_inference/{phase}').replace('{phase}', mode)
-        path = report_evaluation(
+        path = write_evaluation_files(
             Path(folder), runner, evaluation, energy, plain, metrics,
             self._samples)
         runner.logger.info(f'report: {path}')
@@ -181,5 +195,5 @@ class SpikeInferenceHook(Hook):
             trace, trace, metrics={k: float(v) for k, v in metrics.items()})
         return write_all(
             folder,
-            make_report(runner.cfg, of_runner(runner)['checkpoint'],
+            make_report(runner.cfg, runner_provenance(runner)['checkpoint'],
                         measured, self.chips))
