@@ -1,7 +1,8 @@
 """Pictures of an evaluation: samples with the predictions of both forms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +33,9 @@ class PictureCollector:
     Args:
         number (int): Samples to keep.
         metainfo (dict): Of the dataset: ``classes`` and ``palette``.
+
+    Attributes:
+        samples (list[PictureSample]): What was kept.
     """
 
     def __init__(self, number: int, metainfo: dict) -> None:
@@ -64,7 +68,12 @@ class PictureCollector:
                 replace(_TASKS[task](image, second, first), name=name))
 
     def pictures(self) -> list[tuple[str, Figure, str]]:
-        """File name, figure and caption of each picture."""
+        """Draw what was kept.
+
+        Returns:
+            list[tuple[str, Figure, str]]: File name, figure and caption of
+            each picture; empty if nothing was kept.
+        """
         if not self.samples:
             return []
         classes = self.metainfo['classes']
@@ -101,57 +110,49 @@ def _rgb(image) -> np.ndarray:
     return np.repeat(array[..., :1], 3, axis=2).astype(np.uint8)
 
 
-def _segmentation(image, spiking, training) -> PictureSample:
-    def classes(sample, key):
-        if sample is None or key not in sample:
-            return None
-        return sample.get(key).data.squeeze(0).cpu().numpy().copy()
+def _both_forms(key: str, read: Callable[[Any], Any], spiking,
+                training) -> dict[str, Any]:
+    """Annotation and both predictions, read from data samples; None where
+    there is none."""
 
-    spike_train = classes(spiking, 'pred_sem_seg')
-    height, width = spike_train.shape
-    return PictureSample(
-        image=cv2.resize(_rgb(image), (width, height)),
-        truth=classes(spiking, 'gt_sem_seg'),
-        training=classes(training, 'pred_sem_seg'),
-        spike_train=spike_train)
+    def find(sample, name):
+        if sample is None or name not in sample:
+            return None
+        return read(sample.get(name))
+
+    return dict(
+        truth=find(spiking, f'gt_{key}'),
+        training=find(training, f'pred_{key}'),
+        spike_train=find(spiking, f'pred_{key}'))
+
+
+def _segmentation(image, spiking, training) -> PictureSample:
+    found = _both_forms(
+        'sem_seg', lambda x: x.data.squeeze(0).cpu().numpy().copy(), spiking,
+        training)
+    height, width = found['spike_train'].shape
+    return PictureSample(cv2.resize(_rgb(image), (width, height)), **found)
 
 
 def _classification(image, spiking, training) -> PictureSample:
-    def label(sample, key):
-        if sample is None or key not in sample:
-            return None
-        return int(sample.get(key)[0])
-
     return PictureSample(
-        image=_rgb(image),
-        truth=label(spiking, 'gt_label'),
-        training=label(training, 'pred_label'),
-        spike_train=label(spiking, 'pred_label'))
+        _rgb(image),
+        **_both_forms('label', lambda x: int(x[0]), spiking, training))
 
 
 def _detection(image, spiking, training) -> PictureSample:
     """Boxes and masks are in pixels of the original image: of detections by
     themselves; of annotations where they are loaded after resizing, as in
     mmdet's own test pipelines."""
-
-    def objects(sample, key):
-        if sample is None or key not in sample:
-            return None
-        return _objects(sample.get(key))
-
-    detected = objects(spiking, 'pred_instances')
-    truth = objects(spiking, 'gt_instances')
-    if truth is not None and detected.masks is None:
-        truth = replace(truth, masks=None)  # nothing to compare them with
+    found = _both_forms('instances', _objects, spiking, training)
+    truth = found['truth']
+    if truth is not None and found['spike_train'].masks is None:
+        found['truth'] = replace(truth, masks=None)  # compared with nothing
     height, width = spiking.ori_shape[:2]
     across, down = spiking.get('scale_factor', (1, 1))
     # Without what was padded.
     shown = _rgb(image)[:round(height * down), :round(width * across)]
-    return PictureSample(
-        image=cv2.resize(shown, (width, height)),
-        truth=truth,
-        training=objects(training, 'pred_instances'),
-        spike_train=detected)
+    return PictureSample(cv2.resize(shown, (width, height)), **found)
 
 
 def _objects(instances) -> Objects:
