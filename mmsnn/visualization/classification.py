@@ -16,6 +16,9 @@ def plot_classifications(samples: Sequence[PictureSample],
             integers.
         classes (Sequence[str]): Names of the classes.
 
+    Returns:
+        Figure: Up to six images in a row.
+
     Raises:
         ValueError: If there is no sample.
 

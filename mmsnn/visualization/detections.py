@@ -39,7 +39,13 @@ class Objects:
         return len(self.labels)
 
     def difference(self, other: 'Objects') -> str:
-        """In words, how the same image's other detections differ.
+        """How other detections of the same image differ, in words.
+
+        Args:
+            other (Objects): The other detections, with scores like these.
+
+        Returns:
+            str: A clause, without full stop.
 
         Example:
             >>> one = Objects(np.array([[0, 0, 4, 4]]), np.array([1]),
@@ -78,8 +84,18 @@ def plot_detections(samples: Sequence[PictureSample],
         palette (Sequence[tuple[int, int, int]], optional): RGB in 0..255 per
             class. Defaults to twenty colours that repeat.
 
+    Returns:
+        Figure: A row for each sample.
+
     Raises:
         ValueError: If there is no sample, or a label is no class.
+
+    Example:
+        >>> cat = Objects(np.array([[1, 1, 5, 5]]), np.array([0]))
+        >>> sample = PictureSample(np.zeros((8, 8, 3), np.uint8), truth=cat)
+        >>> figure = plot_detections([sample], ['cat'])
+        >>> [text.get_text() for axes in figure.axes for text in axes.texts]
+        ['cat', 'not measured', 'not measured']
     """
     if not samples:
         raise ValueError('no samples to plot')

@@ -61,16 +61,22 @@ def colour_frames(frames: np.ndarray,
 def plot_event_frames(images: np.ndarray,
                       title: str = '',
                       labels: Sequence[str] | None = None) -> Figure:
-    """All times of a sample side by side.
+    """Show all times of a sample side by side.
 
     Args:
-        images (np.ndarray): (T, H, W, 3), RGB.
+        images (np.ndarray): (T, H, W, 3), uint8, RGB.
         title (str): Stands above, e.g. the class.
         labels (Sequence[str], optional): Stand above each image; its number
             by default.
 
     Returns:
-        Figure: The sheet.
+        Figure: Up to eight images in a row.
+
+    Example:
+        >>> images = np.zeros((2, 4, 4, 3), np.uint8)
+        >>> figure = plot_event_frames(images, title='a hand')
+        >>> [axes.get_title() for axes in figure.axes]
+        ['t = 0', 't = 1']
     """
     columns = min(len(images), _COLUMNS)
     rows = -(-len(images) // columns)
@@ -97,6 +103,13 @@ def draw_boxes(images: np.ndarray, boxes: Sequence) -> None:
     Args:
         images (np.ndarray): (T, H, W, 3), uint8.
         boxes (Sequence): Left, top, right and bottom, pixels, of N boxes.
+
+    Example:
+        >>> images = np.zeros((1, 4, 4, 3), np.uint8)
+        >>> draw_boxes(images, [(1, 1, 4, 4)])
+        >>> images[0, :, :, 1].tolist()
+        [[0, 0, 0, 0], [0, 140, 140, 140], [0, 140, 0, 140], \
+[0, 140, 140, 140]]
     """
     for image in images:
         for box in boxes:
@@ -109,8 +122,21 @@ def write_picture(path: Path,
                   title: str = '',
                   labels: Sequence[str] | None = None,
                   fps: float = 10.) -> None:
-    """Write a sheet (:func:`plot_event_frames`) or, where the suffix says so,
-    a video (:func:`write_video`); whole or not at all."""
+    """Write a picture of all times, or a video, whole or not at all.
+
+    Args:
+        path (Path): A suffix among :data:`VIDEOS` means a video
+            (:func:`write_video`), any other a picture
+            (:func:`plot_event_frames`).
+        images (np.ndarray): (T, H, W, 3), uint8, RGB.
+        title (str): Stands above, e.g. the class.
+        labels (Sequence[str], optional): Stand above each image; its number
+            by default.
+        fps (float): Images a second, of a video. Defaults to 10.
+
+    Raises:
+        OSError: OpenCV cannot write MP4 here.
+    """
     if path.suffix.lower() in VIDEOS:
         write_video(path, images, fps, title, labels)
         return

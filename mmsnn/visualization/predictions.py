@@ -63,10 +63,23 @@ def plot_predictions(samples: Sequence[PictureSample],
         palette (Sequence[tuple[int, int, int]]): RGB in 0..255 per class.
         ignore_index (int): Value of pixels without class, shown grey.
 
+    Returns:
+        Figure: A row for each sample.
+
     Raises:
         ValueError: If there is no sample, or names and colours differ in
             number, or a map does not fit its image or holds a class without
             colour.
+
+    Example:
+        >>> classes = np.array([[0, 1], [1, 1]])
+        >>> sample = PictureSample(
+        ...     np.zeros((2, 2, 3), np.uint8), training=classes,
+        ...     spike_train=np.zeros_like(classes))
+        >>> figure = plot_predictions(
+        ...     [sample], ['road', 'sky'], [(0, 0, 0), (0, 90, 200)])
+        >>> figure.axes[3].get_xlabel()
+        'differing pixels: 3'
     """
     if not samples:
         raise ValueError('no samples to plot')

@@ -16,6 +16,9 @@ def plot_reconstructions(
         rows (Sequence[tuple[np.ndarray]]): Of each image the three pictures,
             (H, W, 3), uint8, RGB.
 
+    Returns:
+        Figure: A row for each image.
+
     Raises:
         ValueError: If there is no row.
 
