@@ -30,7 +30,11 @@ _BUILDING = Lock()
 
 
 def read_json(path: Path):
-    """Content of a JSON file."""
+    """Content of a JSON file.
+
+    Args:
+        path (Path): The file.
+    """
     return json.loads(path.read_text())
 
 
@@ -60,6 +64,9 @@ def training_seconds(folder: Path) -> list[float]:
 
     Args:
         folder (Path): Work folder of a run, interrupted or not.
+
+    Returns:
+        list[float]: A number for each line.
     """
     before, found = 0, []
     for line in training_log(folder):
@@ -69,7 +76,14 @@ def training_seconds(folder: Path) -> list[float]:
 
 
 def scalars(folder: Path) -> list[dict]:
-    """Lines of all logs in a work folder, oldest first."""
+    """Lines of all logs in a work folder, oldest first.
+
+    Args:
+        folder (Path): Work folder of a run.
+
+    Returns:
+        list[dict]: What a line holds, such as ``iter`` and ``loss``.
+    """
     return [
         json.loads(line)
         for log in sorted(folder.glob('*/vis_data/scalars.json'))
@@ -78,16 +92,26 @@ def scalars(folder: Path) -> list[dict]:
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """Build the model of a config, without a Runner."""
+    """Build the model of a config, without a Runner.
+
+    Args:
+        cfg (Config): With ``model`` and ``default_scope``.
+    """
     with _BUILDING:
         return MODELS.build(dict(cfg.model, _scope_=cfg.default_scope))
 
 
-def spread(values: Sequence[float | None]) -> dict | None:
+def mean_and_std(values: Sequence[float | None]) -> dict | None:
     """Mean and standard deviation (of a sample), without what is unknown.
 
+    Args:
+        values (Sequence[float | None]): None where a value is unknown.
+
+    Returns:
+        dict | None: ``mean`` and ``std`` (0 of one value); None of none.
+
     Example:
-        >>> spread([1., 2., None, 3.])
+        >>> mean_and_std([1., 2., None, 3.])
         {'mean': 2.0, 'std': 1.0}
     """
     values = [value for value in values if value is not None]
@@ -172,7 +196,11 @@ class Run:
         raise NotImplementedError
 
     def headline(self, found: dict) -> str:
-        """What to print of that at the end."""
+        """What to print of that at the end.
+
+        Args:
+            found (dict): What :meth:`measure` found.
+        """
         raise NotImplementedError
 
     def finish(self) -> dict:
@@ -235,6 +263,16 @@ class Run:
         return read_json(path)['peak_mb'] if path.exists() else None
 
     def tool(self, name: str, *arguments, watch=None) -> float:
+        """Run a tool with the options of this run.
+
+        Args:
+            name (str): ``train.py`` or ``test.py``.
+            *arguments: Of the tool.
+            watch (Callable, optional): Called every second.
+
+        Returns:
+            float: Peak of the resident memory of its process, in MB.
+        """
         command = [self.tools / name, *arguments, *self.options]
         return call(command, self.folder / 'output.log', watch)
 
@@ -247,6 +285,11 @@ class Run:
             self.say(f'{self.unit} {done}/{self.length}')
 
     def say(self, text: str) -> None:
+        """Print a line of progress.
+
+        Args:
+            text (str): What to say of this run.
+        """
         print(f'{self.name}, seed {self.seed}: {text}', flush=True)
 
 

@@ -6,7 +6,7 @@ from statistics import median
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from mmsnn.engine.study import Run, read_json, spread, training_seconds
+from mmsnn.engine.study import Run, mean_and_std, read_json, training_seconds
 from mmsnn.files import dump_json, whole_file, write_whole
 
 #: Config: name, time steps x spikes, and what the paper reports for the
@@ -62,10 +62,11 @@ def summarise(runs: list[dict]) -> list[dict]:
                 model=model,
                 seeds=len(own),
                 parameters=own[0]['parameters'],
-                accuracy=spread([run['accuracy'] for run in own]),
-                epoch_seconds=spread([run['epoch_seconds'] for run in own]),
-                peak_mb=spread([run['peak_mb'] for run in own]),
-                energy_uj=spread(energy)))
+                accuracy=mean_and_std([run['accuracy'] for run in own]),
+                epoch_seconds=mean_and_std(
+                    [run['epoch_seconds'] for run in own]),
+                peak_mb=mean_and_std([run['peak_mb'] for run in own]),
+                energy_uj=mean_and_std(energy)))
     return found
 
 

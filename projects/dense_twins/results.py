@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mmsnn.engine.study import (
     Run,
+    mean_and_std,
     read_json,
     scalars,
-    spread,
     training_seconds,
 )
 from mmsnn.files import dump_json, write_whole
@@ -121,7 +121,7 @@ def summarise(runs: list[dict]) -> list[dict]:
         for model, group in own.items():
             if not group:
                 continue
-            metric = _spread(group, 'metrics', facts)
+            metric = _metric(group, 'metrics', facts)
             means[model] = metric['mean']
             spiking = own['sfa'] if model == 'relu' else group
             energy = 'twin_mj' if model == 'relu' else 'energy_mj'
@@ -130,22 +130,23 @@ def summarise(runs: list[dict]) -> list[dict]:
                 model=model,
                 seeds=[run['seed'] for run in group],
                 parameters=group[0]['parameters'],
-                minutes=spread([run['minutes'] for run in group]),
-                peak_mb=spread([run['peak_mb'] for run in group]),
+                minutes=mean_and_std([run['minutes'] for run in group]),
+                peak_mb=mean_and_std([run['peak_mb'] for run in group]),
                 metric=metric,
-                training_form=_spread(group, 'training_form', facts),
+                training_form=_metric(group, 'training_form', facts),
                 differences=_total(group, 'differences'),
                 compared=_total(group, 'compared'),
-                energy_mj=spread([run.get(energy) for run in spiking])))
+                energy_mj=mean_and_std([run.get(energy) for run in spiking])))
         if len(means) == len(MODELS):
             for entry in found[-len(MODELS):]:
                 entry['ratio'] = means[entry['model']] / means['relu']
     return found
 
 
-def _spread(runs: list[dict], form: str, task: Task) -> dict | None:
-    return spread([run[form][task.metric] / task.unit if form in run else None
-                   for run in runs])
+def _metric(runs: list[dict], form: str, task: Task) -> dict | None:
+    return mean_and_std([
+        run[form][task.metric] / task.unit if form in run else None
+        for run in runs])
 
 
 def _total(runs: list[dict], key: str) -> int | None:

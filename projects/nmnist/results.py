@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 
 from mmsnn.engine.study import (
     Run,
+    mean_and_std,
     read_json,
     scalars,
-    spread,
     training_seconds,
 )
 from mmsnn.files import dump_json, whole_file, write_whole
@@ -62,7 +62,7 @@ def summarise(runs: list[dict]) -> list[dict]:
                 parameters=own[0]['parameters'],
                 differences=sum(run['differences'] for run in own),
                 compared=sum(run['compared'] for run in own),
-                **{key: spread([run[key] for run in own])
+                **{key: mean_and_std([run[key] for run in own])
                    for key in _MEASURES}))
     return found
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mmsnn.engine.study import scalars, spread
+from mmsnn.engine.study import mean_and_std, scalars
 from mmsnn.files import dump_json, whole_file, write_whole
 
 #: Variant: name, the neuron (of its classifiers' configs), and what the paper
@@ -64,12 +64,14 @@ def summarise(trials: list[dict], scratch: list[dict]) -> list[dict]:
         found.append(dict(
             variant=variant,
             seeds=len(own),
-            first_rank=spread([trial['looks'][0]['rank'] for trial in own]),
-            last_rank=spread([trial['looks'][-1]['rank'] for trial in own]),
-            rate=spread([trial['looks'][-1]['rate'] for trial in own]),
-            finetuned=spread([trial['accuracy'] for trial in own]),
-            scratch=spread(list(plain.values())),
-            gain=spread([trial['accuracy'] - plain[trial['seed']]
+            first_rank=mean_and_std(
+                [trial['looks'][0]['rank'] for trial in own]),
+            last_rank=mean_and_std(
+                [trial['looks'][-1]['rank'] for trial in own]),
+            rate=mean_and_std([trial['looks'][-1]['rate'] for trial in own]),
+            finetuned=mean_and_std([trial['accuracy'] for trial in own]),
+            scratch=mean_and_std(list(plain.values())),
+            gain=mean_and_std([trial['accuracy'] - plain[trial['seed']]
                          for trial in own])))
     return found
 

@@ -1,3 +1,5 @@
+"""Hooks for configs: thin shells around functions of the other rooms."""
+
 from .effective_rank_hook import EffectiveRankHook
 from .freeze_hook import FreezeHook
 from .reconstruction_hook import ReconstructionHook

@@ -1,3 +1,5 @@
+"""Effective rank and firing rates during masked pre-training."""
+
 import torch
 from torch import nn
 

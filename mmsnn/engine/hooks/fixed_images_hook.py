@@ -1,3 +1,5 @@
+"""What hooks that look at the same images again and again share."""
+
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,9 @@ from torch import nn
 def own_random_numbers(seed: int) -> Iterator[None]:
     """Context with fixed seeds of Python, NumPy and PyTorch's CPU generator,
     which afterwards go on as if nothing had happened.
+
+    Args:
+        seed (int): The seed of all three.
 
     Example:
         >>> _ = torch.manual_seed(5)
@@ -106,11 +111,13 @@ class FixedImagesHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs=None) -> None:
+        """Look, if the interval counts iterations."""
         if not self.by_epoch and self.every_n_train_iters(
                 runner, self.interval):
             self._look(runner)
 
     def after_train_epoch(self, runner) -> None:
+        """Look, if the interval counts epochs."""
         if self.by_epoch and self.every_n_epochs(runner, self.interval):
             self._look(runner)
 

@@ -1,3 +1,5 @@
+"""Stops the training of parts of a model."""
+
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
@@ -50,6 +52,7 @@ class FreezeHook(Hook):
         self.begin = begin
 
     def before_train(self, runner: Runner) -> None:
+        """Find the parts."""
         model = runner.model
         if is_model_wrapper(model):
             if not getattr(model, 'find_unused_parameters', True):
@@ -69,6 +72,7 @@ class FreezeHook(Hook):
         self._parameters = []
 
     def before_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Freeze the parts once it is time, and keep them in eval mode."""
         if runner.iter < self.begin:
             return
         if not self._frozen:
@@ -86,5 +90,6 @@ class FreezeHook(Hook):
             part.eval()
 
     def after_train(self, runner: Runner) -> None:
+        """Let the parts be trained again."""
         for parameter in self._parameters:
             parameter.requires_grad = True

@@ -1,3 +1,5 @@
+"""Pictures of what masked pre-training reconstructs."""
+
 from pathlib import Path
 
 import numpy as np

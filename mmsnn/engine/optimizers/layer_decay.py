@@ -1,3 +1,5 @@
+"""Layer-wise learning rate decay for any model."""
+
 from collections.abc import Callable
 from functools import partial
 
@@ -45,7 +47,20 @@ class LayerDecayOptimWrapperConstructor(
                    prefix: str = '',
                    get_layer_depth: Callable | None = None,
                    **kwargs) -> None:
-        """Add the parameters of a module, each with its learning rate."""
+        """Add the parameters of a module, each with its learning rate.
+
+        Args:
+            params (list[dict]): Groups of parameters, added to.
+            module (nn.Module): The model, or a part of it.
+            prefix (str): Path of the part in the model, with a dot behind.
+            get_layer_depth (Callable, optional): Gives the layer of a
+                parameter by its name, and the number of layers. Defaults to
+                None: the backbone knows.
+            **kwargs: Those of upstream.
+
+        Raises:
+            ValueError: See the class.
+        """
         if self.base_wd is None:
             raise ValueError('optim_wrapper.optimizer needs the key '
                              'weight_decay (0 for none)')
