@@ -150,7 +150,7 @@ class SpikeEvaluation:
             counts differ, and how many were compared, in each type of the
             proof.
         """
-        spikes = sum(r.emitted for r in self.trace)
+        spikes = self.trace.total('emitted')
         found = {
             **_numbers('energy', energy['spiking_fp32'].energy_mj),
             **_numbers('float_twin', energy['float_twin_fp32'].energy_mj),

@@ -69,7 +69,7 @@ def compare_forms(lossless: OpTrace, free: OpTrace,
     """
     rows = [
         FormComparison('spikes per neuron', *(
-            sum(r.emitted for r in t) / max(1, t.neurons)
+            t.total('emitted') / max(1, t.neurons)
             for t in (lossless, free))),
         FormComparison('additions that spikes cause', *(
             t.per_image('sops') for t in (lossless, free)))

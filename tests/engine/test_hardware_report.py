@@ -11,7 +11,7 @@ from mmsnn.engine.hardware_report import (
     format_report,
     make_report,
     measure,
-    write_all,
+    write_hardware_files,
 )
 from mmsnn.engine.hardware_report.points import read_points
 from mmsnn.hardware.chips.spec import CHIP_DIR
@@ -73,7 +73,7 @@ def test_a_segmentor_on_several_chips(run, tmp_path):
     assert [(e.chip, e.timing) for e in report.estimate.on_chip] == [
         ('loihi', 'synchronous'), ('speck', 'asynchronous'),
         ('spinnaker2', 'synchronous'), ('spinnaker2', 'asynchronous')]
-    path = write_all(tmp_path / 'out', report)
+    path = write_hardware_files(tmp_path / 'out', report)
     html = path.read_text()
     for word in ('Loihi', 'first layer', 'standard deviation', 'Touched',
                  'fire differently', 'accumulator bits', 'lossless</th>',
@@ -170,7 +170,7 @@ def test_what_free_running_costs(run, tmp_path, linked_speck):
     assert latency.free_running.high < latency.lossless.high
     assert rows['energy of one image alone, speck, asynchronous, mJ'
                 ].lossless is None  # its energy per addition is unknown
-    raw = json.loads((write_all(tmp_path / 'out', report).parent /
+    raw = json.loads((write_hardware_files(tmp_path / 'out', report).parent /
                       'hardware.json').read_text())
     assert raw['beside_lossless'][0]['free_running'] == spikes.free_running
     assert f'  {energy}' in format_report(report)
@@ -235,7 +235,7 @@ def test_points_of_other_runs(run, trained, tmp_path):
     own = point(label='D=4', value=60.,
                 energy_mj=report.estimate.operations[1].results[0].energy_mj)
     assert list(report.points) == [own, point()]
-    written = write_all(tmp_path / 'out', report)
+    written = write_hardware_files(tmp_path / 'out', report)
     assert (written.parent / 'energy_accuracy.png').exists()
     # What is written can be read again.
     assert read_points(written.parent / 'hardware.json') == [own, point()]

@@ -16,7 +16,7 @@ from mmsnn.engine.hardware_report import (
     make_report,
     measure,
     read_points,
-    write_all,
+    write_hardware_files,
 )
 from mmsnn.engine.neuron_key import merge_options
 from mmsnn.hardware import load_chips
@@ -77,7 +77,7 @@ def main():
                          chips, args.paper_mj, args.points, args.spread,
                          weights=args.weights)
     print('\n'.join(format_report(report)))
-    print(f'report: {write_all(args.out, report)}')
+    print(f'report: {write_hardware_files(args.out, report)}')
 
 
 if __name__ == '__main__':

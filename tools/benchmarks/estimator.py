@@ -20,7 +20,11 @@ from rich.progress import track
 from timing import at_most, parse_arguments, report
 
 from mmsnn.conversion import to_spike_train
-from mmsnn.engine.hardware_report import Measured, make_report, write_all
+from mmsnn.engine.hardware_report import (
+    Measured,
+    make_report,
+    write_hardware_files,
+)
 from mmsnn.hardware import network_from_trace
 from mmsnn.models.backbones import ESpikeFormer
 from mmsnn.models.published import classifier_config
@@ -54,7 +58,7 @@ def one_round(model: torch.nn.Module, images: torch.Tensor,
     yield time.process_time() - start
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
-        write_all(Path(folder), found)
+        write_hardware_files(Path(folder), found)
         yield time.process_time() - start
 
 

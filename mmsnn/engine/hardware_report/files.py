@@ -11,7 +11,7 @@ from mmsnn.hardware.amounts import plain
 from mmsnn.visualization import HardwareReport, write_hardware_report
 
 
-def write_all(folder: Path, report: HardwareReport) -> Path:
+def write_hardware_files(folder: Path, report: HardwareReport) -> Path:
     """Write a report on hardware in every form that it has.
 
     ``report.html`` shows it with its pictures, ``hardware.json`` holds all of

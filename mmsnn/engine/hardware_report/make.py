@@ -75,7 +75,7 @@ def make_report(config: Config, checkpoint, measured: Measured,
             ``weight_bits``.
 
     Returns:
-        HardwareReport: What :func:`.files.write_all` writes and
+        HardwareReport: What :func:`.files.write_hardware_files` writes and
         :func:`.text.format_report` prints.
 
     Raises:

@@ -8,7 +8,11 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from mmsnn.engine.evaluation_report import write_evaluation_files
-from mmsnn.engine.hardware_report import Measured, make_report, write_all
+from mmsnn.engine.hardware_report import (
+    Measured,
+    make_report,
+    write_hardware_files,
+)
 from mmsnn.engine.pictures import PictureCollector
 from mmsnn.engine.provenance import runner_provenance
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
@@ -193,7 +197,7 @@ class SpikeInferenceHook(Hook):
                   folder: Path) -> Path:
         measured = Measured(
             trace, trace, metrics={k: float(v) for k, v in metrics.items()})
-        return write_all(
+        return write_hardware_files(
             folder,
             make_report(runner.cfg, runner_provenance(runner)['checkpoint'],
                         measured, self.chips))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from mmsnn.hardware.amounts import PJ_PER_MJ
+from mmsnn.hardware.amounts import PJ_PER_MJ, Range
 from mmsnn.hardware.chips.spec import Chip, load_chip
 from mmsnn.hardware.network.trace_graph import TraceGraph
 from mmsnn.trace import SYNAPSES, OpTrace, is_spiking_synapse
@@ -120,8 +120,8 @@ def implied_count(trace: OpTrace, power_mj: float,
         ImpliedCount: Implied and measured count.
 
     Raises:
-        ValueError: If ``power_mj`` is not positive, or the trace holds no
-            spiking synapse.
+        ValueError: If ``power_mj`` is not positive, the trace holds no
+            spiking synapse, or a figure is a range.
         MissingFigureError: If the spec does not know one of the figures.
 
     Example:
@@ -138,9 +138,8 @@ def implied_count(trace: OpTrace, power_mj: float,
         raise ValueError(f'a reported power (--paper-mj) must be positive, in '
                          f'mJ per image, got {power_mj}')
     chip = load_chip(chip)
-    mac, ac = (
-        chip.figure(f'fp32.{name}', 'the implied spike count').value
-        for name in ('mac', 'ac'))
+    mac, ac = (_number(chip, f'fp32.{name}', 'the implied spike count')
+               for name in ('mac', 'ac'))
     spiking = [r for r in trace if is_spiking_synapse(r) and r.in_elements]
     # FL of one time step: rates are summed over all of them.
     dense = sum(r.dense_ops / r.timesteps for r in spiking) / trace.images
@@ -151,7 +150,7 @@ def implied_count(trace: OpTrace, power_mj: float,
                if r.kind in SYNAPSES and not r.spiking) / trace.images
     weighted = sum(r.dense_ops / r.timesteps * r.rate
                    for r in spiking) / trace.images
-    spikes = sum(r.emitted for r in trace)
+    spikes = trace.total('emitted')
     return ImpliedCount(
         power_mj=power_mj,
         implied=(power_mj * PJ_PER_MJ - mac * real) / (ac * dense),
@@ -160,6 +159,16 @@ def implied_count(trace: OpTrace, power_mj: float,
         per_neuron=spikes / max(1, trace.neurons),
         formula_mj=(mac * real + ac * weighted) / PJ_PER_MJ,
         most=max(r.max_spikes * r.timesteps for r in spiking))
+
+
+def _number(chip: Chip, name: str, needed_by: str) -> float:
+    """A figure that must be one number."""
+    value = chip.figure(name, needed_by).value
+    if isinstance(value, Range):
+        raise ValueError(f'{needed_by} needs one number, but {name} of chip '
+                         f"spec {chip.path} is a range ({value}): give "
+                         "chip.at('low') or chip.at('high')")
+    return value
 
 
 #: Kind of hidden multiplication -> what it is.
@@ -211,7 +220,7 @@ def hidden_multiplications(trace: OpTrace,
         MissingFigureError: If the spec does not know the figure.
     """
     chip = load_chip(chip)
-    mac = chip.figure('fp32.mac', 'the cost of hidden multiplications').value
+    mac = _number(chip, 'fp32.mac', 'the cost of hidden multiplications')
     graph = TraceGraph(trace)
     read_by: dict[int, list[int]] = {}
     for i, sources in graph.sources.items():

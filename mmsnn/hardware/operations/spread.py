@@ -100,7 +100,7 @@ def rate_spreads(trace: OpTrace) -> dict[str, Spread]:
         return {}
     found = {}
     neurons = trace.neurons / trace.images
-    fired = sum(r.emitted for r in trace) / trace.images
+    fired = trace.total('emitted') / trace.images
     deviation = statistics.std(dict(spikes=1 / neurons))
     found['network'] = Spread.of(fired / neurons, deviation, runs, images)
     for r in trace:

@@ -133,3 +133,14 @@ def test_hidden_multiplications_by_kind(record):
     }
     assert found['chain'].energy_mj == pytest.approx(80 * 4.6e-9)
     assert sum(c.macs for c in found.values()) == trace.total('macs')
+
+
+def test_a_range_is_refused_in_words(record, chip_with):
+    trace = record(Hidden(), torch.rand(1, 1, 6, 6))
+    chip = chip_with({'fp32.mac': dict(low=4., high=5.)})
+    for ask in (lambda c: implied_count(trace, 1., c),
+                lambda c: hidden_multiplications(trace, c)):
+        with pytest.raises(ValueError, match=r'fp32.mac of chip spec .* is a '
+                           r"range \(4 to 5\): give chip.at\('low'\)"):
+            ask(chip)
+        assert ask(chip.at('low'))
