@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmsnn.files import dump_json, whole_file
+from mmsnn.suggest import did_you_mean
 from mmsnn.trace import OpTrace
 
 from .chips.figures import MissingFigureError
@@ -78,15 +79,17 @@ class Estimate:
                 tuple(e for e in self.operations if e.chip == key),
                 tuple(e for e in self.on_chip if e.chip == key),
                 {k: v for k, v in self.failed.items() if k == key})
-        if len(self.operations) == 1:
-            return self.operations[0][key]
-        found = [e.chip for e in self.operations if key in e]
+        found = [e for e in self.operations if key in (*e.keys, *e.missing)]
+        if len(found) == 1 and len(self.operations) == 1:
+            return found[0][key]
         if found:
             raise KeyError(f'{key!r} of several chips: take one first, '
-                           f'estimate[{found[0]!r}][{key!r}]; have '
-                           f'{", ".join(found)}')
-        raise KeyError(f'no chip and no result {key!r}: have '
-                       f'{", ".join(self.chips)}')
+                           f'estimate[{found[0].chip!r}][{key!r}]; have '
+                           f'{", ".join(e.chip for e in found)}')
+        valid = dict.fromkeys(
+            [*self.chips, *(k for e in self.operations for k in e.keys)])
+        raise KeyError(f'no chip and no result {key!r}'
+                       f'{did_you_mean(key, valid)}: have {", ".join(valid)}')
 
     def __str__(self) -> str:
         parts = [*map(format_operations, self.operations),

@@ -76,8 +76,11 @@ def test_results_of_several_chips_are_told_apart(recorded):
     with pytest.raises(KeyError, match='take one first'):
         found['spiking_fp32']
     assert found['cmos45']['spiking_fp32'] == found.operations[0].results[0]
-    with pytest.raises(KeyError, match='no chip and no result .*cmos45'):
-        found['spiking_fp64']
+    with pytest.raises(KeyError, match=r"no chip and no result 'spiking_fp23' "
+                       r"\(did you mean 'spiking_fp32'\?\): have cmos45, "):
+        found['spiking_fp23']
+    with pytest.raises(KeyError, match="did you mean 'cmos45'"):
+        found['cmos45']['cmos54']
 
 
 def test_what_gives_nothing_is_named_or_raises(recorded, tiny_chip):
