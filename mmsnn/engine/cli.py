@@ -106,6 +106,9 @@ def tested_dataset(cfg: Config) -> dict:
     Args:
         cfg (Config): The config.
 
+    Returns:
+        dict: The config of the innermost dataset, not a copy.
+
     Raises:
         KeyError: The config has no ``test_dataloader``.
 
