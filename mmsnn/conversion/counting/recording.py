@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from .tensor_sources import Literals, TensorSources
 MOST_PLANS = 8
 
 
+@dataclass(eq=False)
 class Session:
     """What a converted model's neurons need to know of the running call.
 
@@ -31,14 +33,13 @@ class Session:
         image_shape (tuple[int]): Shape of an image as the model got it.
     """
 
-    def __init__(self) -> None:
-        self.recorder: OpRecorder | None = None
-        self.replay: Replay | None = None
-        self.images = 1
-        self.batch_size = 1
-        self.substeps = 1
-        self.repeats = 1
-        self.image_shape: tuple[int, ...] = ()
+    recorder: OpRecorder | None = None
+    replay: Replay | None = None
+    images: int = 1
+    batch_size: int = 1
+    substeps: int = 1
+    repeats: int = 1
+    image_shape: tuple[int, ...] = ()
 
     def unrecorded(self):
         """Context in which ops are not recorded."""
