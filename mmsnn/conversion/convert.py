@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
-from mmsnn.conversion.counting.recording import Recording, Session
+from mmsnn.conversion.counting.trace_recording import Session, TraceRecording
 from mmsnn.conversion.spikes.forms import (
     CountNeuron,
     SpikeTrainNeuron,
@@ -129,7 +129,7 @@ class SpikeTrainModel(nn.Module):
                    if isinstance(m, SpikingForm)]
         self._timesteps = max(n.timesteps for n in neurons)
         self.session.substeps = max(n.max_spikes for n in neurons)
-        self._recording = Recording(self.module, self.session,
+        self._recording = TraceRecording(self.module, self.session,
                                     by_plan=form == 'counts')
 
     @property

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
+from mmsnn.conversion.counting.tensor_sources import memory_of, tensors
 from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
 
 from .watching import Firing, watch_neurons
@@ -97,14 +97,14 @@ class NeuronDepth(TorchDispatchMode):
         return out
 
     def _depends(self, results, inputs) -> None:
-        depth = max((self._depth(x) for x in _tensors(inputs)),
+        depth = max((self._depth(x) for x in tensors(inputs)),
                     default=Depth())
-        for x in _tensors(results):
+        for x in tensors(results):
             self._set(x, max(depth, self._depth(x)))
 
     def _fired(self, firing: Firing) -> None:
         neuron = firing.neuron
-        before = max(self._depth(x) for x in _tensors(firing.inputs))
+        before = max(self._depth(x) for x in tensors(firing.inputs))
         after = Depth(
             before.substeps + neuron.timesteps * neuron.max_spikes,
             before.layers + 1)
@@ -112,15 +112,7 @@ class NeuronDepth(TorchDispatchMode):
         self._set(firing.output, after)
 
     def _depth(self, x: torch.Tensor) -> Depth:
-        return self._depths.get(_memory(x), Depth())
+        return self._depths.get(memory_of(x), Depth())
 
     def _set(self, x: torch.Tensor, depth: Depth) -> None:
-        self._depths[_memory(x)] = depth
-
-
-def _memory(x: torch.Tensor) -> StorageWeakRef:
-    return StorageWeakRef(x.untyped_storage())
-
-
-def _tensors(tree) -> list[torch.Tensor]:
-    return [x for x in tree_flatten(tree)[0] if isinstance(x, torch.Tensor)]
+        self._depths[memory_of(x)] = depth

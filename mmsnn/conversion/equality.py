@@ -13,7 +13,7 @@ from torch import nn
 from mmsnn.conversion.spikes.spike_tensor import decode
 from mmsnn.conversion.upstream.double import in_its_precision, precision
 
-from .watching import Firing, neurons, watch_neurons
+from .watching import Firing, neuron_layers, watch_neurons
 
 
 @dataclass
@@ -200,7 +200,7 @@ class EqualityCheck:
                 self._add(name, counts, None)
         self.report.images += self.spiking.session.images
         self.report.never_ran = [
-            path for path, _ in neurons(self.training)
+            path for path, _ in neuron_layers(self.training)
             if path not in self._rows
         ]
         self.report.output_error = max(

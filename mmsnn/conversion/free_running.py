@@ -11,7 +11,7 @@ from mmsnn.trace import OpTrace
 
 from .convert import to_spike_train
 from .equality import EqualityCheck, EqualityReport
-from .watching import Firing, neurons, watch_neurons
+from .watching import Firing, neuron_layers, watch_neurons
 
 #: Spikes times scale of whole time steps, by path of the neuron, in the order
 #: of its calls.
@@ -82,7 +82,7 @@ def run_free_running(model: nn.Module, *args, **kwargs) -> FreeRunningRun:
 def _trace(model: nn.Module, args, kwargs, fired: Fired) -> OpTrace:
     """Of a call in which some neurons fire what is given."""
     spiking = to_spike_train(model, 'counts')
-    for path, form in neurons(spiking.module):
+    for path, form in neuron_layers(spiking.module):
         if path in fired:
             form.neuron.forward = _firing(fired[path])
     with spiking:

@@ -42,7 +42,7 @@ class Firing:
         return (self.output / self.module.scale).round()
 
 
-def neurons(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def neuron_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Path and module of each neuron layer, in training or spike-train form.
 
     Args:
@@ -55,7 +55,7 @@ def neurons(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     Example:
         >>> from mmsnn.layers import SpikeLinear
         >>> fc = SpikeLinear(1, 1, neuron=dict(type='mmsnn.SFANeuron'))
-        >>> dict(neurons(fc))
+        >>> dict(neuron_layers(fc))
         {'neuron': SFANeuron(max_spikes=4, scale=0.25, threshold=1)}
     """
     inside = set()  # what a spiking form holds is no layer of its own
@@ -73,7 +73,7 @@ def watch_neurons(model: nn.Module,
     """Context in which a function is called whenever a neuron has fired.
 
     Args:
-        model (nn.Module): As for :func:`neurons`.
+        model (nn.Module): As for :func:`neuron_layers`.
         then (Callable[[Firing], None]): Called without gradient. What it
             computes is in no op trace.
 
@@ -95,7 +95,7 @@ def watch_neurons(model: nn.Module,
         return fired
 
     with ExitStack() as hooks:
-        for path, module in neurons(model):
+        for path, module in neuron_layers(model):
             handle = module.register_forward_hook(hook(path))
             hooks.callback(handle.remove)
         yield

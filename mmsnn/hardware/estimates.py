@@ -1,6 +1,6 @@
 """What a network costs on chips: :func:`estimate`, and its result."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from .network.populations import Network
 from .on_chip.estimate import check_options, estimate_on_chip
 from .on_chip.results import ChipEstimate
 from .operations.estimate import estimate_operations
+from .operations.memory import check_memory
 from .operations.results import EnergyResult, OperationsEstimate
 from .plots.on_chip import chip_pictures
 from .plots.operations import operation_pictures
@@ -57,6 +58,12 @@ class Estimate:
         return tuple(dict.fromkeys(
             [e.chip for e in (*self.operations, *self.on_chip)] +
             list(self.failed)))
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.chips or any(key in e for e in self.operations)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.chips)
 
     def __getitem__(self, key: str) -> 'Estimate | EnergyResult':
         """The part of one chip, by its name; or a result by its key.
@@ -168,7 +175,7 @@ class Estimate:
             failed=dict(self.failed))
 
 
-def estimate(source: OpTrace | Network,
+def estimate(trace: OpTrace | Network,
              chips: str | Path | Chip | Iterable[str | Path | Chip] = 'cmos45',
              *,
              network: OpTrace | Network | None = None,
@@ -192,16 +199,16 @@ def estimate(source: OpTrace | Network,
     Energies are in mJ per image, times in ms, prices in specs in pJ.
 
     Args:
-        source (OpTrace | Network): The op trace that a converted model
+        trace (OpTrace | Network): The op trace that a converted model
             recorded; or a network that is described by hand, for chips with
             cores only.
         chips (str | Path | Chip | Iterable): Names (:func:`list_chips`) or
             paths of chip specs, or specs; one or many. Defaults to
             ``'cmos45'``.
         network (OpTrace | Network, optional): What is mapped to cores, where
-            that is not ``source``: a mapping needs images of one size, while
+            that is not ``trace``: a mapping needs images of one size, while
             energy by operation is a mean over images of any size. Defaults
-            to None, which maps ``source``.
+            to None, which maps ``trace``.
         memory (str, optional): The memory that holds weights and membranes,
             for specs that price operations and know what an access costs:
             ``sram_8kb``, ``sram_32kb``, ``sram_1mb`` or ``flat``. Defaults to
@@ -224,8 +231,9 @@ def estimate(source: OpTrace | Network,
         Estimate: It can be printed, plotted and saved.
 
     Raises:
+        TypeError: If ``trace`` or ``network`` is something else.
         ValueError: If there is no such chip, an option is not valid, or the
-            source can't be estimated (no image, no spikes).
+            trace can't be estimated (no image, no spikes).
         MissingFigureError: If a figure that is needed is absent or null, and
             ``missing='raise'``.
 
@@ -246,20 +254,29 @@ def estimate(source: OpTrace | Network,
         ...
         ValueError: unknown chip 'loihy' (did you mean 'loihi'?): give one ...
     """
+    for name, value in (('trace', trace), ('network', network)):
+        if not isinstance(value, (OpTrace, Network, type(None))) or (
+                trace is None):
+            raise TypeError(
+                f'{name} must be an OpTrace or a Network, got '
+                f'{type(value).__name__}; a converted model has it as '
+                'model.trace, a file is read by OpTrace.load')
     specs = load_chips(chips)
     options = dict(weights=weights, timing=timing, mode=mode,
                    weight_bits=weight_bits, missing=missing)
     check_options(**options)
-    network = source if network is None else network
-    operations, on_chip, failed = [], [], {}
+    check_memory(memory)
+    network = trace if network is None else network
+    operations: list[OperationsEstimate] = []
+    on_chip: list[ChipEstimate] = []
+    failed: dict[str, str] = {}
     for chip in specs:
+        by_operation = chip.prices_operations and isinstance(trace, OpTrace)
         try:
-            by_operation = chip.prices_operations and isinstance(
-                source, OpTrace)
             if not by_operation and not chip.has_cores:
                 raise MissingFigureError(_nothing(chip))
             if by_operation:
-                operations.append(estimate_operations(source, chip, memory))
+                operations.append(estimate_operations(trace, chip, memory))
             if chip.has_cores:
                 if not isinstance(network, Network):
                     network = network_from_trace(network)

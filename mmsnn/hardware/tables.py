@@ -40,7 +40,7 @@ def format_operations(estimate: OperationsEstimate, top: int = 12) -> str:
     """
     title = (f'Energy on {estimate.title} ({estimate.chip}), mJ per image, '
              f'mean of {estimate.images} images')
-    lines = [title, '', *format_ops(estimate, top), '']
+    lines = [title, '', *operation_rows(estimate, top), '']
     width = len(lines[2])
     texts = estimate.verdicts
     texts += [
@@ -54,7 +54,7 @@ def format_operations(estimate: OperationsEstimate, top: int = 12) -> str:
     return '\n'.join(lines + ['', *format_constants(estimate.constants)])
 
 
-def format_ops(estimate: OperationsEstimate, top: int = 12) -> list[str]:
+def operation_rows(estimate: OperationsEstimate, top: int = 12) -> list[str]:
     """The costliest ops and their total, as lines of a table.
 
     Args:

@@ -12,10 +12,10 @@ from .record import (
     OpRecord,
     is_spiking_synapse,
 )
-from .run_statistics import RunStatistics, amounts
+from .run_statistics import RunStatistics, total_amounts
 from .trace import INPUT, UNKNOWN, OpTrace, Source
 
 __all__ = [
     'INPUT', 'KINDS', 'MOST_IMAGES', 'SYNAPSES', 'UNKNOWN', 'OpRecord',
-    'OpTrace', 'RunStatistics', 'Source', 'amounts', 'is_spiking_synapse'
+    'OpTrace', 'RunStatistics', 'Source', 'is_spiking_synapse', 'total_amounts'
 ]

@@ -10,7 +10,7 @@ AMOUNTS = ('sops', 'synapse_macs', 'real_macs', 'adds', 'comparisons',
            'other', 'updates', 'spikes')
 
 
-def amounts(records: Iterable[OpRecord]) -> dict[str, int]:
+def total_amounts(records: Iterable[OpRecord]) -> dict[str, int]:
     """Amounts of records, summed.
 
     Args:
@@ -21,7 +21,7 @@ def amounts(records: Iterable[OpRecord]) -> dict[str, int]:
 
     Example:
         >>> stem = OpRecord('stem', 'conv', 'convolution', macs=8, adds=2)
-        >>> {k: v for k, v in amounts([stem]).items() if v}
+        >>> {k: v for k, v in total_amounts([stem]).items() if v}
         {'synapse_macs': 8, 'adds': 2}
     """
     total = dict.fromkeys(AMOUNTS, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from mmsnn.files import dump_json
 
 from .record import DESCRIPTION, OpRecord
-from .run_statistics import RunStatistics, amounts
+from .run_statistics import RunStatistics, total_amounts
 
 #: Format version of :meth:`OpTrace.save`.
 FORMAT = 3
@@ -135,7 +135,7 @@ class OpTrace:
         if self.images < 1:
             return
         self.image_shapes[tuple(image_shape)] += self.images
-        self.statistics.add(amounts(self), self.images)
+        self.statistics.add(total_amounts(self), self.images)
         for record in self:
             record.end_run(self.images)
 

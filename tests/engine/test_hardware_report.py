@@ -176,7 +176,7 @@ def test_what_free_running_costs(run, tmp_path, linked_speck):
     assert f'  {energy}' in format_report(report)
 
 
-def test_a_classifier_beside_a_reported_power(run, trained):
+def test_a_classifier_beside_a_reported_energy(run, trained):
     config, checkpoint = trained('mmpretrain')
     report = run('mmpretrain', [(32, 32)] * 2, ['cmos45'])
     assert report.implied is None and not report.estimate.on_chip

@@ -36,7 +36,7 @@ def test_a_row_by_hand(tool):
         '| mine | 9.1e-08 | 0.50 | 4 | 0.00 | interpolation 4.6 |')
 
 
-def test_a_config_without_a_reported_power(tool, monkeypatch):
+def test_a_config_without_a_reported_energy(tool, monkeypatch):
     config = (ROOT / 'configs' / 'espikeformer' /
               'espikeformer-2.7m_sfa4_8xb256-200e_in1k.py')
     monkeypatch.setattr(sys, 'argv', ['implied_counts.py', str(config)])

@@ -17,7 +17,7 @@ from mmsnn.engine.cli import framework
 from mmsnn.hardware.operations.paper import (
     hidden_multiplications,
     implied_count,
-    reported_power,
+    reported_energy,
 )
 from mmsnn.trace import OpTrace
 
@@ -77,7 +77,7 @@ def row(name: str, trace: OpTrace, power_mj: float) -> str:
 
 def main():
     args = parse_args()
-    powers = {path: reported_power(path.stem) for path in args.configs}
+    powers = {path: reported_energy(path.stem) for path in args.configs}
     unknown = [str(path) for path, mj in powers.items() if mj is None]
     if unknown:
         raise SystemExit(f'the paper reports no power for {unknown[0]}: give '

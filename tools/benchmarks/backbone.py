@@ -1,5 +1,5 @@
 """Time of E-SpikeFormer 10m: inference against its synapses alone, features
-at 800x1280 against 400x640, counting mode and spike trains against plain
+at 800x1280 against 400x640, counts form and spike trains against plain
 evaluation; with the C library's own memory settings, then with freed memory
 kept for reuse, as the backbone has it unless told otherwise."""
 
@@ -90,8 +90,8 @@ def evaluation(rounds: int, how: str) -> list[dict]:
     model, rows = calibrated_classifier(), []
     counting, spiking = (to_spike_train(model, f) for f in FORMS)
     for batch, name, form, target in (
-        (8, 'counting mode', counting, 1.3),
-        (1, 'counting mode', counting, 1.3),
+        (8, 'counts form', counting, 1.3),
+        (1, 'counts form', counting, 1.3),
         (8, 'spike trains, D = 4', spiking, 4.)):
         images = torch.randn(batch, 3, 224, 224)
         with torch.no_grad(), form:

@@ -20,7 +20,7 @@ from mmsnn.models.backbones import ESpikeFormer
 TARGET = 2000
 FORMS = dict(
     training='training form',
-    counts='counting mode, recording',
+    counts='counts form, recording',
     spikes='spike trains (D = 4), recording')
 #: arch, channels of the FPN, height, width, form, keep_freed_memory
 CASES = [

@@ -17,7 +17,7 @@ from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
-from mmsnn.trace import OpRecord, OpTrace, RunStatistics, amounts
+from mmsnn.trace import OpRecord, OpTrace, RunStatistics, total_amounts
 
 from .planned_ops import PlannedNeuron, PlannedOp, PlannedSynapse
 from .synapses import fan_out
@@ -211,7 +211,7 @@ class CountingPlan:
     @cached_property
     def _fixed_amounts(self) -> dict[str, int]:
         """What is the same in each call."""
-        return amounts(
+        return total_amounts(
             OpRecord(op.new['module'], op.new['kind'], op.new['op'],
                      **op.amounts) for op in self._ops)
 

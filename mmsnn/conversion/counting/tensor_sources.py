@@ -45,9 +45,9 @@ class TensorSources:
                  inputs: Iterable[torch.Tensor]) -> None:
         # A weak reference keeps an address from being used again.
         self._sources: dict[StorageWeakRef, RecordKeys] = {}
-        self._held = {_memory(x) for x in _held(model)}
+        self._held = {memory_of(x) for x in _held(model)}
         for x in inputs:
-            self._sources[_memory(x)] = (INPUT, )
+            self._sources[memory_of(x)] = (INPUT, )
 
     def of(self, *trees: Any) -> RecordKeys:
         """What tensors come from.
@@ -63,7 +63,7 @@ class TensorSources:
             if isinstance(x, SpikeTensor):
                 found.update(dict.fromkeys(x.sources))
             elif x.device.type != 'meta':
-                memory = _memory(x)
+                memory = memory_of(x)
                 nothing = () if memory in self._held else (UNKNOWN, )
                 found.update(
                     dict.fromkeys(self._sources.get(memory, nothing)))
@@ -80,7 +80,7 @@ class TensorSources:
             if isinstance(x, SpikeTensor):
                 x.sources = sources
             else:
-                self._sources[_memory(x)] = sources
+                self._sources[memory_of(x)] = sources
 
     def written(self, arguments: Any, sources: RecordKeys) -> None:
         """Note that a compiled op may have written into its arguments.
@@ -94,8 +94,8 @@ class TensorSources:
         """
         for x in tensors(arguments):
             if not isinstance(x, SpikeTensor) and self._sources.get(
-                    _memory(x)) == ():
-                self._sources[_memory(x)] = sources
+                    memory_of(x)) == ():
+                self._sources[memory_of(x)] = sources
 
 
 class Literals(TorchFunctionMode):
@@ -141,7 +141,15 @@ def tensors(tree: Any) -> Iterator[torch.Tensor]:
             yield from tensors(x)
 
 
-def _memory(x: torch.Tensor) -> StorageWeakRef:
+def memory_of(x: torch.Tensor) -> StorageWeakRef:
+    """What stands for a tensor's memory, which views share.
+
+    Args:
+        x (Tensor): The tensor.
+
+    Returns:
+        StorageWeakRef: It keeps the address from being used again.
+    """
     return StorageWeakRef(x.untyped_storage())
 
 

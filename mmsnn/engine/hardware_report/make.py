@@ -14,7 +14,7 @@ from mmsnn.hardware.on_chip.spread import ChipSpread, chip_spreads
 from mmsnn.hardware.operations.paper import (
     hidden_multiplications,
     implied_count,
-    reported_power,
+    reported_energy,
 )
 from mmsnn.hardware.operations.spread import energy_spreads, rate_spreads
 from mmsnn.hardware.operations.traffic import memory_traffic
@@ -87,7 +87,7 @@ def make_report(config: Config, checkpoint, measured: Measured,
                      missing='report', **options)
     over_images, unknown = spreads_on_chips(
         measured, chips if spread else (), **options)
-    power_mj = reported_power(name) if power_mj is None else power_mj
+    power_mj = reported_energy(name) if power_mj is None else power_mj
     trace = measured.trace
     shapes = ', '.join(' x '.join(map(str, s)) for s in trace.image_shapes)
     return HardwareReport(

@@ -24,10 +24,10 @@ def own_points(estimates: Sequence[OperationsEstimate],
         list[dict]: The point, with the keys of :data:`POINT`; empty if there
         is no metric, or if each energy is a range.
     """
-    exact = [e for e in estimates if e.exact]
+    exact = [e for e in estimates if e.exact and 'spiking_fp32' in e]
     return [
         dict(label=f'D={e.max_spikes}', chip=e.chip,
-             energy_mj=e.results[0].energy_mj, metric=metric, value=value)
+             energy_mj=e['spiking_fp32'].energy_mj, metric=metric, value=value)
         for e in exact[:1] for metric, value in list(metrics.items())[:1]
     ]
 

@@ -1,6 +1,6 @@
 """The report on hardware for a terminal."""
 
-from mmsnn.hardware.tables import format_chip, format_constants, format_ops
+from mmsnn.hardware.tables import format_chip, format_constants, operation_rows
 from mmsnn.visualization import HardwareReport
 
 
@@ -30,7 +30,7 @@ def format_report(report: HardwareReport, top: int = 12) -> list[str]:
         lines += [f'  {text}' for text in e.verdicts]
         lines += [f'  {text}' for text in e.assumptions
                   if text.startswith('Memory')]
-        lines += ['', *format_ops(e, top), '',
+        lines += ['', *operation_rows(e, top), '',
                   *format_constants(e.constants), '']
     lines += [f'{k}: not measured: {v}'
               for k, v in report.estimate.failed.items()]

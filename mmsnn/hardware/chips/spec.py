@@ -114,7 +114,8 @@ class Chip:
 
 
 def pricing_chip(chips: Iterable[Chip]) -> Chip:
-    """The first spec that prices operations; ``cmos45`` if none does.
+    """The first spec that prices operations with FP32 weights; ``cmos45`` if
+    none does.
 
     Args:
         chips (Iterable[Chip]): The specs that a user named, in that order.
@@ -126,7 +127,8 @@ def pricing_chip(chips: Iterable[Chip]) -> Chip:
         >>> pricing_chip(load_chips(['loihi', 'cmos45_memory'])).name
         'cmos45_memory'
     """
-    priced = (chip for chip in chips if chip.prices_operations)
+    priced = (chip for chip in chips if any(
+        name.startswith('fp32.') for name in chip.figures))
     return next(priced, None) or load_chip('cmos45')
 
 
@@ -177,6 +179,9 @@ def load_chip(chip: str | Path | Chip) -> Chip:
     """
     if isinstance(chip, Chip):
         return chip
+    if not isinstance(chip, (str, Path)):
+        raise TypeError('chips are names or paths of chip specs, or specs, '
+                        f'got {type(chip).__name__}')
     name = str(chip)
     if name in list_chips():
         path = CHIP_DIR / f'{name}.yaml'
@@ -214,16 +219,19 @@ def load_chips(chips: str | Path | Chip | Iterable[str | Path | Chip]
         >>> [chip.name for chip in load_chips(['cmos45', 'loihi'])]
         ['cmos45', 'loihi']
     """
-    if isinstance(chips, (str, Path, Chip)):
+    if not isinstance(chips, Iterable) or isinstance(chips, (str, Path)):
         chips = [chips]
     by_name: dict[str, Chip] = {}
     for chip in map(load_chip, chips):
         other = by_name.setdefault(chip.name, chip)
-        if other is not chip:
-            raise ValueError(
-                f'two chip specs have the name {chip.name!r}, {other.path} '
-                f'and {chip.path}: results are told apart by it, give one of '
-                'them another name')
+        if other is chip:
+            continue
+        if other.path == chip.path:
+            raise ValueError(f'chips names {chip.path} twice')
+        raise ValueError(
+            f'two chip specs have the name {chip.name!r}, {other.path} and '
+            f'{chip.path}: results are told apart by it, give one of them '
+            'another name')
     if not by_name:
         raise ValueError('chips must name at least one chip spec; those that '
                          f'ship are {", ".join(list_chips())}')

@@ -28,7 +28,7 @@ _EVENTS = (
 )
 
 _SYNCHRONOUS = (
-    'In a sub-step a core goes through its neurons and works off its input at '
+    'In a sub-step a core goes through its neurons and takes its input at '
     'the same time; the slower of both, of the slowest core, and the barrier '
     'make the sub-step. Waiting in the network is not modelled (SANA-FE finds '
     'up to 2.2 times more with its pessimistic model).',
@@ -40,13 +40,13 @@ _SYNCHRONOUS = (
 )
 
 _ASYNCHRONOUS = (
-    'A core works off messages one after the other and sends them evenly over '
+    'A core takes messages one after the other and sends its own evenly over '
     'the time in which it fires. Queues are fluid; senders never stall.',
     'In a time step every neuron is looked at once, and once more after each '
     'of its spikes.',
     'Input from outside is there at once at time 0; its own queue is not '
     'counted as a burst.',
-    'With T > 1 a core works off a time step after it has fired for the one '
+    'With T > 1 a core starts a time step after it has fired for the one '
     'before.',
 )
 

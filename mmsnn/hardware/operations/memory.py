@@ -103,12 +103,9 @@ def charged_memory(chip: Chip, records: Iterable[OpRecord], precision: str,
     """
     records = list(records)
     held = held_bytes(records, precision)
+    check_memory(name)
     if name is not None:
         figure = f'memory.{name}'
-        if figure not in BANKS:
-            valid = ', '.join(b.partition('.')[2] for b in BANKS)
-            raise ValueError(
-                f'memory must be one of {valid}, or None, got {name!r}')
         chip.figure(figure, 'the energy of memory accesses')
         return Memory(figure, held, True)
     known = [b for b, size in BANKS.items() if size is not None
@@ -117,6 +114,21 @@ def charged_memory(chip: Chip, records: Iterable[OpRecord], precision: str,
         return None
     fits = [b for b in known if held <= BANKS[b]]
     return Memory((fits[:1] or known[-1:])[0], held, False)
+
+
+def check_memory(name: str | None) -> None:
+    """Check the name of a memory.
+
+    Args:
+        name (str | None): Part of a name in :data:`BANKS`, or None.
+
+    Raises:
+        ValueError: If there is no such memory; the message lists them.
+    """
+    valid = [figure.partition('.')[2] for figure in BANKS]
+    if name is not None and name not in valid:
+        raise ValueError(f'memory must be one of {", ".join(valid)}, or None, '
+                         f'got {name!r}')
 
 
 def held_bytes(records: Iterable[OpRecord], precision: str) -> int:

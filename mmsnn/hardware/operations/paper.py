@@ -12,7 +12,7 @@ from mmsnn.zoo import ZOO, metafiles
 
 
 @cache
-def reported_powers(zoo: Path = ZOO) -> dict[str, float]:
+def reported_energies(zoo: Path = ZOO) -> dict[str, float]:
     """Energies that the paper reports, by the name of the config.
 
     The paper calls them power. They are read from ``Reported Energy (mJ)`` in
@@ -45,7 +45,7 @@ def reported_powers(zoo: Path = ZOO) -> dict[str, float]:
     return {config: power_mj for config, (power_mj, _) in found.items()}
 
 
-def reported_power(config: str | Path) -> float | None:
+def reported_energy(config: str | Path) -> float | None:
     """Energy that the paper reports for a config's model, in mJ per image.
 
     Args:
@@ -56,11 +56,11 @@ def reported_power(config: str | Path) -> float | None:
         nothing, or if no metafile names the config.
 
     Example:
-        >>> reported_power('espikeformer-10m_sfa4_8xb256-200e_in1k')
+        >>> reported_energy('espikeformer-10m_sfa4_8xb256-200e_in1k')
         3.0
-        >>> reported_power('espikeformer-tiny_sfa4_1xb64-20e_digits-32x32')
+        >>> reported_energy('espikeformer-tiny_sfa4_1xb64-20e_digits-32x32')
     """
-    return reported_powers().get(Path(config).name.removesuffix('.py'))
+    return reported_energies().get(Path(config).name.removesuffix('.py'))
 
 
 @dataclass(frozen=True)

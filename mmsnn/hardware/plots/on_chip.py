@@ -126,7 +126,7 @@ def plot_utilisation(estimate: ChipEstimate) -> Figure:
         np.arange(estimate.utilisation.size), estimate.utilisation,
         step='mid', color='#1b6d8f', alpha=0.8, lw=0)
     axes.set_xlabel('core, in the order of layers')
-    axes.set_ylabel('busy share')
+    axes.set_ylabel('share of the time that it is busy')
     axes.set_ylim(0, 1.05)
     axes.set_title(_heading(estimate, estimate.title), fontsize=10)
     axes.spines[['top', 'right']].set_visible(False)

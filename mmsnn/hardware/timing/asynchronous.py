@@ -40,7 +40,7 @@ class Burst:
     def __str__(self) -> str:
         pressure = ('messages arrive at once' if math.isinf(self.pressure)
                     else f'work arrives up to {self.pressure:.3g} times as '
-                    'fast as it is worked off')
+                    'fast as a core takes it')
         return (f'fullest queue: {self.messages:,.0f} messages wait in '
                 f'{self.population}; {pressure}')
 

@@ -10,8 +10,8 @@ from mmsnn.hardware.operations.estimate import estimate_operations
 from mmsnn.hardware.operations.paper import (
     hidden_multiplications,
     implied_count,
-    reported_power,
-    reported_powers,
+    reported_energies,
+    reported_energy,
 )
 from mmsnn.layers import SpikeConv2d
 
@@ -45,8 +45,8 @@ def test_reported_power_of_every_config():
              if path.parent.name != '_base_']
     assert len(paths) > 90 and REPORTED.keys() <= {p.stem for p in paths}
     for path in paths:
-        assert reported_power(path) == REPORTED.get(path.stem), path
-        assert reported_power(path.stem) == REPORTED.get(path.stem), path
+        assert reported_energy(path) == REPORTED.get(path.stem), path
+        assert reported_energy(path.stem) == REPORTED.get(path.stem), path
 
 
 @pytest.mark.parametrize('config', [
@@ -54,7 +54,7 @@ def test_reported_power_of_every_config():
     Path('configs/_base_/models/espikeformer.py')
 ])
 def test_a_config_that_no_metafile_names(config):
-    assert reported_power(config) is None
+    assert reported_energy(config) is None
 
 
 def zoo_with(folder, **powers):
@@ -72,13 +72,13 @@ def zoo_with(folder, **powers):
 
 
 def test_two_entries_of_one_config(tmp_path):
-    assert reported_powers(zoo_with(tmp_path, a=1.5, b=1.5)) == {
+    assert reported_energies(zoo_with(tmp_path, a=1.5, b=1.5)) == {
         'one_sfa4': 1.5}
 
 
 def test_two_entries_that_contradict_each_other(tmp_path):
     with pytest.raises(ValueError) as error:
-        reported_powers(zoo_with(tmp_path, a=1.5, b=2.))
+        reported_energies(zoo_with(tmp_path, a=1.5, b=2.))
     assert str(error.value) == (
         'two values of Reported Energy (mJ) for the config one_sfa4: '
         '1.5 of model-a in a.yml, 2 of model-b in b.yml')

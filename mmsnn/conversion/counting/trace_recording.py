@@ -1,4 +1,4 @@
-"""Recording the op trace of a converted model over many calls."""
+"""TraceRecording the op trace of a converted model over many calls."""
 
 import copy
 from contextlib import nullcontext
@@ -46,7 +46,7 @@ class Session:
         return self.recorder.paused() if self.recorder else nullcontext()
 
 
-class Recording:
+class TraceRecording:
     """The op trace of a converted model, and how its calls get into it.
 
     The first call of a kind is recorded op by op. If the model does the same
