@@ -58,7 +58,7 @@ class SpikeEvaluation:
                  evaluator: Evaluator | None = None,
                  dtype: str | None = None) -> None:
         self.training = model
-        kind = None if dtype is None else _type(dtype, 'dtype')
+        kind = None if dtype is None else floating_type(dtype, 'dtype')
         if kind is not None:
             self.training = copy.deepcopy(model).to(kind)
         self.spiking = to_spike_train(model, form, kind)
@@ -175,8 +175,20 @@ def _numbers(name: str, energy: Amount) -> dict[str, float]:
     return {f'{name}_low_mj': ends.low, f'{name}_high_mj': ends.high}
 
 
-def _type(name: str, key: str) -> torch.dtype:
-    dtype = getattr(torch, name, None)
+def floating_type(name: str, key: str) -> torch.dtype:
+    """A floating-point type by its name.
+
+    Args:
+        name (str): Such as ``float64``.
+        key (str): The argument that names it, for the error.
+
+    Returns:
+        torch.dtype: The type.
+
+    Raises:
+        ValueError: If there is no such type.
+    """
+    dtype = getattr(torch, str(name), None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ValueError(f'{key} names {name!r}, which is no floating-point '
                          'type; valid: float64, float32')
@@ -203,7 +215,7 @@ class _Proof:
 
     def __init__(self, model: nn.Module, dtype: str) -> None:
         self.model = copy.deepcopy(model).to(
-            _type(dtype, 'proof_dtypes')).eval()
+            floating_type(dtype, 'proof_dtypes')).eval()
         self.check = EqualityCheck(self.model, to_spike_train(self.model))
 
     def run(self, data_batch) -> None:

@@ -102,6 +102,11 @@ def format_chip(estimate: ChipEstimate, top: int = 12) -> str:
     if len(reasons) > 3:
         lines.append(f'  ... and {len(reasons) - 3} more layers')
     lines += [f'  not measured: {k}: {v}' for k, v in e.missing.items()]
+    outside = [text for text in e.conditions if 'outside the cores' in text]
+    if outside:
+        lines.append(f'  not in it, since it runs outside the cores: '
+                     f'{outside[0]}' + (f'; and {len(outside) - 1} more ops'
+                                        if len(outside) > 1 else ''))
     if e.burst:
         lines.append(f'  {e.burst}' + (
             '' if e.overflow is None else

@@ -41,6 +41,8 @@ class OpTrace:
     Example:
         >>> trace = OpTrace([OpRecord('stem', 'conv', 'convolution', macs=8)],
         ...                 images=2)
+        >>> trace
+        OpTrace(1 ops, 2 images, 0 SOPs, 8 MACs)
         >>> trace.total('macs')
         8
         >>> trace.per_image('macs')
@@ -61,6 +63,10 @@ class OpTrace:
             identity = _identity(record)
             seen[identity] += 1
             self._records[(*identity, seen[identity])] = record
+
+    def __repr__(self) -> str:
+        return (f'OpTrace({len(self)} ops, {self.images} images, '
+                f'{self.total("sops")} SOPs, {self.total("macs")} MACs)')
 
     def __iter__(self) -> Iterator[OpRecord]:
         return iter(self._records.values())
@@ -156,10 +162,18 @@ class OpTrace:
         Raises:
             ValueError: If no image was recorded.
         """
-        if self.images < 1:
-            raise ValueError('the op trace is empty: run the model on at '
-                             'least one image before asking for figures')
+        self.require_images()
         return self.total(name) / self.images
+
+    def require_images(self) -> None:
+        """Raise if nothing was recorded.
+
+        Raises:
+            ValueError: If the trace is of no image.
+        """
+        if self.images < 1:
+            raise ValueError('the op trace holds no image: run the converted '
+                             'model on at least one image inside `with`')
 
     @property
     def neurons(self) -> int:

@@ -130,3 +130,40 @@ def test_it_prints_plots_and_saves(recorded, tmp_path):
 def test_nothing_is_a_result_too():
     assert str(Estimate()) == '' and Estimate().plot() == []
     assert Estimate().to_dict() == dict(estimates=[], chips=[], failed={})
+
+
+@pytest.mark.parametrize('wrong, what', [
+    (dict(trace=SpikeLinear), 'trace must be an OpTrace or a Network, got '),
+    (dict(trace=None), 'trace must be an OpTrace or a Network, got NoneType'),
+    (dict(network='x.json'), 'network must be an OpTrace or a Network, got '
+     'str; a converted model has it as model.trace'),
+    (dict(chips=5), 'chips are names or paths of chip specs, or specs, got '
+     'int'),
+])
+def test_what_is_no_trace_or_chip_is_named(recorded, wrong, what):
+    with pytest.raises(TypeError, match=what):
+        estimate(**dict(dict(trace=recorded), **wrong))
+
+
+def test_a_chip_or_a_memory_that_can_not_be_told(recorded):
+    with pytest.raises(ValueError, match='chips names .*cmos45.yaml twice'):
+        estimate(recorded, ['cmos45', 'cmos45'])
+    with pytest.raises(ValueError, match='memory must be one of sram_8kb'):
+        estimate(recorded, 'loihi', memory='dram', missing='report')
+
+
+def test_what_it_holds(recorded):
+    found = estimate(recorded, ['cmos45', 'loihi'])
+    assert list(found) == ['cmos45', 'loihi']
+    assert 'loihi' in found and 'spiking_fp32' in found
+    assert 'speck' not in found
+
+
+def test_what_runs_outside_the_cores_is_printed():
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 6), SpikeLinear(6, 3, neuron=dict(
+            type='mmsnn.SFANeuron'))).eval()
+    with to_spike_train(model, 'counts') as spiking:
+        spiking(8 * torch.rand(1, 4))
+    assert ('not in it, since it runs outside the cores: 0: its input is '
+            'real-valued') in str(estimate(spiking.trace, 'loihi'))

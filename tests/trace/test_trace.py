@@ -87,7 +87,7 @@ def test_amounts_that_are_not_summed():
 
 
 def test_per_image_of_nothing():
-    with pytest.raises(ValueError, match='trace is empty.*at least one'):
+    with pytest.raises(ValueError, match='holds no image.*at least one'):
         OpTrace().per_image('sops')
     assert OpTrace().firing_rate() == []
 

@@ -15,7 +15,7 @@ from mmsnn.engine.hardware_report import (
 )
 from mmsnn.engine.pictures import PictureCollector
 from mmsnn.engine.provenance import runner_provenance
-from mmsnn.engine.spike_evaluation import SpikeEvaluation
+from mmsnn.engine.spike_evaluation import SpikeEvaluation, floating_type
 from mmsnn.hardware import load_chips
 from mmsnn.hardware.chips.spec import pricing_chip
 from mmsnn.hardware.tables import format_operations
@@ -42,8 +42,8 @@ class SpikeInferenceHook(Hook):
         proof_batches (int): Batches on which the spike count of every neuron
             is compared between training form and spike-train form. Defaults
             to 1.
-        proof_dtypes (Sequence[str]): Floating-point types of that comparison.
-            Defaults to float64 and float32.
+        proof_dtypes (str | Sequence[str]): Floating-point types of that
+            comparison. Defaults to float64 and float32.
         compare_metrics (bool): Evaluate the training form too. Defaults to
             True.
         dtype (str, optional): Floating-point type in which both forms are
@@ -58,8 +58,8 @@ class SpikeInferenceHook(Hook):
             cores, energy and time, see docs/hardware.md. Defaults to
             ``'cmos45'``.
         pictures (int): Number of samples that the report shows. Defaults to 6.
-        phases (Sequence[str]): Loops in which the hook is active. Defaults to
-            both, ``'val'`` and ``'test'``.
+        phases (str | Sequence[str]): Loops in which the hook is active.
+            Defaults to both, ``'val'`` and ``'test'``.
         out_dir (str, optional): Folder of the report; ``{phase}`` in it
             becomes ``val`` or ``test``. Defaults to None, which means
             ``WORK_DIR/spike_inference/{phase}``.
@@ -79,29 +79,36 @@ class SpikeInferenceHook(Hook):
     def __init__(self,
                  form: str = 'spikes',
                  proof_batches: int = 1,
-                 proof_dtypes: Sequence[str] = ('float64', 'float32'),
+                 proof_dtypes: str | Sequence[str] = ('float64', 'float32'),
                  compare_metrics: bool = True,
                  dtype: str | None = None,
                  chips: str | Sequence[str] = 'cmos45',
                  pictures: int = 6,
-                 phases: Sequence[str] = ('val', 'test'),
+                 phases: str | Sequence[str] = ('val', 'test'),
                  out_dir: str | Path | None = None) -> None:
         if form not in ('spikes', 'counts'):
             raise ValueError("form must be 'spikes' or 'counts', "
                              f'but is {form!r}')
         if proof_batches < 0 or pictures < 0:
             raise ValueError('proof_batches and pictures must not be negative')
+        phases, proof_dtypes = (
+            (x, ) if isinstance(x, str) else tuple(x)
+            for x in (phases, proof_dtypes))
+        for name in proof_dtypes:
+            floating_type(name, 'proof_dtypes')
+        if dtype is not None:
+            floating_type(dtype, 'dtype')
         if not set(phases) <= {'val', 'test'}:
             raise ValueError("phases may hold 'val' and 'test', "
                              f'but is {phases!r}')
         self.form = form
         self.proof_batches = proof_batches
-        self.proof_dtypes = tuple(proof_dtypes)
+        self.proof_dtypes = proof_dtypes
         self.compare_metrics = compare_metrics
         self.dtype = dtype
         self.chips = load_chips(chips)
         self.pictures = pictures
-        self.phases = tuple(phases)
+        self.phases = phases
         self.out_dir = out_dir
         self._evaluation: SpikeEvaluation | None = None
 

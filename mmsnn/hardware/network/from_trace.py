@@ -58,9 +58,7 @@ def network_from_trace(trace: OpTrace) -> Network:
         [('neuron', 'input', 'residual', 0.0),
          ('(model)', 'neuron', 'conv', 18.0)]
     """
-    if trace.images < 1:
-        raise ValueError('the op trace holds no image: run the model on at '
-                         'least one image before mapping it')
+    trace.require_images()
     if not any(r.kind == 'neuron' for r in trace):
         raise ValueError('the op trace holds no spiking neuron: record a '
                          'model with spiking neurons, in spike-train form')

@@ -156,9 +156,7 @@ def estimate_operations(trace: OpTrace,
 def _checked(
         trace: OpTrace) -> tuple[list[OpRecord], list[OpRecord]]:
     """All records of a trace, and those of spiking synapses, once checked."""
-    if trace.images < 1:
-        raise ValueError('the op trace holds no image: run the model on at '
-                         'least one image before estimating its energy')
+    trace.require_images()
     records = [
         r for r in trace
         # A head may have had nothing to do in any image.

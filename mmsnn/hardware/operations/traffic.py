@@ -75,9 +75,7 @@ def memory_traffic(trace: OpTrace) -> list[Traffic]:
         >>> a.state_reads, b.weight_reads, b.state_writes, b.messages
         (32.0, 30.0, 30.0, 3.0)
     """
-    if trace.images < 1:
-        raise ValueError('the op trace holds no image: run the model on at '
-                         'least one image before asking for its traffic')
+    trace.require_images()
     return [
         _traffic(r, trace.images) for r in trace
         if r.kind == 'neuron' or r.kind in SYNAPSES
