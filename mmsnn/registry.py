@@ -11,6 +11,8 @@ Example:
     'mmsnn'
 """
 
+import sys
+
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -19,6 +21,7 @@ from mmengine.registry import (
 )
 from mmengine.registry import RUNNERS as ROOT_RUNNERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import DefaultScope
 from mmengine.registry import Registry as BaseRegistry
 
 from .suggest import did_you_mean
@@ -58,16 +61,21 @@ class Registry(BaseRegistry):
             key (str): A name, with or without scope.
 
         Returns:
-            type | None: None only for what names a module or another scope
-            (``'torch.nn.ReLU'``, ``'mmdet.FPN'``), which is left to mmengine.
+            type | None: None where another answers: for a module or another
+            scope (``'torch.nn.ReLU'``, ``'mmdet.FPN'``), for a name like none
+            of ours under default scope mmsnn, and where a registry is only
+            asked whether it has a name (``'mmsnn.X' in MODELS``).
 
         Raises:
             KeyError: If there is none; the message has the nearest name.
         """
         found = super().get(key)
         name = key.removeprefix(f'{self.scope}.')
-        if found is None and '.' not in name:
+        if found is None and '.' not in name and not _is_only_asked():
             near = did_you_mean(name, self.module_dict, f'{self.scope}.')
+            scope = DefaultScope.get_current_instance()
+            if not near and scope and scope.scope_name == self.scope:
+                return None
             variable = self.name.upper().replace(' ', '_') + 'S'
             known = (f'{__name__}.{variable}.names() lists all' if near else
                      f'{self.scope} registers {", ".join(self.names())}')
@@ -75,11 +83,16 @@ class Registry(BaseRegistry):
                            f"'{self.scope}.{name}'{near}: {known}")
         return found
 
-    def __contains__(self, key: str) -> bool:
-        try:
-            return super().__contains__(key)
-        except KeyError:
-            return False
+
+def _is_only_asked() -> bool:
+    """Whether a registry, here or further up, wants to know if it has a name,
+    and builds nothing."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code is BaseRegistry.__contains__.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 # Neurons, layers, backbones and what makes necks and heads spiking.

@@ -85,3 +85,14 @@ def test_a_type_of_others_is_left_to_them():
     assert MODELS.get('ReLU').__name__ == 'ReLU'
     with pytest.raises(KeyError, match='^.nowhere.Net is not in the'):
         MODELS.build(dict(type='nowhere.Net'))
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmdet', 'mmseg', 'mmsnn'])
+def test_asking_is_no_error_and_upstream_answers_for_its_own(scope):
+    ROOT = root.MODELS
+    with root.DefaultScope.overwrite_default_scope(scope):
+        assert 'mmsnn.Nope' not in ROOT and 'mmsnn.Nope' not in MODELS
+        assert 'mmsnn.SFANeuron' in ROOT
+        with pytest.raises(KeyError) as error:
+            ROOT.build(dict(type='ReLUU'))
+        assert 'mmsnn registers' not in str(error.value)

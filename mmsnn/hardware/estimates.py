@@ -1,6 +1,7 @@
 """What a network costs on chips: :func:`estimate`, and its result."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ class Estimate:
             each spec that prices operations.
         on_chip (tuple[ChipEstimate]): Energy, time and fit on cores, one for
             each spec with cores and each of its timings.
-        failed (dict[str, str]): Name of a spec -> why it gave no result. Empty
+        failed (dict[str, str]): Name of a spec -> why a part is missing. Empty
             unless :func:`estimate` was called with ``missing='report'``.
     """
 
@@ -95,8 +96,10 @@ class Estimate:
                            f'{", ".join(e.chip for e in found)}')
         valid = dict.fromkeys(
             [*self.chips, *(k for e in self.operations for k in e.keys)])
-        raise KeyError(f'no chip and no result {key!r}'
-                       f'{did_you_mean(key, valid)}: have {", ".join(valid)}')
+        why = ''.join(f'; {k}: {v}' for k, v in self.failed.items())
+        raise KeyError(
+            f'no chip and no result {key!r}{did_you_mean(key, valid)}: have '
+            f'{", ".join(valid)}{why}')
 
     def __str__(self) -> str:
         parts = [*map(format_operations, self.operations),
@@ -272,20 +275,31 @@ def estimate(trace: OpTrace | Network,
     failed: dict[str, str] = {}
     for chip in specs:
         by_operation = chip.prices_operations and isinstance(trace, OpTrace)
-        try:
-            if not by_operation and not chip.has_cores:
+        if not by_operation and not chip.has_cores:
+            with _noting(failed, chip, missing):
                 raise MissingFigureError(_nothing(chip))
-            if by_operation:
+        if by_operation:
+            with _noting(failed, chip, missing):
                 operations.append(estimate_operations(trace, chip, memory))
-            if chip.has_cores:
+        if chip.has_cores:
+            with _noting(failed, chip, missing):
                 if not isinstance(network, Network):
                     network = network_from_trace(network)
                 on_chip += estimate_on_chip(network, chip, **options)
-        except ValueError as error:
-            if missing == 'raise':
-                raise
-            failed[chip.name] = str(error)
     return Estimate(tuple(operations), tuple(on_chip), failed)
+
+
+@contextmanager
+def _noting(failed: dict[str, str], chip: Chip,
+            missing: str) -> Iterator[None]:
+    """Note why a part of an estimate failed, or let the error through."""
+    try:
+        yield
+    except ValueError as error:
+        if missing == 'raise':
+            raise
+        before = failed.get(chip.name)
+        failed[chip.name] = f'{before}; {error}' if before else str(error)
 
 
 def _nothing(chip: Chip) -> str:

@@ -167,3 +167,26 @@ def test_what_runs_outside_the_cores_is_printed():
         spiking(8 * torch.rand(1, 4))
     assert ('not in it, since it runs outside the cores: 0: its input is '
             'real-valued') in str(estimate(spiking.trace, 'loihi'))
+
+
+def test_one_part_of_a_spec_may_fail(recorded, tmp_path, tiny_chip):
+    path = tmp_path / 'half.yaml'
+    path.write_text(open(tiny_chip().path).read() + """
+int8:
+  mac: {value: 2.0, unit: pJ, source: this test, status: read}
+""")
+    found = estimate(recorded, path, missing='report')
+    assert not found.operations and 'int8.ac' in found.failed['tiny']
+    assert found.on_chip == estimate(recorded, tiny_chip()).on_chip
+    with pytest.raises(KeyError, match='int8.ac'):
+        found['spiking_fp32']
+    with pytest.raises(MissingFigureError, match='int8.ac'):
+        estimate(recorded, path)
+
+
+def test_a_chip_stays_in_its_folder(recorded, tmp_path, tiny_chip):
+    path = tmp_path / 'up.yaml'
+    path.write_text(open(tiny_chip().path).read().replace(
+        'name: tiny', 'name: a/../../b'))
+    with pytest.raises(ValueError, match='name must be letters, digits'):
+        estimate(recorded, path)

@@ -1,6 +1,7 @@
 """What a chip spec may hold, and the checks when one is read."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,10 @@ def check_spec(raw: Any, path: Path) -> dict[str, Any]:
         require(
             isinstance(text, str) and bool(text.strip()),
             f'{where}: {key} must be a text, got {text!r}')
+    require(
+        re.fullmatch(r'\w[\w .+-]*', raw['name']) is not None,
+        f'{where}: name must be letters, digits, spaces and . + - _, since '
+        f'files are called by it, got {raw["name"]!r}')
     for key in LISTS:
         items = raw.get(key)
         require(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 import numpy as np
 
@@ -247,9 +248,9 @@ def check_weights(weights: str, weight_bits: int) -> None:
     if weights not in WEIGHTS:
         raise ValueError(
             f'weights must be one of {", ".join(WEIGHTS)}, got {weights!r}')
-    if weight_bits < 1 or weight_bits != int(weight_bits):
+    if not isinstance(weight_bits, Integral) or weight_bits < 1:
         raise ValueError('weight_bits must be a whole number from 1 on, got '
-                         f'{weight_bits}')
+                         f'{weight_bits!r}')
 
 
 def _demand(network: Network, population: Population, tilings: dict,
