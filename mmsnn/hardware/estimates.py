@@ -47,6 +47,19 @@ class Estimate:
             each spec with cores and each of its timings.
         failed (dict[str, str]): Name of a spec -> why a part is missing. Empty
             unless :func:`estimate` was called with ``missing='report'``.
+
+    Example:
+        >>> from mmsnn.trace import OpRecord
+        >>> fc = OpRecord('fc', 'linear', 'mm', spiking=True, dense_ops=100,
+        ...               sops=20, in_spikes=2, in_elements=10, max_spikes=4)
+        >>> result = estimate(OpTrace([fc], images=1), 'cmos45')
+        >>> print(result)
+        Energy on 45 nm CMOS arithmetic (cmos45), mJ per image, mean of 1 ...
+        >>> [name for name, figure, caption in result.plot()]
+        ['energy_totals.png', 'energy_by_layer.png']
+        >>> import tempfile
+        >>> sorted(path.suffix for path in result.save(tempfile.mkdtemp()))
+        ['.csv', '.json', '.png', '.png']
     """
 
     operations: tuple[OperationsEstimate, ...] = ()

@@ -327,6 +327,9 @@ def is_spiking_synapse(record: OpRecord) -> bool:
     Args:
         record (OpRecord): The op.
 
+    Returns:
+        bool: False for a synapse on real values.
+
     Example:
         >>> is_spiking_synapse(OpRecord('fc', 'linear', 'mm', spiking=True))
         True

@@ -96,6 +96,14 @@ def write_hardware_report(path: str | Path,
 
     Raises:
         ValueError: If ``path`` is no .html file.
+
+    Example:
+        >>> import tempfile
+        >>> report = HardwareReport('A run', 'On one chip.',
+        ...                         OpTrace(images=1))
+        >>> path = Path(tempfile.mkdtemp()) / 'report.html'
+        >>> [p.name for p in write_hardware_report(path, report)]
+        ['report.html']
     """
     return write_page(path, 'hardware.html.j2', report, _plots(report),
                       kinds=HIDDEN)

@@ -79,6 +79,14 @@ def plot_rate_by_layer(trace: OpTrace) -> Figure:
 
     Raises:
         ValueError: If the trace holds no spiking synapse.
+
+    Example:
+        >>> from mmsnn.trace import OpRecord
+        >>> fc = OpRecord('fc', 'linear', 'mm', spiking=True, in_spikes=2,
+        ...               in_elements=10, max_spikes=4)
+        >>> figure = plot_rate_by_layer(OpTrace([fc], images=1))
+        >>> figure.axes[0].get_ylabel()
+        'spikes per input and image'
     """
     records = [r for r in trace if is_spiking_synapse(r)]
     if not records:
