@@ -129,8 +129,8 @@ class SpikeTrainModel(nn.Module):
                    if isinstance(m, SpikingForm)]
         self._timesteps = max(n.timesteps for n in neurons)
         self.session.substeps = max(n.max_spikes for n in neurons)
-        self._recording = TraceRecording(self.module, self.session,
-                                    by_plan=form == 'counts')
+        self._recording = TraceRecording(
+            self.module, self.session, by_plan=form == 'counts')
 
     @property
     def trace(self) -> OpTrace:

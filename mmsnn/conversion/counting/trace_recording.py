@@ -1,4 +1,4 @@
-"""TraceRecording the op trace of a converted model over many calls."""
+"""Recording the op trace of a converted model over many calls."""
 
 import copy
 from contextlib import nullcontext
