@@ -10,7 +10,7 @@ from mmsnn.datasets import read_events
 from mmsnn.datasets.events import EventFileError, Recording
 from mmsnn.datasets.events.formats import reader
 
-SHARED = Path(__file__).resolve().parents[4] / 'shared' / 'data'
+SHARED = Path(__file__).resolve().parents[5] / 'shared' / 'data'
 
 
 class TestEvt:

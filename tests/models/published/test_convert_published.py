@@ -15,7 +15,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 
 TOOL = (
-    Path(__file__).parents[2] / 'tools' / 'model_converters' /
+    Path(__file__).parents[3] / 'tools' / 'model_converters' /
     'convert_published.py')
 
 

@@ -287,7 +287,7 @@ def test_statistics_of_two_processes(tmp_path):
         subprocess.Popen(
             [sys.executable, str(SCRIPT), str(tmp_path)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            cwd=SCRIPT.parents[2],
+            cwd=SCRIPT.parents[3],
             env=dict(os.environ, RANK=str(rank), WORLD_SIZE='2',
                      MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)))
         for rank in range(2)]
