@@ -73,6 +73,10 @@ class SpikeTensor(torch.Tensor):
         origin (Origin, optional): Where it comes from, where known.
         timesteps (int): T of the neuron, folded into the first dimension.
             Defaults to 1.
+        places (Tensor, optional): Of the same shape, int64: a number for
+            each element that says where it comes from, such as which neuron
+            fired it; 0 where nothing can fire, as in padding. Whatever moves
+            spikes moves it along.
 
     Example:
         >>> trains = [torch.tensor([1., 1.]), torch.tensor([0., 1.])]
@@ -89,7 +93,8 @@ class SpikeTensor(torch.Tensor):
                 binary,
                 spikes=None,
                 origin=None,
-                timesteps=1):
+                timesteps=1,
+                places=None):
         """Make a tensor that has a shape, but only its parts hold values."""
         first = parts[0]
         self = torch.Tensor._make_wrapper_subclass(
@@ -106,6 +111,7 @@ class SpikeTensor(torch.Tensor):
         self.binary = binary
         self.origin = origin
         self.timesteps = timesteps
+        self.places = places
         self._spikes = spikes
         self._position_spikes = None
         return self
@@ -169,8 +175,11 @@ class SpikeTensor(torch.Tensor):
                 for p in self.parts)
         return self._position_spikes
 
-    def like(self, parts: Sequence[torch.Tensor], move: tuple | None,
-             permuted: bool) -> 'SpikeTensor':
+    def like(self,
+             parts: Sequence[torch.Tensor],
+             move: tuple | None,
+             permuted: bool,
+             places: torch.Tensor | None = None) -> 'SpikeTensor':
         """Spikes of the same neuron in another arrangement.
 
         Args:
@@ -178,6 +187,7 @@ class SpikeTensor(torch.Tensor):
             move (tuple, optional): How they were rearranged, see
                 :class:`Origin`; None if that differs between calls.
             permuted (bool): Whether the op never copies an element.
+            places (Tensor, optional): The rearranged :attr:`places`.
 
         Returns:
             SpikeTensor: The rearranged spikes.
@@ -189,7 +199,7 @@ class SpikeTensor(torch.Tensor):
                             self.origin.whole and same)
         return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
                            self._spikes if same else None, origin,
-                           self.timesteps)
+                           self.timesteps, places)
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
@@ -274,6 +284,7 @@ def _rearrange(func, args, kwargs):
             lambda x: x.parts[i] if isinstance(x, SpikeTensor) else x,
             (tuple(args), kwargs))
         results.append(func(*args_, **kwargs_))
+    places = _places(func, args, kwargs, leaves)
 
     def move(index):
         # Another tensor in the arguments may be other indices next time.
@@ -285,10 +296,21 @@ def _rearrange(func, args, kwargs):
 
     if isinstance(results[0], (list, tuple)):
         return [
-            spikes.like(parts, move(i), permuted)
+            spikes.like(parts, move(i), permuted, places and places[i])
             for i, parts in enumerate(zip(*results))
         ]
-    return spikes.like(results, move(None), permuted)
+    return spikes.like(results, move(None), permuted, places)
+
+
+def _places(func, args, kwargs, leaves):
+    """Places after a move: moved in the same way, as float64, which is exact
+    below 2**53, since not every op moves integers."""
+    if any(x.places is None for x in leaves if isinstance(x, SpikeTensor)):
+        return None
+    args, kwargs = tree_map(
+        lambda x: x.places.double() if isinstance(x, SpikeTensor) else x,
+        (tuple(args), {k: v for k, v in kwargs.items() if k != 'dtype'}))
+    return tree_map(lambda x: x.long(), func(*args, **kwargs))
 
 
 def _convolution(func, x, weight, bias, *args):
