@@ -7,7 +7,7 @@ convolutions have to know where a patch lies: :class:`SpikeSparseConv2d`.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -65,6 +65,31 @@ class MaskContext:
             yield patches
         finally:
             self._mask, self._patches = before
+
+    @contextmanager
+    def _restored(self, state: tuple) -> Iterator[None]:
+        before = self._mask, self._patches
+        self._mask, self._patches = state
+        try:
+            yield
+        finally:
+            self._mask, self._patches = before
+
+    def now(self) -> AbstractContextManager:
+        """What is visible now, to be so again while a block runs later.
+
+        Returns:
+            AbstractContextManager: The context.
+
+        Example:
+            >>> context = MaskContext()
+            >>> with context.visible(torch.tensor([[[True, False]]])):
+            ...     later = context.now()
+            >>> with later:
+            ...     context.patches(1).mask.tolist()
+            [[[True, False]]]
+        """
+        return self._restored((self._mask, self._patches))
 
     def reveal(self) -> None:
         """Hide nothing any more, until the end of :meth:`visible`."""

@@ -3,7 +3,11 @@
 neuron = dict(type='mmsnn.SFANeuron', max_spikes=4)
 model = dict(
     type='ImageClassifier',
-    backbone=dict(type='mmsnn.ESpikeFormer', arch='10m', neuron=neuron),
+    backbone=dict(
+        type='mmsnn.ESpikeFormer',
+        arch='10m',
+        neuron=neuron,
+        channels_last=True),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='mmsnn.SpikingModule',

@@ -6,6 +6,7 @@ model = dict(
         type='mmsnn.ESpikeFormer',
         arch='83m',
         neuron=dict(type='mmsnn.SFANeuron', max_spikes=4),
+        channels_last=True,
         layer_scale_init_value=1e-6,
         drop_path_rate=0.1),
     neck=dict(type='GlobalAveragePooling'),

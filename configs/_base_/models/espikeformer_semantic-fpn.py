@@ -20,6 +20,7 @@ model = dict(
             depths=[1, 1, 2, 2, 1],
             num_heads=8),
         out_indices=(1, 2, 3, 4),
+        channels_last=True,
         neuron=neuron),
     neck=dict(
         type='mmsnn.SpikingModule',

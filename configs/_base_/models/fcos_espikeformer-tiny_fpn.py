@@ -15,6 +15,7 @@ model = dict(
         arch=dict(
             embed_dims=[32, 64, 96, 96], depths=[0, 1, 1, 1, 0], num_heads=8),
         out_indices=(1, 2, 4),
+        channels_last=True,
         neuron=neuron),
     neck=dict(
         type='mmsnn.SpikingModule',

@@ -3,7 +3,11 @@
 _base_ = ['espikeformer.py']
 neuron = dict(_delete_=True, type='mmsnn.LIFNeuron', timesteps=4)
 model = dict(
-    backbone=dict(type='mmsnn.MetaSpikeFormer', arch='15m', neuron=neuron),
+    backbone=dict(
+        type='mmsnn.MetaSpikeFormer',
+        arch='15m',
+        neuron=neuron,
+        channels_last=True),
     head=dict(
         neuron=dict(neuron, scale=1.),
         mean_over_time=True,

@@ -11,6 +11,7 @@ model = dict(
         type='mmsnn.ESpikeFormer',
         arch='19m',
         out_indices=(1, 2, 3, 4),
+        channels_last=True,
         neuron=neuron,
         norm_cfg=norm_cfg),
     neck=dict(

@@ -1,6 +1,7 @@
 """The base class of spiking backbones."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from mmengine.model import BaseModule
@@ -11,32 +12,11 @@ from mmsnn.layers import conv_norm, deploy, keep_freed_memory, mean_over_time
 from mmsnn.neurons import is_spiking
 
 from .arch import read_arch
+from .stage import Stage
+from .strides import read_outputs
 
 #: The first stage that is made of transformer blocks.
 FIRST_TRANSFORMER = 3
-
-
-class Stage(nn.Sequential):
-    """A downsampling convolution, then blocks."""
-
-    def forward(self, x: torch.Tensor, repeats: int = 1) -> torch.Tensor:
-        """Run the stage.
-
-        Args:
-            x (Tensor): (N, C, H, W).
-            repeats (int): How often the output of the convolution is shown to
-                the blocks. Defaults to 1.
-
-        Returns:
-            Tensor: (N * repeats, C', H', W').
-        """
-        x = self.downsample(x)
-        if repeats > 1:
-            last = torch.channels_last
-            x = x.repeat_interleave(repeats, 0).contiguous(
-                memory_format=last if x.is_contiguous(memory_format=last) else
-                torch.contiguous_format)
-        return self.blocks(x)
 
 
 class SpikingBackbone(BaseModule):
@@ -48,7 +28,7 @@ class SpikingBackbone(BaseModule):
 
         image -> stem 7x7/2 -> conv blocks (0) -> 3x3/2 -> conv blocks (1)
               -> 3x3/2 -> conv blocks (2) -> 3x3/2 -> transformer blocks (3)
-              [-> 3x3/1 -> transformer blocks (4)]
+              [-> 3x3/1 -> transformer blocks (4)] [-> extra: 3x3/2 ...]
 
     A subclass has an ``arch_zoo``, its ``families`` (see
     :func:`.arch.read_arch`), and says what its blocks are made of in
@@ -61,7 +41,15 @@ class SpikingBackbone(BaseModule):
         neuron (dict): Config of every neuron. Its ``timesteps`` are those of
             the model.
         out_indices (Sequence[int] | int, optional): Stages whose output is
-            returned. Defaults to None, the last one.
+            returned. Defaults to None, the last one, or those that fit
+            ``out_strides``.
+        out_strides (Sequence[int], optional): Strides of the maps that are
+            returned. They are those of ``out_indices`` up to the last, which
+            may be doubled, and further ones may follow: ``(8, 16, 32)`` for
+            stages of strides 8, 16, 16. The doubled ones come from ``extra``,
+            spiking 3x3 convolutions of stride 2 that keep the width, which
+            no ``frozen_stages`` freezes and no published checkpoint has.
+            Defaults to None: the stages' own.
         drop_path_rate (float): Stochastic depth rate of the last block; it
             grows linearly from 0. Defaults to 0.
         frozen_stages (int): Stages up to this one are frozen; -1 freezes
@@ -69,6 +57,15 @@ class SpikingBackbone(BaseModule):
         norm_eval (bool): Keep norms in eval mode. Defaults to False.
         mean_over_time (bool): Average the outputs over time. Defaults to
             False.
+        channels_last (bool): Return maps in the channels-last layout in
+            which the backbone runs on CPU: necks and heads behind it are then
+            faster there too, but upstream code that calls ``view`` on its
+            maps raises. Defaults to False: the layout of the input.
+        with_cp (bool, optional): Save memory in training: keep no activations
+            inside of blocks but run each block again in the backward pass.
+            Defaults to None, False.
+        activation_checkpointing (bool, optional): Another name of
+            ``with_cp``.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
         deploy (bool): Build the folded form, for checkpoints of a model that
             was switched by :meth:`switch_to_deploy`. Defaults to False.
@@ -96,10 +93,14 @@ class SpikingBackbone(BaseModule):
         arch: str | dict,
         neuron: dict,
         out_indices: Sequence[int] | int | None = None,
+        out_strides: Sequence[int] | None = None,
         drop_path_rate: float = 0.,
         frozen_stages: int = -1,
         norm_eval: bool = False,
         mean_over_time: bool = False,
+        channels_last: bool = False,
+        with_cp: bool | None = None,
+        activation_checkpointing: bool | None = None,
         norm_cfg: dict = dict(type='BN'),
         deploy: bool = False,
         keep_freed_memory: bool = True,
@@ -111,21 +112,24 @@ class SpikingBackbone(BaseModule):
             list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         self.arch = read_arch(arch, self.arch_zoo, self.families)
         last = len(self.arch['depths']) - 1
-        if out_indices is None:
-            out_indices = last
-        if isinstance(out_indices, int):
-            out_indices = (out_indices, )
-        if not out_indices or any(i not in range(last + 1)
-                                  for i in out_indices):
-            raise ValueError(f'out_indices must name stages 0..{last}, '
-                             f'but is {out_indices!r}')
+        self.stage_strides = tuple(
+            2**min(i + 1, FIRST_TRANSFORMER + 1) for i in range(last + 1))
+        self.out_indices, self._doublings = read_outputs(
+            out_indices, out_strides, self.stage_strides)
         if frozen_stages not in range(-1, last + 1):
             raise ValueError('frozen_stages must be -1 (none) or a stage '
                              f'0..{last}, but is {frozen_stages!r}')
         if not 0 <= drop_path_rate < 1:
             raise ValueError('drop_path_rate must be in [0, 1), '
                              f'but is {drop_path_rate!r}')
-        self.out_indices = tuple(out_indices)
+        if None not in (with_cp, activation_checkpointing) and (
+                with_cp != activation_checkpointing):
+            raise ValueError(
+                f'with_cp = {with_cp!r} and activation_checkpointing = '
+                f'{activation_checkpointing!r} are two names of one key: give '
+                'one of them')
+        self.with_cp = bool(with_cp or activation_checkpointing)
+        self.channels_last = channels_last
         self.drop_path_rate = drop_path_rate
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -167,6 +171,7 @@ class SpikingBackbone(BaseModule):
         self.stages = nn.ModuleList()
         for i, depth in enumerate(depths):
             stage = Stage()
+            stage.with_cp = self.with_cp
             options = dict(self.block_options)
             if i == 0:  # the stem sees an image, not spikes
                 options.pop('neuron')
@@ -176,7 +181,7 @@ class SpikingBackbone(BaseModule):
                     widths[i],
                     widths[i + 1],
                     kernel_size=3 if i else 7,
-                    stride=2 if i < 4 else 1,
+                    stride=2 if i <= FIRST_TRANSFORMER else 1,
                     bias=True,
                     **options))
             make = (
@@ -188,11 +193,31 @@ class SpikingBackbone(BaseModule):
                     *(make(widths[i + 1], rates.pop(0))
                       for _ in range(depth))))
             self.stages.append(stage)
+        width = widths[max(self.out_indices) + 1]
+        self.extra = nn.ModuleList(
+            conv_norm(width, width, 3, stride=2, bias=True,
+                      **self.block_options)
+            for _ in range(self._doublings[-1]))
         self.timesteps: int | None = next(
             (m.timesteps for m in self.modules() if is_spiking(m)), None)
         if self.deploy:
             self.switch_to_deploy()
         self._freeze_stages()
+
+    @property
+    def out_strides(self) -> tuple[int, ...]:
+        """Stride of each map that is returned."""
+        *first, last = (
+            self.stage_strides[i] for i in sorted(set(self.out_indices)))
+        return (*first, *(last * 2**times for times in self._doublings))
+
+    @property
+    def out_channels(self) -> tuple[int, ...]:
+        """Channels of each map that is returned."""
+        *first, last = (
+            self.stages[i].downsample.conv.out_channels
+            for i in sorted(set(self.out_indices)))
+        return (*first, *[last] * len(self._doublings))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Extract feature maps.
@@ -204,9 +229,11 @@ class SpikingBackbone(BaseModule):
 
         Returns:
             tuple[Tensor]: Membrane potentials after each stage of
-            ``out_indices``, in the order of the stages: (N * T, C, H', W'),
-            all time steps of the first sample first, or (N, C, H', W') with
-            ``mean_over_time``.
+            ``out_indices``, in the order of the stages, and downsampled as
+            ``out_strides`` says: (N * T, C, H', W'), all time steps of the
+            first sample first, or (N, C, H', W') with ``mean_over_time``.
+            They have the memory layout of the input, or channels-last with
+            ``channels_last``. Sides are rounded up.
 
         Raises:
             ValueError: If the input has another shape, or another T than
@@ -215,32 +242,50 @@ class SpikingBackbone(BaseModule):
         timesteps, repeats = self._time_of(x)
         if x.dim() == 5:
             x = x.flatten(0, 1)
+        plain = x.is_contiguous() and not self.channels_last
         if x.device.type == 'cpu':
             # Convolutions on CPU are faster so; the layers keep the format.
             x = x.contiguous(memory_format=torch.channels_last)
             if self.keep_freed_memory:
                 keep_freed_memory()
         outs = tuple(self._run_stages(x, repeats))
-        return mean_over_time(outs, timesteps) if self.mean_over_time else outs
+        if self.mean_over_time:
+            outs = mean_over_time(outs, timesteps)
+        return tuple(out.contiguous() for out in outs) if plain else outs
 
     def _run_stages(self, x: torch.Tensor, repeats: int) -> list[torch.Tensor]:
-        """Run the stages up to the last of ``out_indices``.
+        """Run the stages up to the last of ``out_indices``, and ``extra``.
 
         Args:
             x (Tensor): Images, (N, C, H, W).
             repeats (int): How often each image is shown.
 
         Returns:
-            list[Tensor]: Outputs of ``out_indices``, (N * repeats, C', H',
-            W').
+            list[Tensor]: Maps that are returned, (N * repeats, C', H', W').
         """
-        outs = []
-        for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
+        outs, last = [], max(self.out_indices)
+        for i in range(last + 1):
             # The stem has no state: its output is what is repeated.
-            x = stage(x) if i else stage(x, repeats)
-            if i in self.out_indices:
-                outs.append(x)
+            x = self._run_stage(i, x, 1 if i else repeats)
+            if i in self.out_indices and (i < last or 0 in self._doublings):
+                outs.append(self._on_grid(x))
+        for times, downsample in enumerate(self.extra, 1):
+            x = downsample(x)
+            if times in self._doublings:
+                outs.append(self._on_grid(x))
         return outs
+
+    def _run_stage(self, index: int, x: torch.Tensor,
+                   repeats: int) -> torch.Tensor:
+        return self.stages[index](x, repeats, self._context)
+
+    def _on_grid(self, x: torch.Tensor) -> torch.Tensor:
+        """A map of what the stages work on."""
+        return x
+
+    def _context(self) -> AbstractContextManager:
+        """Where a block runs again in the backward pass (``with_cp``)."""
+        return nullcontext()
 
     def _time_of(self, x: torch.Tensor) -> tuple[int, int]:
         """T of the input, and how often an image is repeated."""
@@ -269,8 +314,8 @@ class SpikingBackbone(BaseModule):
         """Layer of a parameter, for layer-wise learning rate decay.
 
         The stem is layer 0 and each block is one more; a downsampling
-        convolution belongs to the block behind it. What is not in the
-        backbone is the last layer.
+        convolution belongs to the block behind it. What is behind the blocks
+        (``extra``, heads) is the last layer.
 
         Args:
             param_name (str): Name of the parameter.

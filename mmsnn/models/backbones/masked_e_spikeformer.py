@@ -42,6 +42,8 @@ class MaskedESpikeFormer(ESpikeFormer):
         layer_scale_init_value (float, optional): As in
             :class:`ESpikeFormer`, but it defaults to None: pre-training has
             no layer scale.
+        channels_last (bool): As in :class:`ESpikeFormer`, but it defaults to
+            True: decoders of mmsnn work in that layout.
         **kwargs: As in :class:`ESpikeFormer`.
 
     Raises:
@@ -62,9 +64,13 @@ class MaskedESpikeFormer(ESpikeFormer):
                  ssc: bool = True,
                  drop_masked: bool | None = None,
                  layer_scale_init_value: float | None = None,
+                 channels_last: bool = True,
                  **kwargs) -> None:
         super().__init__(
-            *args, layer_scale_init_value=layer_scale_init_value, **kwargs)
+            *args,
+            layer_scale_init_value=layer_scale_init_value,
+            channels_last=channels_last,
+            **kwargs)
         if drop_masked and not ssc:
             raise ValueError('drop_masked must be False (or left out) where '
                              'ssc is False: ordinary convolutions leave no '
@@ -78,8 +84,8 @@ class MaskedESpikeFormer(ESpikeFormer):
     @property
     def patch_multiple(self) -> int:
         """The side of a patch (pixels) must be a multiple of this, the
-        stride of the last stage that runs."""
-        return 2**min(max(self.out_indices) + 1, 4)
+        stride of the last map."""
+        return self.out_strides[-1]
 
     def forward(self,
                 x: torch.Tensor,
@@ -119,21 +125,24 @@ class MaskedESpikeFormer(ESpikeFormer):
         patches = self.context.patches(len(x))
         if patches is None:
             return super()._run_stages(x, repeats)
-        x, outs = patches.pack(x), []
-        for i, stage in enumerate(self.stages[:max(self.out_indices) + 1]):
-            if i == FIRST_TRANSFORMER and not self.drop_masked:
-                x = self._on_grid(stage.downsample(x))
-                self.context.reveal()
-                x = stage.blocks(x)
-            else:
-                x = stage(x) if i else stage(x, repeats)
-            if i in self.out_indices:
-                outs.append(self._on_grid(x))
-        return outs
+        return super()._run_stages(patches.pack(x), repeats)
+
+    def _run_stage(self, index: int, x: torch.Tensor,
+                   repeats: int) -> torch.Tensor:
+        if (index < FIRST_TRANSFORMER or self.drop_masked
+                or self.context.patches(len(x)) is None):
+            return super()._run_stage(index, x, repeats)
+        stage = self.stages[index]
+        x = self._on_grid(stage.downsample(x))
+        self.context.reveal()
+        return stage.run_blocks(x, self._context)
 
     def _on_grid(self, x: torch.Tensor) -> torch.Tensor:
         patches = self.context.patches(len(x))
         return x if patches is None else patches.unpack(x)
+
+    def _context(self):
+        return self.context.now()
 
     def switch_to_dense(self) -> None:
         """Replace sparse convolutions by ordinary ones, in place. No weight

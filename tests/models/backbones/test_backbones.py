@@ -71,10 +71,22 @@ def test_a_static_image_is_one_that_repeats(family, neuron):
 
 
 @every
-def test_repeating_keeps_the_memory_layout(family):
-    model = build(family, 2, out_indices=(0, 1, 2))
-    for out in model(images()):
-        assert out.is_contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize('merge', [False, True])
+def test_maps_have_the_layout_of_the_input(family, merge):
+    model = build(family, 2, out_indices=(0, 1, 2), mean_over_time=merge)
+    last = dict(memory_format=torch.channels_last)
+    x = images()
+    plain, other = model(x), model(x.contiguous(**last))
+    model.channels_last = True
+    for out, same, wanted in zip(plain, other, model(x)):
+        assert out.is_contiguous() and not out.is_contiguous(**last)
+        out.view(out.shape[0], -1)  # what upstream code does
+        assert torch.equal(out, wanted) and torch.equal(out, same)
+        if not merge:
+            assert same.is_contiguous(**last)
+            assert wanted.is_contiguous(**last)
+            with pytest.raises(RuntimeError, match='view size is not'):
+                wanted.view(out.shape[0], -1)
 
 
 @every
