@@ -6,6 +6,7 @@ do without a Runner.
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object
@@ -15,6 +16,7 @@ from torch.utils._pytree import tree_map
 
 from mmsnn.conversion import EqualityCheck, EqualityReport, to_spike_train
 from mmsnn.conversion.upstream.double import in_its_precision, precision
+from mmsnn.engine.own_files import evaluator_with_own_files
 from mmsnn.hardware import Chip, OperationsEstimate
 from mmsnn.hardware.amounts import Amount, as_range
 from mmsnn.hardware.operations.estimate import estimate_operations
@@ -24,9 +26,13 @@ from mmsnn.trace import OpTrace
 class SpikeEvaluation:
     """Collects what the report of an evaluation in spike-train form needs.
 
-    Whoever evaluates runs each batch through :attr:`spiking`, calls
-    :meth:`after_batch`, and in the end :meth:`finish`. An op trace is recorded
-    from the start until then.
+    Whoever evaluates calls :meth:`compare` with each batch, runs it through
+    :attr:`spiking`, and in the end calls :meth:`training_metrics` and
+    :meth:`finish`. An op trace is recorded from the start until then.
+
+    Metrics of the training form get files of their own. Those that keep a
+    path under a name that does not say so share it: in this order, what the
+    spike-train form writes is written last.
 
     Args:
         model (BaseModel): The trained model, not wrapped.
@@ -44,6 +50,8 @@ class SpikeEvaluation:
     Attributes:
         training (BaseModel): The training form.
         spiking (SpikeTrainModel): The converted model.
+        moved (dict[str, str]): Paths that metrics write to in spike-train
+            form -> in training form.
 
     Raises:
         ValueError: If ``dtype`` or ``proof_dtypes`` names no floating-point
@@ -62,7 +70,10 @@ class SpikeEvaluation:
         if kind is not None:
             self.training = copy.deepcopy(model).to(kind)
         self.spiking = to_spike_train(model, form, kind)
-        self.evaluator = copy.deepcopy(evaluator)
+        self.evaluator, self.moved = None, {}
+        if evaluator is not None:
+            self.evaluator, self.moved = evaluator_with_own_files(
+                evaluator, '_training_form')
         self.proof_batches = proof_batches
         self._proofs = [
             _Proof(model, dtype) for dtype in proof_dtypes
@@ -81,7 +92,7 @@ class SpikeEvaluation:
         return [proof.check.report for proof in self._proofs]
 
     @torch.no_grad()
-    def after_batch(self, index: int, data_batch) -> Sequence | None:
+    def compare(self, index: int, data_batch) -> Sequence | None:
         """Prove equality and run the training form on a batch.
 
         Args:
@@ -106,21 +117,17 @@ class SpikeEvaluation:
         self.evaluator.process(data_samples=outputs, data_batch=data_batch)
         return outputs
 
-    def training_metrics(self, size: int) -> dict[str, float]:
+    def training_metrics(self, size: int) -> dict[str, Any]:
         """Compute the metrics of the training form.
 
         Args:
             size (int): Number of images that were evaluated.
 
         Returns:
-            dict[str, float]: By name; empty without an evaluator.
+            dict[str, Any]: By name, of whatever kind they are; empty without
+            an evaluator.
         """
-        if self.evaluator is None:
-            return {}
-        return {
-            k: float(v)
-            for k, v in self.evaluator.evaluate(size).items()
-        }
+        return self.evaluator.evaluate(size) if self.evaluator else {}
 
     def finish(self, chip: str | Chip = 'cmos45') -> OperationsEstimate:
         """Stop recording, merge the traces of all processes, and estimate

@@ -12,6 +12,7 @@ from mmsnn.trace import OpTrace
 
 from . import facts
 from .html_page import write_page
+from .metrics import compare_metrics
 from .rates import rate_pictures
 
 
@@ -25,8 +26,9 @@ class EvaluationReport:
         title (str): Heading.
         description (str): What was run, in a sentence.
         config (str): Name of the config.
-        training_metrics (dict[str, float]): Metrics in training form.
-        spike_train_metrics (dict[str, float]): Metrics in spike-train form.
+        training_metrics (Mapping[str, Any]): Metrics in training form, of
+            any kind.
+        spike_train_metrics (Mapping[str, Any]): Metrics in spike-train form.
         equality (Sequence[EqualityReport]): Comparisons of the spike counts
             of both forms, e.g. one in float64 and one in float32.
         estimate (OperationsEstimate, optional): Energies by operation.
@@ -42,8 +44,8 @@ class EvaluationReport:
     title: str
     description: str = ''
     config: str = ''
-    training_metrics: dict[str, float] = field(default_factory=dict)
-    spike_train_metrics: dict[str, float] = field(default_factory=dict)
+    training_metrics: Mapping[str, Any] = field(default_factory=dict)
+    spike_train_metrics: Mapping[str, Any] = field(default_factory=dict)
     equality: Sequence[Any] = ()
     estimate: OperationsEstimate | None = None
     trace: OpTrace | None = None
@@ -84,7 +86,8 @@ def write_evaluation_report(path: str | Path,
             energy=operation_pictures(estimate) if estimate else [],
             rates=rate_pictures(trace) if trace else [],
             pictures=report.pictures),
-        metrics=_metric_rows(report),
+        metrics=compare_metrics(report.training_metrics,
+                                report.spike_train_metrics),
         answers=facts.answers(estimate, trace, report.equality),
         sentence=facts.equality_sentence,
         products=[r for r in trace or () if r.kind == 'matmul'],
@@ -93,13 +96,3 @@ def write_evaluation_report(path: str | Path,
         ratios={c.spiking: c
                 for c in estimate.comparisons} if estimate else {})
 
-
-def _metric_rows(report: EvaluationReport) -> list[dict]:
-    training, spikes = report.training_metrics, report.spike_train_metrics
-    rows = []
-    for name in dict.fromkeys([*training, *spikes]):
-        a, b = training.get(name), spikes.get(name)
-        rows.append(dict(
-            name=name, training=a, spike_train=b,
-            difference=None if a is None or b is None else b - a))
-    return rows

@@ -16,6 +16,7 @@ from mmsnn.hardware.amounts import Amount, scaled
 from mmsnn.hardware.plots.style import Picture
 
 from . import facts
+from .metrics import figure_text
 
 #: What a reader needs to repeat a run; a report names those that it lacks.
 PROVENANCE = ('date', 'versions', 'machine', 'command', 'seed', 'checkpoint')
@@ -81,9 +82,8 @@ def _environment() -> Environment:
     found.filters.update(
         count=facts.count,
         arithmetic=facts.arithmetic,
-        figure=_figure_text,
-        amount=_amount_text,
-        difference=_difference_text)
+        figure=figure_text,
+        amount=_amount_text)
     return found
 
 
@@ -108,20 +108,9 @@ def _png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def _figure_text(value: float) -> str:
-    """Four significant digits, thousands separated."""
-    if value and abs(value) >= 1e4:
-        return f'{value:,.0f}'
-    return f'{value:.4g}'
-
-
 def _amount_text(value: Amount, spec: str = '.4g', factor: float = 1) -> str:
     """A number or a range, times a factor."""
     return format(scaled(value, factor), spec)
-
-
-def _difference_text(value: float) -> str:
-    return f'{value:+.3g}' if value else '0'
 
 
 def _provenance_rows(given: Mapping[str, Any]) -> dict[str, str | None]:

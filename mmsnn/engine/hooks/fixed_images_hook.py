@@ -1,9 +1,5 @@
 """What hooks that look at the same images again and again share."""
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
@@ -11,34 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-
-@contextmanager
-def own_random_numbers(seed: int) -> Iterator[None]:
-    """Context with fixed seeds of Python, NumPy and PyTorch's CPU generator,
-    which afterwards go on as if nothing had happened.
-
-    Args:
-        seed (int): The seed of all three.
-
-    Example:
-        >>> _ = torch.manual_seed(5)
-        >>> first = torch.rand(1)
-        >>> _ = torch.manual_seed(5)
-        >>> with own_random_numbers(0):
-        ...     _ = torch.rand(7)
-        >>> torch.equal(torch.rand(1), first)
-        True
-    """
-    states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
+from mmsnn.engine.random_numbers import own_random_numbers
 
 
 class FixedImagesHook(Hook):

@@ -7,6 +7,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
+from mmsnn.engine.dry_run import why_not_evaluated
 from mmsnn.engine.evaluation_report import write_evaluation_files
 from mmsnn.engine.hardware_report import (
     Measured,
@@ -21,6 +22,7 @@ from mmsnn.hardware.chips.spec import pricing_chip
 from mmsnn.hardware.tables import format_operations
 from mmsnn.registry import HOOKS
 from mmsnn.trace import OpTrace
+from mmsnn.visualization.metrics import compare_metrics, numbers_of
 
 
 @HOOKS.register_module()
@@ -33,6 +35,10 @@ class SpikeInferenceHook(Hook):
     the spike counts of every neuron, and estimates the energy. Scalars go to
     the message hub as ``val/spike_*`` or ``test/spike_*``, a report to
     ``WORK_DIR/spike_inference/val/report.html`` (or ``test``).
+
+    What metrics and other hooks write is of the spike-train form. Files of
+    metrics in training form lie beside, with ``_training_form`` in their
+    names. Metrics may be of any kind: tables and texts are compared, too.
 
     Args:
         form (str): ``'spikes'`` runs the D sub-steps one by one, at about D
@@ -60,6 +66,9 @@ class SpikeInferenceHook(Hook):
         pictures (int): Number of samples that the report shows. Defaults to 6.
         phases (str | Sequence[str]): Loops in which the hook is active.
             Defaults to both, ``'val'`` and ``'test'``.
+        dry_run (bool): Before training, try one image of the validation set,
+            and warn if an evaluation will fail. It changes nothing of the
+            training. Defaults to True.
         out_dir (str, optional): Folder of the report; ``{phase}`` in it
             becomes ``val`` or ``test``. Defaults to None, which means
             ``WORK_DIR/spike_inference/{phase}``.
@@ -85,6 +94,7 @@ class SpikeInferenceHook(Hook):
                  chips: str | Sequence[str] = 'cmos45',
                  pictures: int = 6,
                  phases: str | Sequence[str] = ('val', 'test'),
+                 dry_run: bool = True,
                  out_dir: str | Path | None = None) -> None:
         if form not in ('spikes', 'counts'):
             raise ValueError("form must be 'spikes' or 'counts', "
@@ -109,8 +119,31 @@ class SpikeInferenceHook(Hook):
         self.chips = load_chips(chips)
         self.pictures = pictures
         self.phases = phases
+        self.dry_run = dry_run
         self.out_dir = out_dir
         self._evaluation: SpikeEvaluation | None = None
+
+    def before_train(self, runner) -> None:
+        """Warn if an evaluation will fail.
+
+        Args:
+            runner (Runner): mmengine's Runner.
+        """
+        loop = runner.val_loop
+        if not (self.dry_run and self.phases and is_main_process()
+                and hasattr(loop, 'dataloader')):
+            return
+        failed = why_not_evaluated(
+            runner.model, loop.dataloader, pricing_chip(self.chips),
+            self.proof_dtypes if self.proof_batches else (), self.dtype)
+        if failed is None:
+            runner.logger.info('an image was tried in spike-train form: all '
+                               'that it does is counted')
+        else:
+            runner.logger.warning(
+                'evaluation in spike-train form is going to fail, as a try '
+                f'with one image did. {type(failed).__name__}: {failed} '
+                '(dry_run=False of SpikeInferenceHook does not try)')
 
     def _before_epoch(self, runner, mode: str = 'train') -> None:
         if mode not in self.phases:
@@ -130,12 +163,24 @@ class SpikeInferenceHook(Hook):
             proof_dtypes=self.proof_dtypes,
             evaluator=loop.evaluator if self.compare_metrics else None,
             dtype=self.dtype)
+        self._plain = None
         self._samples = PictureCollector(
             self.pictures, loop.dataloader.dataset.metainfo)
         runner.logger.info(
             f'evaluating in spike-train form (form={self.form}, '
             f'{self._evaluation.spiking.folded_norms} norms folded)')
+        for path, other in self._evaluation.moved.items():
+            runner.logger.info(f'{path} is written in spike-train form, '
+                               f'{other} in training form')
         runner.model = self._evaluation.spiking
+
+    def _before_iter(self,
+                     runner,
+                     batch_idx: int,
+                     data_batch=None,
+                     mode: str = 'train') -> None:
+        if mode in self.phases:
+            self._found = self._evaluation.compare(batch_idx, data_batch)
 
     def _after_iter(self,
                     runner,
@@ -145,8 +190,12 @@ class SpikeInferenceHook(Hook):
                     mode: str = 'train') -> None:
         if mode not in self.phases:
             return
-        found = self._evaluation.after_batch(batch_idx, data_batch)
-        self._samples.add(data_batch, outputs, found)
+        self._samples.add(data_batch, outputs, self._found)
+        loop = runner.val_loop if mode == 'val' else runner.test_loop
+        if batch_idx + 1 == _length(loop.dataloader):
+            # Before those of the loop, which write the last word.
+            self._plain = self._evaluation.training_metrics(
+                len(loop.dataloader.dataset))
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Log and report the validation, and give the Runner its model back.
@@ -172,7 +221,9 @@ class SpikeInferenceHook(Hook):
         runner.model = self._wrapped
         evaluation, self._evaluation = self._evaluation, None
         loop = runner.val_loop if mode == 'val' else runner.test_loop
-        plain = evaluation.training_metrics(len(loop.dataloader.dataset))
+        plain = self._plain
+        if plain is None:
+            plain = evaluation.training_metrics(len(loop.dataloader.dataset))
         energy = evaluation.finish(pricing_chip(self.chips))
         scalars = {
             f'{mode}/spike_{name}': value
@@ -180,7 +231,7 @@ class SpikeInferenceHook(Hook):
         }
         scalars.update(
             {f'{mode}/training_form_{k}': v
-             for k, v in plain.items()})
+             for k, v in numbers_of(plain).items()})
         for name, value in scalars.items():
             runner.message_hub.update_scalar(name, value)
         if not is_main_process():
@@ -188,6 +239,9 @@ class SpikeInferenceHook(Hook):
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         for report in evaluation.equality:
             runner.logger.info(f'both forms compared: {report}')
+        for row in compare_metrics(plain, metrics):
+            if not row.is_number:
+                runner.logger.info(f'both forms compared: {row}')
         runner.logger.info('\n' + format_operations(energy))
         folder = str(self.out_dir or Path(runner.work_dir) /
                      'spike_inference/{phase}').replace('{phase}', mode)
@@ -202,9 +256,16 @@ class SpikeInferenceHook(Hook):
 
     def _on_chips(self, runner, trace: OpTrace, metrics: dict,
                   folder: Path) -> Path:
-        measured = Measured(
-            trace, trace, metrics={k: float(v) for k, v in metrics.items()})
+        measured = Measured(trace, trace, metrics=numbers_of(metrics))
         return write_hardware_files(
             folder,
             make_report(runner.cfg, runner_provenance(runner)['checkpoint'],
                         measured, self.chips))
+
+
+def _length(loader) -> int | None:
+    """Number of batches; None where it is not known before."""
+    try:
+        return len(loader)
+    except TypeError:
+        return None

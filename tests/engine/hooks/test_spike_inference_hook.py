@@ -125,7 +125,7 @@ def test_metrics_in_float64(config):
         model, 'counts', proof_batches=0, dtype='float64',
         evaluator=runner.build_evaluator(config.test_evaluator))
     batch = next(iter(runner.build_dataloader(config.val_dataloader)))
-    expected = evaluation.after_batch(0, batch)
+    expected = evaluation.compare(0, batch)
     found = evaluation.spiking.test_step(batch)
     assert next(model.parameters()).dtype == torch.float32
     for one, other in zip(expected, found):
@@ -153,7 +153,7 @@ def test_a_broken_conversion_is_reported(config, monkeypatch):
     monkeypatch.setitem(spike_tensor.SYNAPSES, torch.ops.aten.convolution,
                         biased)
     batch = next(iter(runner.build_dataloader(config.val_dataloader)))
-    evaluation.after_batch(0, batch)
+    evaluation.compare(0, batch)
     assert not evaluation.equality[0].equal
     assert evaluation.equality[0].total_differences > 0
 
