@@ -12,10 +12,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.trace import OpTrace
 
-from .mmcv_ops import mmcv_cost
 from .plan import CountingPlan
 from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
 from .substeps import axis_spikes, substep_amounts

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mmsnn.conversion import UnclassifiedOpError, to_spike_train
-from mmsnn.conversion.counting.mmcv_ops import mmcv_cost
+from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
 from mmsnn.neurons import SFANeuron
 
 ops = pytest.importorskip('mmcv.ops')

@@ -9,7 +9,7 @@ from math import ceil, log2, prod
 
 import torch
 
-from .real_ops import UnclassifiedOpError
+from .rule import UnclassifiedOpError
 
 #: Per pair of boxes: corners and sides of the intersection (4 + 2), the
 #: threshold; width, height, and the area of the union (2 + 2); the area of
@@ -192,6 +192,6 @@ def mmcv_cost(name: str, args: tuple, kwargs: dict,
     if name not in MMCV_COSTS:
         raise UnclassifiedOpError(
             f"no rule says what mmcv's compiled op {name} costs; write one in "
-            'mmsnn/conversion/counting/mmcv_ops.py')
+            'mmsnn/conversion/rules/mmcv_ops.py')
     rule, on_values = MMCV_COSTS[name]
     return rule(out, *args, **kwargs), on_values

@@ -1,0 +1,65 @@
+"""Ops that are refused on purpose: no formula would be true of them."""
+
+
+def _all(reason: str, names: str) -> dict[str, str]:
+    return dict.fromkeys(names.split(), reason)
+
+
+_ALGORITHM = (
+    'what it takes depends on the algorithm and on the values; compute it '
+    'outside of the model, or write it in sums and products')
+_TRAINING = 'it is a step of training; a converted model only infers'
+_QUANTISED = (
+    'it works on quantised or packed numbers, which have no price of their '
+    'own; run the model in floating point')
+_LAYOUT = 'it works on sparse or nested tensors; use dense ones'
+
+#: Why an aten op has no rule.
+REFUSED: dict[str, str] = {
+    **_all(
+        _ALGORITHM, """
+        _cholesky_solve_helper _compute_linear_combination
+        _histogramdd_bin_edges _histogramdd_from_bin_cts
+        _histogramdd_from_bin_tensors _linalg_det
+        _linalg_eigh _linalg_eigvals _linalg_slogdet _linalg_solve_ex
+        _linalg_svd _spsolve cholesky cholesky_inverse cholesky_solve geqrf
+        histogram linalg_cholesky_ex linalg_eig linalg_householder_product
+        linalg_inv_ex linalg_ldl_factor_ex linalg_ldl_solve linalg_lstsq
+        linalg_lu linalg_lu_factor_ex linalg_lu_solve linalg_matrix_exp
+        linalg_qr linalg_solve_triangular lu_unpack ormqr triangular_solve
+        _sample_dirichlet _standard_gamma multinomial
+        """),
+    **_all(
+        _TRAINING, """
+        _ctc_loss _cudnn_ctc_loss _use_cudnn_ctc_loss multi_margin_loss
+        multilabel_margin_loss_forward batch_norm_elemt
+        batch_norm_gather_stats batch_norm_gather_stats_with_counts
+        batch_norm_stats batch_norm_update_stats
+        _amp_foreach_non_finite_check_and_unscale _amp_update_scale
+        """),
+    **_all(
+        _QUANTISED, """
+        _int_mm _scaled_mm _scaled_grouped_mm _grouped_mm
+        _mixed_dtypes_linear _weight_int4pack_mm _weight_int4pack_mm_for_cpu
+        _weight_int8pack_mm dequantize int_repr quantize_per_tensor
+        quantize_per_channel fake_quantize_per_tensor_affine_cachemask
+        fake_quantize_per_channel_affine_cachemask
+        _fake_quantize_learnable_per_tensor_affine
+        _fake_quantize_learnable_per_channel_affine
+        _fused_moving_avg_obs_fq_helper
+        """),
+    **_all(
+        _LAYOUT, """
+        _to_sparse _to_dense _sparse_mm _sparse_softmax _sparse_log_softmax
+        _sparse_sum _coalesce _nested_tensor_from_mask _nested_from_padded
+        _jagged_to_padded_dense_forward _padded_dense_to_jagged_forward
+        _pack_padded_sequence to_mkldnn
+        """),
+    **_all(
+        'the fast path of an encoder layer hides its spikes; '
+        'torch.backends.mha.set_fastpath_enabled(False) leaves it out',
+        '_transformer_encoder_layer_fwd'),
+    **_all(
+        'it convolves in a way of its own; use Conv1d with the axes in order',
+        'conv_tbc'),
+}
