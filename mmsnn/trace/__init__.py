@@ -5,6 +5,7 @@ read by :mod:`mmsnn.hardware` and :mod:`mmsnn.visualization`. Needs neither
 PyTorch nor any other part of mmsnn but :mod:`mmsnn.files`.
 """
 
+from .reads import Reads
 from .record import (
     KINDS,
     MOST_IMAGES,
@@ -17,5 +18,6 @@ from .trace import INPUT, UNKNOWN, OpTrace, Source
 
 __all__ = [
     'INPUT', 'KINDS', 'MOST_IMAGES', 'SYNAPSES', 'UNKNOWN', 'OpRecord',
-    'OpTrace', 'RunStatistics', 'Source', 'is_spiking_synapse', 'total_amounts'
+    'OpTrace', 'Reads', 'RunStatistics', 'Source', 'is_spiking_synapse',
+    'total_amounts'
 ]

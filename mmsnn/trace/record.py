@@ -39,6 +39,10 @@ def _sum_by_name(a: dict, b: dict) -> dict:
     return {k: a.get(k, 0) + b.get(k, 0) for k in {**a, **b}}
 
 
+def _union(a: list, b: list) -> list:
+    return a + [x for x in b if x not in a]
+
+
 def _merged(rule: Callable[[Any, Any], Any], default: Any = 0,
             compare: bool = True) -> Any:
     """A field to which calls add by a rule, ``rule(before, new)``.
@@ -66,13 +70,15 @@ class OpRecord:
         note (str): Why the op is charged as it is.
         call (int): Number of the module's call within a run of the model: a
             head that feature levels share has one record for each.
-        postprocess (bool): Whether the op belongs to what a method such as
-            ``predict_by_feat`` does with results (boxes, scores).
+        postprocess (bool): Whether the op belongs to what a method of
+            upstream such as ``predict_by_feat`` does with results (boxes,
+            scores).
         geometry (dict): Of a convolution: ``kernel``, ``stride``,
             ``padding``, ``dilation`` (a list with a number per axis),
             ``groups`` and ``transposed``.
-        static (bool): False for a product of two activations, which has no
-            weights that are known before the run.
+        static (bool): False for a product of two activations, and where
+            weights are computed from what the model is given: they are not
+            known before the run.
         calls (int): Number of calls.
         input_shape (tuple[int]): Shape of the input in the last call, batch
             included.
@@ -101,16 +107,21 @@ class OpRecord:
         weights (int): Number of weights that outputs share, without biases,
             once (not per image).
         weight_bytes (int): Bytes of weights and biases, once.
+        weight_pieces (list): Where these weights lie, so that those that
+            several ops use are told apart from others: for each piece of
+            memory ``[name, first, end, number]``, the parameter (or what has
+            made it), the elements between which it lies, and how many of
+            them it has.
         synapses (int): Connections of single inputs to single outputs, those
             into the padding left out (weights that nothing shares); a total
             over calls.
         state_bytes (int): Bytes of the membranes that the neurons hold for
             one image (neurons only).
-        accumulators (int): Integers that an attention product builds up and
-            must hold (``K^T V``, or the result of ``Q (K^T V)``); 0
+        accumulators (int): Integers that a product of activations builds up
+            and must hold (``K^T V``, or the result of ``Q (K^T V)``); 0
             elsewhere.
-        accumulator_max (int): Largest absolute integer that an attention
-            product can reach, for the accumulator's width; 0 elsewhere.
+        accumulator_max (int): Largest absolute integer that such a product
+            can reach, for the accumulator's width; 0 elsewhere.
         sampled (int): Calls in which the next two were counted, for the first
             image of a batch. They are costly, so the first run is taken.
         substep_sops (list[int]): ``sops`` in each sub-step of the neuron that
@@ -120,7 +131,7 @@ class OpRecord:
         axis_spikes (list): Where the spikes of the first image of the first
             run fall: for each sub-step, and each axis of ``output_shape``
             (of which the first has the rows of that image), the spikes at
-            each index. Neurons only.
+            each index. Of neurons, and of the gates of a pooling of spikes.
         by_image (list): Where images are run one by one, for each of the
             first :data:`MOST_IMAGES`: the spikes of a neuron in each
             sub-step, or the SOPs of a synapse, a list of one number.
@@ -170,6 +181,7 @@ class OpRecord:
     # Memory.
     weights: int = _merged(max)
     weight_bytes: int = _merged(max)
+    weight_pieces: list[list] = _merged(_union, list)
     synapses: int = _merged(_sum)
     state_bytes: int = _merged(max)
     accumulators: int = _merged(_sum)

@@ -12,11 +12,14 @@ from pathlib import Path
 
 from mmsnn.files import dump_json
 
+from .reads import Reads
 from .record import DESCRIPTION, OpRecord
 from .run_statistics import RunStatistics, total_amounts
 
-#: Format version of :meth:`OpTrace.save`.
-FORMAT = 3
+#: Format version of :meth:`OpTrace.save`, and those that can be read. Files
+#: of format 3 do not say which part of a layer an op reads, nor where weights
+#: lie.
+FORMAT, READABLE = 4, (3, 4)
 
 #: Sources that are no ops: what the model is given, and a tensor that no op
 #: seen has made (NumPy, or a compiled op that PyTorch does not know).
@@ -55,6 +58,8 @@ class OpTrace:
         self._records: dict[tuple, OpRecord] = {}
         # Key of a record or a name -> whether it is a product's operand.
         self._sources: dict[tuple, dict[tuple | str, bool]] = {}
+        # Key of a record -> that of a neuron layer -> what it reads of it.
+        self._reads: dict[tuple, dict[tuple, Reads]] = {}
         self.images = images
         self.statistics = RunStatistics()
         self.image_shapes: Counter = Counter()
@@ -90,7 +95,8 @@ class OpTrace:
         return record
 
     def connect(self, key: tuple, sources: Iterable,
-                operands: Iterable = ()) -> None:
+                operands: Iterable = (),
+                reads: dict[tuple, Reads] | None = None) -> None:
         """Note what an op has read.
 
         Args:
@@ -99,6 +105,9 @@ class OpTrace:
                 :data:`INPUT` or :data:`UNKNOWN` where none did.
             operands (Iterable): Those of the operand that a product adds up,
                 which must be complete before spikes select from it.
+            reads (dict[tuple, Reads], optional): Key of a neuron layer among
+                the sources -> which of its elements the op reads, where that
+                is not simply all of them.
         """
         known = self._sources.setdefault(key, {})
         for source in sources:
@@ -107,6 +116,29 @@ class OpTrace:
         for source in operands:
             if source != key:
                 known[source] = True
+        for source, found in (reads or {}).items():
+            before = self._reads.setdefault(key, {}).get(source)
+            self._reads[key][source] = before.including(
+                found) if before else found
+
+    def reads(self) -> list[dict[int, Reads]]:
+        """Which part of a neuron layer each record has read.
+
+        Returns:
+            list[dict[int, Reads]]: For each record, in their order, the
+            neuron layers of which it does not read all elements in their own
+            order, or where some reach no output.
+
+        Example:
+            >>> OpTrace([OpRecord('n', 'neuron', 'neuron')]).reads()
+            [{}]
+        """
+        numbers = {key: i for i, key in enumerate(self._records)}
+        return [{
+            numbers[source]: found
+            for source, found in self._reads.get(key, {}).items()
+            if source in numbers
+        } for key in self._records]
 
     def sources(self) -> list[dict[Source, bool]]:
         """What each record has read: the network's graph.
@@ -255,7 +287,8 @@ class OpTrace:
         for key, sources in other._sources.items():
             self.connect(key, [s for s, operand in sources.items()
                                if not operand],
-                         [s for s, operand in sources.items() if operand])
+                         [s for s, operand in sources.items() if operand],
+                         other._reads.get(key))
 
     def _with_common_keys(self) -> 'OpTrace':
         """The same trace, with the keys that it would have if it was read
@@ -266,6 +299,8 @@ class OpTrace:
             same._sources[keys[key]] = {
                 keys.get(s, s): operand for s, operand in sources.items()
             }
+        for key, reads in self._reads.items():
+            same._reads[keys[key]] = {keys[s]: r for s, r in reads.items()}
         same.statistics, same.image_shapes = self.statistics, self.image_shapes
         return same
 
@@ -284,8 +319,11 @@ class OpTrace:
                               self.image_shapes.items()],
                 statistics=asdict(self.statistics),
                 records=[
-                    dict(asdict(record), sources=list(sources.items()))
-                    for record, sources in zip(self, self.sources())
+                    dict(asdict(record), sources=list(sources.items()),
+                         reads=[[source, asdict(found)] for source, found in
+                                reads.items()])
+                    for record, sources, reads in zip(
+                        self, self.sources(), self.reads())
                 ]))
 
     @classmethod
@@ -304,10 +342,11 @@ class OpTrace:
         """
         try:
             raw = json.loads(Path(path).read_text())
-            if raw['format'] != FORMAT:
+            if raw['format'] not in READABLE:
                 raise ValueError(f'format {raw["format"]}, expected {FORMAT}: '
                                  'record the trace again')
             sources = [item.pop('sources') for item in raw['records']]
+            reads = [item.pop('reads', []) for item in raw['records']]
             trace = cls([_record(item) for item in raw['records']],
                         raw['images'])
             trace.statistics = RunStatistics(**raw['statistics'])
@@ -319,6 +358,10 @@ class OpTrace:
                     keys[s] if isinstance(s, int) else s: operand
                     for s, operand in pairs
                 }
+            for key, pairs in zip(keys, reads):
+                if pairs:
+                    trace._reads[key] = {keys[s]: Reads(**found)
+                                         for s, found in pairs}
             return trace
         except (AttributeError, IndexError, KeyError, TypeError,
                 ValueError) as error:

@@ -1,107 +1,29 @@
 """Records every op that a converted model runs."""
 
-from collections import Counter
-from collections.abc import Callable
 from contextlib import contextmanager
-from functools import wraps
-from inspect import ismethod
 from math import ceil
 
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
-from mmsnn.trace import OpTrace
+from mmsnn.trace import UNKNOWN, OpTrace
 
+from .firings import Firings
+from .module_path import ModulePath
 from .plan import CountingPlan
 from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
 from .substeps import axis_spikes, substep_amounts
-from .synapses import SYNAPSE_KINDS, batched_linear_cost, synapse_cost
-from .tensor_sources import RecordKeys, TensorSources
+from .synapses import SYNAPSE_KINDS, fan_out, synapse_cost
+from .tensor_sources import RecordKeys, TensorSources, tensors
+from .weight_pieces import WeightPieces
 
-#: Methods by which detectors and segmentors use their heads, beside
-#: ``forward``: what is done with a head's results happens in there.
-METHODS = ('predict', 'predict_by_feat')
-
-
-class ModulePath:
-    """Knows which module of a model is running, while it is watched.
-
-    The ``forward`` of each module is wrapped, to keep a stack of the modules
-    that are running: many heads are run by a method of their own that calls
-    ``forward``, so that hooks would not see them. The :data:`METHODS` are
-    wrapped, too. All state is kept here, for one converted model.
-
-    Args:
-        model (nn.Module): The model. Its modules are changed for good, and
-            run as before.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._stack: list[list] = []
-        self._calls: Counter = Counter()
-        self._watching = False
-        for name, module in model.named_modules():
-            module.forward = self._watched(name, module.forward, 0)
-            for method in METHODS:
-                if ismethod(getattr(module, method, None)):
-                    # What is done there depends on images: not numbered.
-                    setattr(
-                        module, method,
-                        self._watched(name, getattr(module, method), None))
-
-    def _watched(self, name: str, function: Callable,
-                 number: int | None) -> Callable:
-
-        @wraps(function)
-        def run(*args, **kwargs):
-            if not self._watching:
-                return function(*args, **kwargs)
-            if number is not None:
-                self._calls[name] += 1
-            self._stack.append([name, number, self._calls[name]])
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self._stack.pop()
-
-        return run
-
-    @contextmanager
-    def watched(self):
-        """Context in which :attr:`name` and :meth:`count` are kept."""
-        self._watching = True
-        self._calls.clear()
-        try:
-            yield
-        finally:
-            self._watching = False
-
-    @property
-    def name(self) -> str:
-        """Path of the innermost module that is running."""
-        return (self._stack[-1][0] if self._stack else '') or '(model)'
-
-    @property
-    def postprocess(self) -> bool:
-        """Whether one of :data:`METHODS` is running."""
-        return bool(self._stack) and self._stack[-1][1] is None
-
-    def count(self) -> tuple[int, int]:
-        """Count an op of the innermost module.
-
-        Returns:
-            tuple[int, int]: Number of the module's call, and of this op
-            within it. 1 and 0 in :data:`METHODS`, where the same ops of all
-            calls make one record.
-        """
-        if not self._stack or self.postprocess:
-            return 1, 0
-        self._stack[-1][1] += 1
-        return self._stack[-1][2], self._stack[-1][1]
+#: Note of a synapse whose weights nothing seen has made.
+FOREIGN = ('what it multiplies with comes from outside PyTorch, so that it may '
+           'differ from run to run: weights that do not are to be held in a '
+           'parameter or buffer')
 
 
 class OpRecorder(TorchDispatchMode):
@@ -117,6 +39,9 @@ class OpRecorder(TorchDispatchMode):
             too, which is costly.
     """
 
+    #: Neurons may run as kernels: none of their operations matter here.
+    allows_kernels = True
+
     def __init__(self, path: ModulePath, trace: OpTrace, plan: CountingPlan,
                  repeats: int, sources: TensorSources, substeps: bool) -> None:
         super().__init__()
@@ -126,6 +51,8 @@ class OpRecorder(TorchDispatchMode):
         self.path = path
         self.trace = trace
         self.plan = plan
+        self.weights = WeightPieces(path.model)
+        self.firings = Firings(trace.images)
         self._paused = False
         self._products: dict[str, int] = {}
 
@@ -146,10 +73,13 @@ class OpRecorder(TorchDispatchMode):
         packet = func.overloadpacket
         sources = () if packet.__name__ in FACTORIES else (
             self.sources.of(args, kwargs))
+        weight = None
+        if packet in SYNAPSE_KINDS:
+            weight = self._weight(packet, args)
         try:
             out = func(*args, **kwargs)
             if packet in SYNAPSE_KINDS:
-                cost = synapse_cost(func, args, out)
+                cost = synapse_cost(func, args, out, weight)
             else:
                 cost = real_cost(func, args, kwargs, out)
         except (TypeError, UnclassifiedOpError) as error:
@@ -157,36 +87,88 @@ class OpRecorder(TorchDispatchMode):
         self.plan.watch(func)
         if cost is None:
             self._made(func, args, out, sources)
+            if not (func.is_view or self.sources.depend_on_input(sources)):
+                self.weights.copied(out, self._name(packet, _shape(out)),
+                                    tensors((args, kwargs)))
             return out
-        if packet is torch.ops.aten.bmm and cost.get('spiking'):
-            if self._has_weights(*args):
-                cost.update(batched_linear_cost(*args))
-            else:
-                self._bound_accumulator(cost, args)
         cost.update(
             input_shape=_shape(_main_input(packet, args, kwargs)),
             output_shape=_shape(out))
+        if packet in SYNAPSE_KINDS:
+            self._add_weights(cost, args, weight)
         if not cost.get('spiking'):
             if packet in SYNAPSE_KINDS:
-                cost['note'] = 'its input is real values, not spikes'
+                cost['note'] = cost.get('note') or (
+                    'its input is real values, not spikes')
             key = self._add_real(packet.__name__, cost, sources)
             self._made(func, args, out, (key, ))
+            if not self.sources.depend_on_input(sources):
+                self.weights.computed(out, self._name(packet, key[2]))
             return out
         if self.repeats > 1:  # spikes know their T
             cost['repeats'] = cost['timesteps']
+        train = next(x for x in args if isinstance(x, SpikeTensor))
         operands = ()
         if not cost.get('static', True):
-            train = next(x for x in args if isinstance(x, SpikeTensor))
-            operands = self.sources.of([x for x in args if x is not train])
-            sources = train.sources
+            pair = args[:2] if cost['kind'] == 'conv' else args[-2:]
+            other = pair[1] if pair[0] is train else pair[0]
+            operands = self.sources.of(other)
+            sources = self.sources.of(train, *(
+                x for x in args if x is not other and x is not train))
         key, new = self._describe(packet.__name__, cost)
         self.plan.add_synapse(key, new, cost, func, args, out)
+        reads = {}
         if self.substeps:
-            cost.update(substep_amounts(func, args, out, self.trace.images))
+            with self.paused():
+                cost.update(
+                    substep_amounts(func, args, out, self.trace.images))
+                reads = self.firings.reads(train, _reached(func, args, out))
         self.trace.get(key, **new).add_call(**cost)
-        self._connect(key, sources, operands)
+        self._connect(key, sources, operands, reads)
         self._made(func, args, out, (key, ))
         return out
+
+    def _name(self, packet, number) -> str:
+        """What stands for weights that an op has made."""
+        return f'{self.path.name}:{packet.__name__}#{number}'
+
+    def _weight(self, packet, args) -> int | None:
+        """Which argument of a synapse holds weights that are known before
+        the run: that of a convolution, else the last operand of a product, or
+        the first."""
+        last = len(args) - 1
+        found = (1, ) if packet is torch.ops.aten.convolution else (
+            last, last - 1)
+        for i in found:
+            if not isinstance(args[i], SpikeTensor) and (
+                    not self.sources.depend_on_input(
+                        self.sources.of(args[i]))):
+                return i
+        return None
+
+    def _add_weights(self, cost: dict, args, weight: int | None) -> None:
+        """Complete the cost of a synapse: where its weights lie, or what a
+        product of two activations must hold."""
+        if weight is None:
+            operands = args[:2] if cost['kind'] == 'conv' else args[-2:]
+            if UNKNOWN in self.sources.of(operands):
+                cost['note'] = FOREIGN
+            if cost.get('spiking'):
+                self._bound_accumulator(cost, operands)
+            return
+        pieces = self.weights.of(args[weight])
+        number = sum(p[-1] for p in pieces)
+        if number < cost['weights'] and pieces:  # copies of fewer weights
+            cost['weight_bytes'] -= args[weight].element_size() * (
+                cost['weights'] - number)
+            cost['weights'] = number
+        if pieces:
+            cost['weight_pieces'] = [list(p) for p in pieces]
+        if cost['kind'] == 'linear' and 'geometry' in cost:
+            # Weights in front of the input: channels are its first axis.
+            shapes = cost['input_shape'], cost['output_shape']
+            cost['input_shape'], cost['output_shape'] = (
+                (1, *s) if len(s) == 2 else s for s in shapes)
 
     def run_mmcv_op(self, name, call, args, kwargs):
         """Run and record a compiled op of mmcv; called by :class:`MmcvOp`.
@@ -229,8 +211,9 @@ class OpRecorder(TorchDispatchMode):
                     self.sources.made(x, sources)
 
     def _connect(self, key: tuple, sources: RecordKeys,
-                 operands: RecordKeys = ()) -> None:
-        self.trace.connect(key, sources, operands)
+                 operands: RecordKeys = (), reads: dict | None = None) -> None:
+        self.sources.connect(key, (*sources, *operands))
+        self.trace.connect(key, sources, operands, reads)
         self.plan.connect(key, sources, operands)
 
     def _add_real(self, op: str, cost: dict, sources: RecordKeys) -> tuple:
@@ -247,12 +230,6 @@ class OpRecorder(TorchDispatchMode):
         self.trace.get(key, **new).add_call(**cost)
         self._connect(key, sources)
         return key
-
-    def _has_weights(self, left, right) -> bool:
-        """Whether the model holds the right operand of a product, which then
-        is a linear layer, on tokens that are not in one piece of memory."""
-        return not isinstance(right, SpikeTensor) and not (
-            self.sources.of(right))
 
     def _bound_accumulator(self, cost, operands) -> None:
         """Find the largest integer that a product of spikes can reach.
@@ -300,6 +277,7 @@ class OpRecorder(TorchDispatchMode):
         if self.substeps:
             with self.paused():
                 found = axis_spikes(spikes, self.trace.images)
+                self.firings.number(key, spikes, levels)
             self.trace.get(key).add_call(0, axis_spikes=found)
         self._connect(key, self.sources.of(membrane))
         self.sources.made(spikes, (key, ))
@@ -321,6 +299,17 @@ class OpRecorder(TorchDispatchMode):
             geometry=cost.pop('geometry', {}),
             static=cost.pop('static', True))
         return (module, call, number, op, new['spiking']), new
+
+
+def _reached(func, args, out) -> torch.Tensor | None:
+    """Which elements of a convolution's input reach an output, by position;
+    None where all do."""
+    if func.overloadpacket is not torch.ops.aten.convolution:
+        return None
+    reach = fan_out(func, args, out)
+    if isinstance(reach, int) or bool((reach > 0).all()):
+        return None
+    return reach > 0
 
 
 def _main_input(packet, args, kwargs):

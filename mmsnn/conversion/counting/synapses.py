@@ -16,7 +16,8 @@ SYNAPSE_KINDS = {
 }
 
 
-def synapse_cost(func, args, out: torch.Tensor) -> dict:
+def synapse_cost(func, args, out: torch.Tensor,
+                 weight: int | None = None) -> dict:
     """Amounts of one convolution, linear or matrix product.
 
     A spike at an input element causes one addition for each output element
@@ -27,6 +28,9 @@ def synapse_cost(func, args, out: torch.Tensor) -> dict:
         func (OpOverload): An op of :data:`SYNAPSE_KINDS`.
         args (tuple): Its arguments.
         out (Tensor): Its result.
+        weight (int, optional): Which of the arguments holds weights that are
+            known before the run. Defaults to None: none does, it is a product
+            of two activations.
 
     Returns:
         dict: Fields of an :class:`~mmsnn.trace.OpRecord`.
@@ -34,40 +38,28 @@ def synapse_cost(func, args, out: torch.Tensor) -> dict:
     Example:
         >>> spikes = SpikeTensor([torch.tensor([[0., 2., 1.]])], 1., 2, False)
         >>> out = spikes @ (weight := torch.ones(3, 5))
-        >>> cost = synapse_cost(aten.mm.default, (spikes, weight), out)
+        >>> cost = synapse_cost(aten.mm.default, (spikes, weight), out, 1)
         >>> cost['kind'], cost['in_spikes'], cost['sops']
         ('linear', 3, 15)
+        >>> cost = synapse_cost(aten.mm.default, (spikes, weight), out)
+        >>> cost['kind'], cost['static'], cost['weights'], cost['sops']
+        ('matmul', False, 0, 15)
     """
     packet = func.overloadpacket
     if packet is aten.convolution:
-        cost = _convolution(func, args, out)
-    elif packet is aten.bmm:
-        cost = _matmul(args[0], args[1])
+        return dict(kind='conv', **_convolution(func, args, out,
+                                                weight is not None))
+    left, right = (x.unsqueeze(0) if x.dim() == 2 else x for x in args[-2:])
+    bias = args[0] if packet is aten.addmm else None
+    if weight is None:
+        cost = dict(kind='matmul', **_product(left, right))
     else:
-        cost = _linear(*args[-2:], bias=packet is aten.addmm)
-    return dict(kind=SYNAPSE_KINDS[packet], **cost)
-
-
-def batched_linear_cost(left: SpikeTensor, weight: torch.Tensor) -> dict:
-    """What a batched product with weights costs beside its SOPs.
-
-    Args:
-        left (SpikeTensor): (B, n, m).
-        weight (Tensor): (B, m, p), the same for all of B.
-
-    Returns:
-        dict: Fields of an :class:`~mmsnn.trace.OpRecord`, to replace those
-        that :func:`synapse_cost` gives a product of two activations.
-    """
-    number = prod(weight.shape[-2:])
-    return dict(
-        kind='linear',
-        static=True,
-        weights=number,
-        weight_bytes=number * weight.element_size(),
-        synapses=left.numel() * weight.shape[-1],
-        accumulators=0,
-        accumulator_max=0)
+        cost = dict(kind='linear', **_linear(left, right,
+                                             weight == len(args) - 1))
+    cost['adds'] = out.numel() if bias is not None else 0
+    if bias is not None and weight is not None:
+        cost['weight_bytes'] += _bytes(bias)
+    return cost
 
 
 def fan_out(func, args, out: torch.Tensor) -> int | torch.Tensor:
@@ -110,17 +102,18 @@ def _product_fan_out(left, right) -> int:
     return left.shape[-2]
 
 
-def _convolution(func, args, out) -> dict:
+def _convolution(func, args, out, static: bool) -> dict:
     x, weight, bias, stride, padding, dilation, transposed, _, groups = args
     sites = x if transposed else out
     dense = sites.numel() * prod(weight.shape[2:]) * weight.shape[1]
     reach = fan_out(func, args, out)
     axes = weight.dim() - 2
-    common = dict(
+    number = distinct(weight) if static else 0
+    cost = dict(
         dense_ops=dense,
         adds=out.numel() if bias is not None else 0,
-        weights=weight.numel(),
-        weight_bytes=_bytes(weight, bias),
+        weights=number,
+        weight_bytes=number * weight.element_size() + _bytes(bias),
         synapses=x.numel() * reach if isinstance(reach, int) else
         x.shape[0] * x.shape[1] * int(reach.sum().item()),
         geometry=dict(
@@ -130,13 +123,18 @@ def _convolution(func, args, out) -> dict:
             dilation=_per_axis(dilation, axes),
             groups=groups,
             transposed=transposed))
+    if not static:
+        cost.update(static=False, accumulators=out.numel())
     if not isinstance(x, SpikeTensor):
-        return dict(common, macs=dense)
+        return dict(cost, macs=dense)
+    if not static:  # the recorder knows how large weights can be
+        terms = dense // max(1, out.numel())
+        cost['accumulator_max'] = max(1, terms) * x.max_spikes
     if isinstance(reach, int):
         sops = x.spikes * reach
     else:
         sops = int((x.position_spikes() * reach).sum().item())
-    return dict(common, sops=sops, **_spiking(x))
+    return dict(cost, sops=sops, **_spiking(x))
 
 
 def _per_axis(numbers, axes: int) -> list[int]:
@@ -156,30 +154,34 @@ def _reach(size: int, out: int, kernel: int, stride: int, padding: int,
     return tuple(reach)
 
 
-def _linear(x, weight, bias: bool) -> dict:
-    if isinstance(weight, SpikeTensor):
-        return _matmul(x.unsqueeze(0), weight.unsqueeze(0))
-    rows, features = x.shape[0], weight.shape[1]
-    dense = x.numel() * features
-    common = dict(
+def _linear(left, right, is_last: bool) -> dict:
+    """(B, n, m) @ (B, m, p), where the last operand holds weights, or the
+    first. Weights in front are a convolution with a kernel of 1."""
+    x, weight = (left, right) if is_last else (right, left)
+    dense = left.numel() * right.shape[-1]
+    number = distinct(weight)
+    cost = dict(
         dense_ops=dense,
-        adds=rows * features if bias else 0,
-        weights=weight.numel(),
-        synapses=dense,
-        weight_bytes=_bytes(weight) +
-        (features * weight.element_size() if bias else 0))
+        weights=number,
+        weight_bytes=number * weight.element_size(),
+        synapses=dense)
+    if not is_last:
+        cost['geometry'] = dict(kernel=[1], stride=[1], padding=[0],
+                                dilation=[1], groups=1, transposed=False)
     if not isinstance(x, SpikeTensor):
-        return dict(common, macs=dense)
-    return dict(common, sops=x.spikes * features, **_spiking(x))
+        return dict(cost, macs=dense)
+    return dict(cost, sops=x.spikes * _product_fan_out(left, right),
+                **_spiking(x))
 
 
-def _matmul(left, right) -> dict:
+def _product(left, right) -> dict:
     """(B, n, m) @ (B, m, p). Each spike of the train selects a row of the
     other operand to add; zeros of a spiking operand are not added."""
     dense = left.numel() * right.shape[-1]
     common = dict(
         dense_ops=dense,
         static=False,
+        weights=0,
         accumulators=left.shape[:-1].numel() * right.shape[-1])
     if not isinstance(left, SpikeTensor) and not isinstance(
             right, SpikeTensor):
@@ -211,6 +213,22 @@ def _spiking(x: SpikeTensor) -> dict:
         in_elements=x.numel(),
         max_spikes=x.max_spikes,
         timesteps=x.timesteps)
+
+
+def distinct(x: torch.Tensor) -> int:
+    """Elements of a tensor, those that an expanded view repeats once.
+
+    Args:
+        x (Tensor): The tensor.
+
+    Returns:
+        int: Their number.
+
+    Example:
+        >>> distinct(torch.ones(3, 5).expand(4, 3, 5))
+        15
+    """
+    return prod(n for n, step in zip(x.shape, x.stride()) if step or n == 0)
 
 
 def _bytes(*tensors) -> int:

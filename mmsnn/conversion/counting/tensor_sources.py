@@ -45,7 +45,9 @@ class TensorSources:
                  inputs: Iterable[torch.Tensor]) -> None:
         # A weak reference keeps an address from being used again.
         self._sources: dict[StorageWeakRef, RecordKeys] = {}
-        self._held = {memory_of(x) for x in _held(model)}
+        self._held = {memory_of(x) for _, x in held_tensors(model)}
+        # Keys of records that depend on what the model is given.
+        self._dependent: set = set()
         for x in inputs:
             self._sources[memory_of(x)] = (INPUT, )
 
@@ -68,6 +70,37 @@ class TensorSources:
                 found.update(
                     dict.fromkeys(self._sources.get(memory, nothing)))
         return tuple(found)
+
+    def connect(self, key: Any, sources: RecordKeys) -> None:
+        """Note what an op has read.
+
+        Args:
+            key: Of its record.
+            sources (tuple): Keys of records, :data:`~mmsnn.trace.INPUT` or
+                :data:`~mmsnn.trace.UNKNOWN`.
+        """
+        if self.depend_on_input(sources):
+            self._dependent.add(key)
+
+    def depend_on_input(self, sources: RecordKeys) -> bool:
+        """Whether something is computed from what the model is given.
+
+        Args:
+            sources (tuple): What it comes from, as :meth:`of` gives it.
+
+        Returns:
+            bool: True also for a tensor that no op seen has made, of which
+            that is not known.
+
+        Example:
+            >>> sources = TensorSources(nn.Module(), [])
+            >>> sources.connect('a', ('input',))
+            >>> sources.connect('b', ('a',))
+            >>> sources.depend_on_input(('b',)), sources.depend_on_input(())
+            (True, False)
+        """
+        return any(s in (INPUT, UNKNOWN) or s in self._dependent
+                   for s in sources)
 
     def made(self, results: Any, sources: RecordKeys) -> None:
         """Note what results come from.
@@ -104,6 +137,9 @@ class Literals(TorchFunctionMode):
     Args:
         sources (TensorSources): Is told that they have no source.
     """
+
+    #: Neurons may run as kernels: none of their operations matter here.
+    allows_kernels = True
 
     _MAKERS = (torch.Tensor.new_tensor, torch.tensor, torch.as_tensor)
 
@@ -153,18 +189,29 @@ def memory_of(x: torch.Tensor) -> StorageWeakRef:
     return StorageWeakRef(x.untyped_storage())
 
 
-def _held(model: nn.Module) -> list[torch.Tensor]:
+def held_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Tensors that a model holds, also in lists and in plain objects that
-    are attributes of its modules."""
-    found = [*model.parameters(), *model.buffers()]
-    for module in model.modules():
+    are attributes of its modules.
+
+    Args:
+        model (nn.Module): The model.
+
+    Yields:
+        tuple[str, Tensor]: The path of a tensor, and the tensor: parameters,
+        then buffers, then others.
+    """
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+    for path, module in model.named_modules():
         for name, attribute in vars(module).items():
             if name in _OWN or isinstance(attribute, _NO_TENSORS):
                 continue
-            found += tensors(attribute)
+            found = list(tensors(attribute))
             if hasattr(attribute, '__dict__'):
                 found += tensors(list(vars(attribute).values()))
-    return [x for x in found if not isinstance(x, SpikeTensor)]
+            for x in found:
+                if not isinstance(x, SpikeTensor):
+                    yield f'{path}.{name}'.lstrip('.'), x
 
 
 #: What every module has, and kinds of attributes that hold no tensor.
