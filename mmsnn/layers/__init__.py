@@ -16,11 +16,19 @@ from .blocks import (
 )
 from .masked import MaskContext, SparseConv2d, SpikeSparseConv2d
 from .memory import keep_freed_memory
+from .mixing import mixed_form
+from .multihead_attention import SpikeMultiheadAttention
 from .reparam import LinearPair, ReparamConv, RepConv, deploy, norm_as_affine
+from .spiking_form import is_spiking_form, spiking_form
 from .synapse import (
+    SpikeConv1d,
     SpikeConv2d,
+    SpikeConv3d,
+    SpikeConvTranspose1d,
     SpikeConvTranspose2d,
+    SpikeConvTranspose3d,
     SpikeLinear,
+    SpikingSynapse,
     conv_norm,
 )
 from .sync_norm import SyncBatchNorm
@@ -30,9 +38,12 @@ from .visible import VisiblePatches, enlarge_mask, hide
 __all__ = [
     'ChannelMixer', 'ConvBlock', 'ESDSA', 'LinearPair', 'LinearPairESDSA',
     'MaskContext', 'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3',
-    'SparseConv2d', 'SpikeAttention', 'SpikeConv2d', 'SpikeConvTranspose2d',
-    'SpikeLinear', 'SpikeSepConv', 'SpikeSparseConv2d', 'SyncBatchNorm',
+    'SparseConv2d', 'SpikeAttention', 'SpikeConv1d', 'SpikeConv2d',
+    'SpikeConv3d', 'SpikeConvTranspose1d', 'SpikeConvTranspose2d',
+    'SpikeConvTranspose3d', 'SpikeLinear', 'SpikeMultiheadAttention',
+    'SpikeSepConv', 'SpikeSparseConv2d', 'SpikingSynapse', 'SyncBatchNorm',
     'TransformerBlock', 'VisiblePatches', 'conv_norm', 'deploy',
-    'enlarge_mask', 'hide', 'keep_freed_memory', 'linear_attention',
-    'mean_over_time', 'norm_as_affine'
+    'enlarge_mask', 'hide', 'is_spiking_form', 'keep_freed_memory',
+    'linear_attention', 'mean_over_time', 'mixed_form', 'norm_as_affine',
+    'spiking_form'
 ]

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 
+import mmcv.cnn
 import torch
 from mmcv.cnn import build_norm_layer
 from torch import nn
@@ -35,12 +36,17 @@ def recast(layer: nn.Module, kind: type[nn.Module]) -> nn.Module:
     return new
 
 
-class _SpikingSynapse:
+class SpikingSynapse:
     """Puts a neuron in front of a synapse; the parameters keep their names.
 
     Mixed into a subclass of a PyTorch layer. ``neuron`` has no parameters
     (unless its decay is learnt), so a checkpoint of the layer without neuron
     loads as it is.
+
+    Args:
+        *args: As in the layer.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in the layer.
     """
 
     def __init__(self, *args, neuron: dict, **kwargs) -> None:
@@ -49,7 +55,15 @@ class _SpikingSynapse:
 
     @classmethod
     def from_plain(cls, layer: nn.Module, neuron: dict) -> nn.Module:
-        """The spiking form of a PyTorch layer, with the same parameters."""
+        """The spiking form of a PyTorch layer, with the same parameters.
+
+        Args:
+            layer (nn.Module): The layer; it is left as it is.
+            neuron (dict): Config of the neuron.
+
+        Returns:
+            nn.Module: An instance of this class.
+        """
         new = recast(layer, cls)
         new.neuron = build_neuron(neuron)
         return new
@@ -69,8 +83,53 @@ class _SpikingSynapse:
         return super().forward(self.neuron(x), *args, **kwargs)
 
 
+class SpikingSampling(SpikingSynapse):
+    """Puts a neuron in front of a layer that samples where it is told to.
+
+    mmcv's kernels take tensors in one piece of memory, channels first.
+
+    Args:
+        *args: As in the layer.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in the layer.
+    """
+
+    def forward(self, x: torch.Tensor, *args, **kwargs) -> torch.Tensor:
+        """Fire, then sample the spikes and apply the weights.
+
+        Args:
+            x (Tensor): Membrane potentials, (N, C, H, W).
+            *args: As in the layer's ``forward``: offsets, factors.
+            **kwargs: As ``args``.
+
+        Returns:
+            Tensor: Membrane potentials, (N, C', H', W').
+        """
+        x, *args = (a.contiguous() if isinstance(a, torch.Tensor) else a
+                    for a in (x, *args))
+        return super().forward(x, *args, **kwargs)
+
+
 @MODELS.register_module()
-class SpikeConv2d(_SpikingSynapse, nn.Conv2d):
+class SpikeConv1d(SpikingSynapse, nn.Conv1d):
+    """``nn.Conv1d`` behind a neuron, for points and sequences.
+
+    Args:
+        *args: As in ``nn.Conv1d``.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in ``nn.Conv1d``.
+
+    Example:
+        >>> layer = SpikeConv1d(1, 1, 2, bias=False, neuron=dict(type='ReLU'))
+        >>> _ = torch.nn.init.ones_(layer.weight)
+        >>> layer(torch.tensor([[[3., -1., 2.]]])).tolist()
+        [[[3.0, 2.0]]]
+    """
+
+
+# mmcv's, since heads initialise what they find to be of that class.
+@MODELS.register_module()
+class SpikeConv2d(SpikingSynapse, mmcv.cnn.Conv2d):
     """``nn.Conv2d`` behind a neuron, for ``conv_cfg`` of any module.
 
     Args:
@@ -90,7 +149,40 @@ class SpikeConv2d(_SpikingSynapse, nn.Conv2d):
 
 
 @MODELS.register_module()
-class SpikeConvTranspose2d(_SpikingSynapse, nn.ConvTranspose2d):
+class SpikeConv3d(SpikingSynapse, nn.Conv3d):
+    """``nn.Conv3d`` behind a neuron, for volumes and clips.
+
+    Args:
+        *args: As in ``nn.Conv3d``.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in ``nn.Conv3d``.
+
+    Example:
+        >>> layer = SpikeConv3d(2, 3, 1, neuron=dict(type='mmsnn.SFANeuron'))
+        >>> layer(torch.rand(1, 2, 4, 5, 6)).shape
+        torch.Size([1, 3, 4, 5, 6])
+    """
+
+
+@MODELS.register_module()
+class SpikeConvTranspose1d(SpikingSynapse, nn.ConvTranspose1d):
+    """``nn.ConvTranspose1d`` behind a neuron.
+
+    Args:
+        *args: As in ``nn.ConvTranspose1d``.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in ``nn.ConvTranspose1d``.
+
+    Example:
+        >>> layer = SpikeConvTranspose1d(
+        ...     2, 3, 2, stride=2, neuron=dict(type='mmsnn.SFANeuron'))
+        >>> layer(torch.rand(1, 2, 4)).shape
+        torch.Size([1, 3, 8])
+    """
+
+
+@MODELS.register_module()
+class SpikeConvTranspose2d(SpikingSynapse, nn.ConvTranspose2d):
     """``nn.ConvTranspose2d`` behind a neuron, for upsampling layers.
 
     Each spike adds the kernel to the output positions that it reaches.
@@ -110,7 +202,24 @@ class SpikeConvTranspose2d(_SpikingSynapse, nn.ConvTranspose2d):
 
 
 @MODELS.register_module()
-class SpikeLinear(_SpikingSynapse, nn.Linear):
+class SpikeConvTranspose3d(SpikingSynapse, nn.ConvTranspose3d):
+    """``nn.ConvTranspose3d`` behind a neuron.
+
+    Args:
+        *args: As in ``nn.ConvTranspose3d``.
+        neuron (dict): Config of the neuron.
+        **kwargs: As in ``nn.ConvTranspose3d``.
+
+    Example:
+        >>> layer = SpikeConvTranspose3d(
+        ...     2, 3, 2, stride=2, neuron=dict(type='mmsnn.SFANeuron'))
+        >>> layer(torch.rand(1, 2, 1, 2, 3)).shape
+        torch.Size([1, 3, 2, 4, 6])
+    """
+
+
+@MODELS.register_module()
+class SpikeLinear(SpikingSynapse, nn.Linear):
     """``nn.Linear`` behind a neuron.
 
     Args:

@@ -4,9 +4,14 @@ from mmcv.cnn import ConvModule
 from torch import nn
 from torch.nn import functional as F
 
+from mmsnn.conversion import to_spike_train
 from mmsnn.layers import (
+    SpikeConv1d,
     SpikeConv2d,
+    SpikeConv3d,
+    SpikeConvTranspose1d,
     SpikeConvTranspose2d,
+    SpikeConvTranspose3d,
     SpikeLinear,
     conv_norm,
 )
@@ -64,7 +69,65 @@ def test_linear_is_a_neuron_in_front_of_a_linear():
     assert torch.equal(fc(x), F.linear(fire(x), fc.weight, fc.bias))
 
 
+def test_conv1d_by_hand():
+    conv = SpikeConv1d(1, 1, 3, padding=1, neuron=SFA4)
+    conv.weight.data = torch.tensor([[[4., 8., -4.]]])
+    conv.bias.data.fill_(0.5)
+    # 0.4 fires not, 0.6 once, 2.2 twice, 9 four times: a quarter each.
+    x = torch.tensor([[[0.4, 0.6, 2.2, 9.]]])
+    expected = torch.tensor([[[-0.5, 0.5, 1.5, 10.5]]])
+    assert torch.equal(conv(x), expected)
+
+
+def test_conv3d_is_a_neuron_in_front_of_a_conv():
+    torch.manual_seed(0)
+    conv = SpikeConv3d(2, 4, (1, 2, 3), stride=2, groups=2, neuron=SFA4)
+    x = torch.rand(2, 2, 3, 5, 6) * 5 - 0.5
+    expected = F.conv3d(fire(x), conv.weight, conv.bias, 2, groups=2)
+    assert torch.equal(conv(x), expected)
+
+
+def additions(axes, size, out, kernel, stride, padding, transposed):
+    """Output elements that each input position reaches, by going through
+    all pairs of positions along each axis."""
+    reach = torch.ones([size] * axes, dtype=torch.long)
+    for axis in range(axes):
+        one = torch.tensor([
+            sum((o * stride - padding <= i < o * stride - padding + kernel)
+                if not transposed else
+                (i * stride - padding <= o < i * stride - padding + kernel)
+                for o in range(out)) for i in range(size)
+        ])
+        reach = reach * one.view([-1] + [1] * (axes - 1 - axis))
+    return reach
+
+
+@pytest.mark.parametrize('kind,axes', [
+    (SpikeConv1d, 1), (SpikeConv2d, 2), (SpikeConv3d, 3),
+    (SpikeConvTranspose1d, 1), (SpikeConvTranspose2d, 2),
+    (SpikeConvTranspose3d, 3)])
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_synaptic_operations_in_any_number_of_axes(kind, axes, form):
+    torch.manual_seed(0)
+    conv = kind(2, 6, 3, stride=2, padding=1, groups=2, neuron=SFA4).double()
+    x = torch.rand(2, 2, *[4] * axes, dtype=torch.float64) * 5
+    with to_spike_train(conv, form) as converted:
+        out = converted(x)
+    torch.testing.assert_close(out, conv(x), rtol=0, atol=1e-12)
+    transposed = 'Transpose' in kind.__name__
+    reach = additions(axes, 4, out.shape[-1], 3, 2, 1, transposed)
+    spikes = (fire(x) * 4).sum((0, 1)).long()
+    row = next(r for r in converted.trace if r.kind == 'conv')
+    assert row.sops == (spikes * reach).sum() * 3  # 6 outputs, 2 groups
+    assert row.geometry['kernel'] == [3] * axes
+    assert converted.trace.total('emitted') == spikes.sum()
+
+
 @pytest.mark.parametrize('spiking,plain', [
+    (SpikeConv1d(3, 4, 3, neuron=SFA4), nn.Conv1d(3, 4, 3)),
+    (SpikeConv3d(3, 4, 3, neuron=SFA4), nn.Conv3d(3, 4, 3)),
+    (SpikeConvTranspose1d(3, 4, 2, neuron=SFA4), nn.ConvTranspose1d(3, 4, 2)),
+    (SpikeConvTranspose3d(3, 4, 2, neuron=SFA4), nn.ConvTranspose3d(3, 4, 2)),
     (SpikeConv2d(3, 4, 3, neuron=SFA4), nn.Conv2d(3, 4, 3)),
     (SpikeConvTranspose2d(3, 4, 2, neuron=SFA4), nn.ConvTranspose2d(3, 4, 2)),
     (SpikeLinear(3, 4, neuron=SFA4), nn.Linear(3, 4))])

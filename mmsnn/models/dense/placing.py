@@ -1,60 +1,54 @@
 """Places neurons in modules that were written without them."""
 
 from collections.abc import Sequence
+from logging import WARNING
 
-import mmcv.cnn
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import nn
 
-from mmsnn.layers import SpikeConv2d, SpikeConvTranspose2d, SpikeLinear
+from mmsnn.layers import is_spiking_form, spiking_form
+from mmsnn.layers.spiking_form import SPIKING, qualified_name
 from mmsnn.neurons import is_spiking
 
-#: Layers that are synapses, and their spiking forms.
-SPIKING = {
-    nn.Conv2d: SpikeConv2d,
-    nn.ConvTranspose2d: SpikeConvTranspose2d,
-    nn.Linear: SpikeLinear,
-    mmcv.cnn.Conv2d: SpikeConv2d,
-    mmcv.cnn.ConvTranspose2d: SpikeConvTranspose2d,
-    mmcv.cnn.Linear: SpikeLinear
-}
-
-#: Activations that a neuron in front of the next synapse replaces. Gates
-#: (sigmoid, tanh) are multiplied with something, so they stay.
-REPLACED = (nn.ReLU, nn.ReLU6, nn.RReLU, nn.LeakyReLU, nn.ELU, nn.GELU,
-            nn.SiLU, nn.Hardswish, nn.Mish, mmcv.cnn.Swish, mmcv.cnn.HSwish)
+from .keep_real import named_parts
+from .upstream import READS_ON_PURPOSE, REPLACED, is_known, prepare, why_real
+from .weights_read import weights_read
 
 #: Modules whose parameters are no weights of a synapse.
 NO_SYNAPSES = (nn.Embedding, nn.LayerNorm)
-
-#: Modules that at inference read the weights of their children themselves.
-READERS = (nn.TransformerEncoderLayer, )
 
 
 def make_spiking(module: nn.Module,
                  neuron: dict,
                  path: str = '',
-                 keep_real: Sequence[str] = ()) -> nn.Module:
+                 keep_real: Sequence[str] = (),
+                 strict: bool = False) -> nn.Module:
     """Put a neuron in front of each synapse of a module, in place.
 
     A module with a true attribute ``neurons_placed`` is left as it is: it
-    says that its own code has done it.
+    says that its own code has done it. Layers of OpenMMLab whose products can
+    not be spiking stay real, and a warning lists them.
 
     Args:
         module (nn.Module): Any module.
         neuron (dict): Config of the neurons.
         path (str): Its path, for error messages.
         keep_real (Sequence[str]): Modules that are left as they are, by
-            class name or by path within ``module``; and parameters that are
-            no weights of a synapse, by path. Defaults to none.
+            class name, by path within ``module`` or by pattern; and
+            parameters that are no weights of a synapse, by path or pattern.
+            Defaults to none.
+        strict (bool): Raise where a warning would list what stays real, and
+            ``keep_real`` does not name it. Defaults to False.
 
     Returns:
         nn.Module: The same module, or its spiking form where ``module`` is a
         synapse itself.
 
     Raises:
-        TypeError: If a layer has weights that have no spiking form; the
-            message names its path.
+        TypeError: If a layer has weights that have no spiking form, or code
+            reads the weights of a layer past its neuron; the message names
+            its path.
         ValueError: If ``keep_real`` names what is not there, or a neuron
             would stand in front of the image.
 
@@ -70,31 +64,23 @@ def make_spiking(module: nn.Module,
           (2): Linear(in_features=4, out_features=2, bias=True)
         )
     """
-    kept = _named(module, keep_real)
+    kept = named_parts(module, keep_real)
     if isinstance(module, BaseModel):
         _check_stem(module, kept)
-    return _make_spiking(module, neuron, path, kept, {})
-
-
-def _named(module: nn.Module, names: Sequence[str]) -> set[object]:
-    """Modules and parameters that ``keep_real`` names."""
-    if isinstance(names, str):
-        raise ValueError('keep_real must be a list of class names and paths, '
-                         f'but is {names!r}: write [{names!r}]')
-    kept, left = set(), set(names)
-    for path, child in module.named_modules(remove_duplicate=False):
-        found = {path, type(child).__name__}.intersection(names)
-        left -= found
-        kept.update([child] if found else [])
-    for path, parameter in module.named_parameters(remove_duplicate=False):
-        left.discard(path)
-        kept.update([parameter] if path in names else [])
-    if left:
-        raise ValueError(
-            f'keep_real names {", ".join(map(repr, sorted(left)))}, but '
-            f'{type(module).__name__} has no module of that class name, and '
-            'no module or parameter at that path')
-    return kept
+    placing = _Placing(neuron, kept)
+    made = placing.make(module, path)
+    placing.check_reads(made, path)
+    if placing.real and strict:
+        raise TypeError(
+            f'{path or type(module).__name__}: products stay real in '
+            f'{placing.listed()}; with strict=True, name each in keep_real')
+    if placing.real:
+        print_log(
+            f'{type(module).__name__} with spiking neurons: these products '
+            f'stay real, and are charged as such: {placing.listed()}',
+            logger='current',
+            level=WARNING)
+    return made
 
 
 def _check_stem(model: nn.Module, kept: set[object]) -> None:
@@ -117,58 +103,99 @@ def _check_stem(model: nn.Module, kept: set[object]) -> None:
 
 
 def _is_left(module: nn.Module, kept: set[object]) -> bool:
-    return (module in kept or is_spiking(module)
-            or isinstance(module, tuple(SPIKING.values()))
+    return (module in kept or is_spiking(module) or is_spiking_form(module)
             or getattr(module, 'neurons_placed', False))
 
 
-def _make_spiking(module: nn.Module, neuron: dict, path: str,
-                  kept: set[object],
-                  made: dict[nn.Module, nn.Module]) -> nn.Module:
-    """``made`` has what was made already: a shared module stays shared."""
-    if module not in made:
-        if _is_left(module, kept):
-            made[module] = module
-        elif type(module) in SPIKING:
-            made[module] = SPIKING[type(module)].from_plain(module, neuron)
-        elif isinstance(module, REPLACED):
-            made[module] = nn.Identity()
-        else:
-            made[module] = module
-            _check(module, path, kept)
-            if isinstance(module, mmcv.cnn.ConvModule):
-                _prepare_conv_module(module, kept)
-            for name, child in list(module._modules.items()):
-                if child is not None:
-                    child_path = f'{path}.{name}' if path else name
-                    module._modules[name] = _make_spiking(
-                        child, neuron, child_path, kept, made)
-    return made[module]
+class _Placing:
+    """One run over a module.
+
+    Attributes:
+        made (dict): What was made of each module: one that is shared stays
+            shared.
+        real (dict): Path of what stays real, to its class and the reason.
+    """
+
+    def __init__(self, neuron: dict, kept: set[object]) -> None:
+        self.neuron = neuron
+        self.kept = kept
+        self.made: dict[nn.Module, nn.Module] = {}
+        self.real: dict[str, tuple[str, str]] = {}
+
+    def make(self, module: nn.Module, path: str) -> nn.Module:
+        if module not in self.made:
+            self.made[module] = self._make(module, path)
+        return self.made[module]
+
+    def _make(self, module: nn.Module, path: str) -> nn.Module:
+        if _is_left(module, self.kept):
+            return module
+        form = spiking_form(type(module))
+        if form is not None:
+            if why_real(module):
+                self._stays_real(module, path, why_real(module))
+            return form.from_plain(module, self.neuron)
+        if isinstance(module, REPLACED):
+            return nn.Identity()
+        hidden = _hidden_weights(module, self.kept)
+        if hidden is not None and not is_known(module):
+            raise TypeError(_no_form(module, path, hidden))
+        if hidden is not None and isinstance(module, tuple(SPIKING)):
+            self._stays_real(module, path, 'its own forward is no synapse')
+            return module
+        if hidden is not None:
+            self._stays_real(
+                module, _join(path, hidden), 'a parameter outside of layers')
+        prepare(module, self.kept)
+        for name, child in list(module._modules.items()):
+            if child is not None:
+                module._modules[name] = self.make(child, _join(path, name))
+        return module
+
+    def _stays_real(self, module: nn.Module, path: str, why: str) -> None:
+        self.real[path or 'the module itself'] = type(module).__name__, why
+
+    def listed(self) -> str:
+        """What stays real, by class and reason."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for path, reason in self.real.items():
+            groups.setdefault(reason, []).append(path)
+        return '; '.join(f'{", ".join(paths)} ({kind}: {why})'
+                         for (kind, why), paths in groups.items())
+
+    def check_reads(self, made: nn.Module, path: str) -> None:
+        """Raise where code reads weights past the neuron placed here."""
+        placed = {m for m in self.made.values() if is_spiking_form(m)}
+        for name, module in made.named_modules():
+            if (module not in self.made or module in placed
+                    or qualified_name(type(module)) in READS_ON_PURPOSE):
+                continue
+            for method, inner in weights_read(module):
+                if module.get_submodule(inner) in placed:
+                    layer = _join(_join(path, name), inner)
+                    raise TypeError(
+                        f'{_join(path, name) or "module"}: '
+                        f'{type(module).__name__}.{method} reads the weights '
+                        f'of {layer}, past its neuron; to leave that layer '
+                        f'real, name {layer!r} in keep_real')
 
 
-def _prepare_conv_module(module: mmcv.cnn.ConvModule,
-                         kept: set[object]) -> None:
-    # The shortcut calls the convolution's op past its neuron.
-    module.turn_on_efficient_conv_bn_eval(False)
-    if (module.with_activation and isinstance(module.activate, REPLACED)
-            and module.activate not in kept):
-        module.with_activation = False
-        del module.activate
+def _join(path: str, name: str) -> str:
+    return f'{path}.{name}' if path and name else path or name
 
 
-def _check(module: nn.Module, path: str, kept: set[object]) -> None:
-    """Raise where a layer has weights that would have no neuron."""
-    hidden = _hidden_weights(module, kept)
-    if hidden is None and not isinstance(module, READERS):
-        return
+def _no_form(module: nn.Module, path: str, hidden: str) -> str:
+    """Says which part to name in ``keep_real``."""
     kind = type(module).__name__
-    names = f'{kind!r} or {path!r}' if path else repr(kind)
-    if hidden not in (None, 'weight'):
-        names += f", or {f'{path}.{hidden}' if path else hidden!r} alone"
-    raise TypeError(
-        f'{path or "module"}: no spiking form of {kind} is known, only of '
-        'Conv2d, ConvTranspose2d and Linear; to leave it real, name '
-        f'{names} in keep_real')
+    names = [repr(kind), repr(path)] if path else []
+    whole = ' or '.join(names) or repr(kind)
+    if any(True for _ in module.children()) or hidden != 'weight':
+        alone = _join(path, hidden)
+        whole = f'{whole}, or {alone!r} alone' if names else f'{alone!r}'
+    return (f'{path or "module"}: no spiking form of {kind} is known, only '
+            'of convolutions, transposed convolutions, Linear and '
+            f'MultiheadAttention; to leave it real, name {whole} in '
+            'keep_real')
 
 
 def _hidden_weights(module: nn.Module, kept: set[object]) -> str | None:

@@ -1,13 +1,12 @@
 """Builds any neck or head with spiking neurons."""
 
 from collections.abc import Sequence
-from functools import cache
 
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from mmsnn.layers import mean_over_time
+from mmsnn.layers import mean_over_time, mixed_form
 from mmsnn.neurons import is_spiking
 from mmsnn.registry import MODELS
 
@@ -19,14 +18,18 @@ def spiking_module(module: dict,
                    neuron: dict = dict(type='mmsnn.SFANeuron', max_spikes=4),
                    mean_over_time: bool = False,
                    keep_real: Sequence[str] = (),
+                   strict: bool = False,
                    **kwargs) -> nn.Module:
     """Build any module with a neuron in front of each of its synapses.
 
     A registered builder: what it returns is the upstream module itself, with
     its convolutions, transposed convolutions and linears turned into
-    :class:`mmsnn.SpikeConv2d`, :class:`mmsnn.SpikeConvTranspose2d` and
-    :class:`mmsnn.SpikeLinear` and its activations taken out, since the neuron
-    of the next synapse takes their place. Parameters keep their names.
+    :class:`mmsnn.SpikeConv2d`, :class:`mmsnn.SpikeConvTranspose2d`,
+    :class:`mmsnn.SpikeLinear` and the like, and its activations taken out,
+    since the neuron of the next synapse takes their place. Parameters keep
+    their names. Layers whose products can't be spiking (attention by softmax,
+    deformable convolutions) stand behind neurons, too, and a warning lists
+    what stays real.
 
     Backbones of mmsnn and what another ``SpikingModule`` has built are left
     as they are, so that whole models can be wrapped too.
@@ -40,8 +43,12 @@ def spiking_module(module: dict,
             logits are a mean over time. Does nothing with T = 1 or without
             spiking neurons. Defaults to False.
         keep_real (Sequence[str]): What is left without neurons: modules by
-            class name (``'MultiheadAttention'``) or by path
-            (``'conv_seg'``), parameters by path. Defaults to none.
+            class name (``'MultiheadAttention'``), by path (``'conv_seg'``)
+            or by pattern (``'*.reg_convs.*'``), parameters by path or
+            pattern. Class names and patterns may find nothing here, so that
+            one list serves all parts of a model. Defaults to none.
+        strict (bool): Raise where products would stay real that ``keep_real``
+            does not name, instead of a warning. Defaults to False.
         **kwargs: More keys for ``module``; frameworks add some on their own
             (``train_cfg`` and ``test_cfg`` of detection heads).
 
@@ -49,8 +56,8 @@ def spiking_module(module: dict,
         nn.Module: The module that ``module`` describes.
 
     Raises:
-        TypeError: If a layer has weights that have no spiking form; the
-            message names its path.
+        TypeError: If a layer has weights that have no spiking form, or code
+            reads weights past their neuron; the message names the path.
         ValueError: If ``keep_real`` names what is not there, a neuron would
             stand in front of the image, or ``mean_over_time`` is set for a
             whole model.
@@ -69,7 +76,8 @@ def spiking_module(module: dict,
             **kwargs
         }),
         neuron,
-        keep_real=keep_real)
+        keep_real=keep_real,
+        strict=strict)
     built.neurons_placed = True
     timesteps = max(
         (m.timesteps for m in built.modules() if is_spiking(m)), default=1)
@@ -102,13 +110,7 @@ class TimeMerging:
         """
         return mean_over_time(super().forward(*args, **kwargs), self.timesteps)
 
-    def __reduce_ex__(self, protocol):
-        """Copied and pickled by its plain class, since no module has ours."""
-        plain = type(self).__mro__[2]
-        return _restore, (plain, ), self.__dict__
 
-
-@cache
 def merging_form(kind: type[nn.Module]) -> type[nn.Module]:
     """Subclass of a module's class whose outputs are averaged over time.
 
@@ -122,10 +124,4 @@ def merging_form(kind: type[nn.Module]) -> type[nn.Module]:
         >>> [base.__name__ for base in merging_form(nn.Linear).__bases__]
         ['TimeMerging', 'Linear']
     """
-    return type(kind.__name__, (TimeMerging, kind),
-                dict(__module__=kind.__module__))
-
-
-def _restore(plain: type[nn.Module]) -> nn.Module:
-    kind = merging_form(plain)
-    return kind.__new__(kind)
+    return mixed_form(TimeMerging, kind)

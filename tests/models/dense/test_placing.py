@@ -6,12 +6,18 @@ import mmcv.cnn
 import pytest
 import torch
 from mmcv.cnn import ConvModule
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import nn
 from torch.nn import functional as F
 
 from mmsnn.conversion import to_spike_train
-from mmsnn.layers import SpikeConv2d, SpikeConvTranspose2d, SpikeLinear
+from mmsnn.layers import (
+    SpikeConv2d,
+    SpikeConvTranspose2d,
+    SpikeLinear,
+    SpikingSynapse,
+)
 from mmsnn.models.dense import make_spiking, spiking_module
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
@@ -83,15 +89,6 @@ def test_a_shared_module_stays_real_under_any_of_its_names():
     assert type(net['c']) is SpikeConv2d
 
 
-def test_keep_real_names_what_is_not_there():
-    with pytest.raises(ValueError, match="^keep_real names 'attn', 'mpl.0', "
-                       'but ModuleDict has no'):
-        make_spiking(encoder(), SFA4,
-                     keep_real=['mpl.0', 'attention', 'attn'])
-    with pytest.raises(ValueError, match=r"write \['attention'\]"):
-        make_spiking(encoder(), SFA4, keep_real='attention')
-
-
 class Hidden(nn.Module):
     """Weights that are no layer."""
 
@@ -113,16 +110,36 @@ def test_weights_outside_of_layers_are_named():
     assert type(net[0]['encoding'].fc) is SpikeLinear
 
 
-def test_a_deformable_head_names_its_convolution():
+DEFORMABLE_HEAD = dict(
+    type='mmdet.FCOSHead', num_classes=2, in_channels=4, feat_channels=4,
+    stacked_convs=1, dcn_on_last_conv=True, norm_cfg=None)
+
+
+def test_a_deformable_head_has_a_default(caplog):
     pytest.importorskip('mmdet.models')
-    head = dict(type='mmdet.FCOSHead', num_classes=2, in_channels=4,
-                feat_channels=4, stacked_convs=1, dcn_on_last_conv=True,
-                norm_cfg=None)
-    with pytest.raises(TypeError, match='^cls_convs.0.conv: no spiking form '
-                       'of ModulatedDeformConv2dPack'):
-        spiking_module(head)
-    built = spiking_module(head, keep_real=['ModulatedDeformConv2dPack'])
+    logger = MMLogger.get_instance('placing', logger_name='placing')
+    with caplog.at_level('WARNING'):
+        logger.addHandler(caplog.handler)
+        built = spiking_module(DEFORMABLE_HEAD)
+    lines = [r.message for r in caplog.records]
+    assert len(lines) == 1 and (
+        'stay real, and are charged as such: cls_convs.0.conv, '
+        'reg_convs.0.conv (ModulatedDeformConv2dPack: it samples spikes at '
+        'positions that it computes)') in lines[0]
+    conv = built.cls_convs[0].conv
+    assert isinstance(conv, SpikingSynapse) and type(
+        conv.conv_offset) is nn.Conv2d
+    with pytest.raises(TypeError, match='^FCOSHead: products stay real in '
+                       'cls_convs.0.conv, reg_convs.0.conv '):
+        spiking_module(DEFORMABLE_HEAD, strict=True)
+
+
+def test_a_deformable_head_can_stay_as_it_is():
+    pytest.importorskip('mmdet.models')
+    built = spiking_module(
+        DEFORMABLE_HEAD, keep_real=['ModulatedDeformConv2dPack'], strict=True)
     assert type(built.conv_cls) is SpikeConv2d
+    assert not isinstance(built.cls_convs[0].conv, SpikingSynapse)
     assert type(built.cls_convs[0].conv.conv_offset) is nn.Conv2d
 
 

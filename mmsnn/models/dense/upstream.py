@@ -1,0 +1,140 @@
+"""Modules of PyTorch and OpenMMLab that need more than a neuron a layer."""
+
+import mmcv.cnn
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mmsnn.layers import mixed_form
+from mmsnn.layers.spiking_form import SAMPLING, qualified_name
+
+#: Activations that a neuron in front of the next synapse replaces. Gates
+#: (sigmoid, tanh) are multiplied with something, so they stay.
+REPLACED = (nn.ReLU, nn.ReLU6, nn.RReLU, nn.LeakyReLU, nn.ELU, nn.GELU,
+            nn.SiLU, nn.Hardswish, nn.Mish, mmcv.cnn.Swish, mmcv.cnn.HSwish)
+
+#: The same as functions, where a module keeps one.
+_REPLACED_FUNCTIONS = (F.relu, F.gelu, torch.relu)
+
+#: Packages whose layers are known: a weight of theirs that has no spiking
+#: form stays real, and is charged.
+_KNOWN = ('mmcv', 'mmdet', 'mmseg', 'mmpretrain')
+
+#: Modules that read weights of a layer on purpose: K-Net's kernels start as
+#: the weights of its classifier, and are activations from there on.
+READS_ON_PURPOSE = {'mmseg.models.decode_heads.knet_head.IterativeDecodeHead'}
+
+
+def is_known(module: nn.Module) -> bool:
+    """Whether a module is of OpenMMLab, which this package is made for.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Example:
+        >>> is_known(mmcv.cnn.ConvModule(2, 2, 1)), is_known(nn.LSTM(2, 2))
+        (True, False)
+    """
+    return type(module).__module__.split('.')[0] in _KNOWN
+
+
+def why_real(layer: nn.Module) -> str:
+    """Why products of a layer stay real though it stands behind a neuron.
+
+    Args:
+        layer (nn.Module): The layer as upstream has built it.
+
+    Returns:
+        str: A clause; empty if they do not.
+
+    Example:
+        >>> why_real(nn.MultiheadAttention(4, 2))
+        'its projections are spiking; q k^T, softmax and weights times v are
+        real'
+        >>> why_real(nn.Linear(2, 2))
+        ''
+    """
+    if isinstance(layer, nn.MultiheadAttention):
+        return ('its projections are spiking; q k^T, softmax and weights '
+                'times v are real')
+    if qualified_name(type(layer)) in SAMPLING:
+        return 'it samples spikes at positions that it computes'
+    return ''
+
+
+def prepare(module: nn.Module, kept: set[object]) -> None:
+    """Change what a module would do past the neurons of its layers.
+
+    Args:
+        module (nn.Module): A module that is no layer; changed in place.
+        kept (set): Modules that stay as they are.
+    """
+    if isinstance(module, mmcv.cnn.ConvModule):
+        _prepare_conv_module(module, kept)
+    if isinstance(module, nn.TransformerEncoderLayer):
+        module.activation_relu_or_gelu = 0  # switches off the fused kernel
+    if isinstance(module, nn.TransformerEncoder):
+        module.enable_nested_tensor = module.use_nested_tensor = False
+    if isinstance(module,
+                  (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)):
+        if module.activation in _REPLACED_FUNCTIONS:
+            module.activation = nn.Identity()
+    if (qualified_name(type(module)) == TaskDecomposition.of
+            and module.reduction_conv.conv not in kept):
+        module.__class__ = mixed_form(TaskDecomposition, type(module))
+
+
+def _prepare_conv_module(module: mmcv.cnn.ConvModule,
+                         kept: set[object]) -> None:
+    # The shortcut calls the convolution's op past its neuron.
+    module.turn_on_efficient_conv_bn_eval(False)
+    if (module.with_activation and isinstance(module.activate, REPLACED)
+            and module.activate not in kept):
+        # ``activate`` stays, as an identity: TOOD calls it.
+        module.with_activation = False
+        if isinstance(module.activate, nn.LeakyReLU):
+            module.__class__ = mixed_form(LeakyInitialised, type(module))
+
+
+class LeakyInitialised:
+    """Mixed into a ``ConvModule`` whose LeakyReLU was taken out."""
+
+    def init_weights(self) -> None:
+        """Set the weights that stand in front of a LeakyReLU upstream."""
+        self.with_activation = True
+        try:
+            super().init_weights()
+        finally:
+            self.with_activation = False
+
+
+class TaskDecomposition:
+    """Mixed into TOOD's module of that name.
+
+    Upstream multiplies the weights of a convolution by the attention of each
+    layer, and then the features by them. Here the features are multiplied,
+    which is the same product, so that the convolution keeps its weights and
+    can stand behind a neuron.
+    """
+
+    #: Path of the class that it is for.
+    of = 'mmdet.models.dense_heads.tood_head.TaskDecomposition'
+
+    def forward(self,
+                feat: torch.Tensor,
+                avg_feat: torch.Tensor | None = None) -> torch.Tensor:
+        """Weigh the layers' features, and reduce them to those of one.
+
+        Args:
+            feat (Tensor): Features of all layers, (N, layers * C, H, W).
+            avg_feat (Tensor, optional): Their mean over positions. Defaults
+                to None: it is computed.
+
+        Returns:
+            Tensor: (N, C, H, W).
+        """
+        if avg_feat is None:
+            avg_feat = F.adaptive_avg_pool2d(feat, 1)
+        attention = self.layer_attention(avg_feat).unsqueeze(2)
+        features = feat.unflatten(1, (self.stacked_convs, -1)) * attention
+        return self.reduction_conv(features.flatten(1, 2))
