@@ -12,7 +12,15 @@ from mmsnn.layers.spiking_form import SPIKING, qualified_name
 from mmsnn.neurons import is_spiking
 
 from .keep_real import named_parts
-from .upstream import READS_ON_PURPOSE, REPLACED, is_known, prepare, why_real
+from .upstream import (
+    READS_ON_PURPOSE,
+    REPLACED,
+    Rectifier,
+    is_known,
+    prepare,
+    staying_activations,
+    why_real,
+)
 from .weights_read import weights_read
 
 #: Modules whose parameters are no weights of a synapse.
@@ -114,6 +122,7 @@ class _Placing:
         made (dict): What was made of each module: one that is shared stays
             shared.
         real (dict): Path of what stays real, to its class and the reason.
+        staying (set): Activations that no neuron takes the place of.
     """
 
     def __init__(self, neuron: dict, kept: set[object]) -> None:
@@ -121,6 +130,7 @@ class _Placing:
         self.kept = kept
         self.made: dict[nn.Module, nn.Module] = {}
         self.real: dict[str, tuple[str, str]] = {}
+        self.staying: set[nn.Module] = set()
 
     def make(self, module: nn.Module, path: str) -> nn.Module:
         if module not in self.made:
@@ -135,6 +145,8 @@ class _Placing:
             if why_real(module):
                 self._stays_real(module, path, why_real(module))
             return form.from_plain(module, self.neuron)
+        if module in self.staying:
+            return Rectifier() if isinstance(module, nn.ReLU) else module
         if isinstance(module, REPLACED):
             return nn.Identity()
         hidden = _hidden_weights(module, self.kept)
@@ -146,7 +158,8 @@ class _Placing:
         if hidden is not None:
             self._stays_real(
                 module, _join(path, hidden), 'a parameter outside of layers')
-        prepare(module, self.kept)
+        self.staying.update(staying_activations(module))
+        prepare(module, self.kept | self.staying)
         for name, child in list(module._modules.items()):
             if child is not None:
                 module._modules[name] = self.make(child, _join(path, name))

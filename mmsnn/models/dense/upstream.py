@@ -16,6 +16,26 @@ REPLACED = (nn.ReLU, nn.ReLU6, nn.RReLU, nn.LeakyReLU, nn.ELU, nn.GELU,
 #: The same as functions, where a module keeps one.
 _REPLACED_FUNCTIONS = (F.relu, F.gelu, torch.relu)
 
+#: Parts whose activation no layer reads: their result is returned, or goes
+#: into a product of activations.
+_READ_BY_NO_LAYER = {
+    'mmdet.models.dense_heads.fsaf_head.FSAFHead': ('relu', ),
+    'mmdet.models.dense_heads.solov2_head.MaskFeatModule': ('conv_pred', ),
+    'mmdet.models.layers.transformer.utils.DynamicConv': ('activation', ),
+    'mmseg.models.decode_heads.apc_head.ACM': ('pooled_redu_conv', ),
+    'mmseg.models.decode_heads.da_head.DAHead': ('cam_in_conv', ),
+    'mmseg.models.decode_heads.dm_head.DCM': ('input_redu_conv', ),
+    'mmseg.models.decode_heads.enc_head.EncModule': ('encoding_project', ),
+    'mmseg.models.decode_heads.knet_head.KernelUpdator': ('activation', ),
+    'mmseg.models.decode_heads.ocr_head.OCRHead': ('bottleneck', ),
+    'mmseg.models.decode_heads.psa_head.PSAHead': ('reduce', 'reduce_p'),
+    'mmseg.models.utils.self_attention_block.SelfAttentionBlock':
+    ('key_project', 'query_project', 'value_project'),
+}
+
+#: Activations that are multiplied with something.
+_GATES = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softmax, mmcv.cnn.HSigmoid)
+
 #: Packages whose layers are known: a weight of theirs that has no spiking
 #: form stays real, and is charged.
 _KNOWN = ('mmcv', 'mmdet', 'mmseg', 'mmpretrain')
@@ -60,6 +80,56 @@ def why_real(layer: nn.Module) -> str:
     if qualified_name(type(layer)) in SAMPLING:
         return 'it samples spikes at positions that it computes'
     return ''
+
+
+class Rectifier(nn.Module):
+    """A ReLU that stays, since no neuron comes after it.
+
+    Example:
+        >>> Rectifier()(torch.tensor([-1., 2.]))
+        tensor([0., 2.])
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Cut off what is negative, never in place.
+
+        Args:
+            x (Tensor): Of any shape.
+
+        Returns:
+            Tensor: Same shape.
+        """
+        return x.relu()
+
+
+def staying_activations(module: nn.Module) -> list[nn.Module]:
+    """Activations within a module whose result no layer reads.
+
+    Args:
+        module (nn.Module): Any module.
+
+    Returns:
+        list[nn.Module]: Those in front of a gate of an ``nn.Sequential``, and
+        those that are known of modules of OpenMMLab.
+
+    Example:
+        >>> gate = nn.Sequential(nn.Conv2d(4, 1, 1), nn.ReLU(), nn.Sigmoid())
+        >>> staying_activations(gate)
+        [ReLU()]
+    """
+    found = []
+    if type(module).forward is nn.Sequential.forward:
+        parts = list(module)
+        found += [a for a, b in zip(parts, parts[1:]) if isinstance(b, _GATES)]
+    for kind in type(module).__mro__:
+        for name in _READ_BY_NO_LAYER.get(qualified_name(kind), ()):
+            part = getattr(module, name, None)
+            while isinstance(part, nn.Sequential):
+                part = part[-1]
+            if isinstance(part, mmcv.cnn.ConvModule):
+                part = getattr(part, 'activate', None)
+            found.append(part)
+    return [a for a in found if isinstance(a, REPLACED)]
 
 
 def prepare(module: nn.Module, kept: set[object]) -> None:

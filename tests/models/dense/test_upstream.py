@@ -194,3 +194,66 @@ def test_attention_of_mmcv_is_spiking():
         query + pos, query + pos, query)))[0].transpose(0, 1)
     torch.testing.assert_close(wrapper(query, query_pos=pos, key_pos=pos),
                                query + inner)
+
+
+def test_an_activation_that_no_layer_reads_stays():
+    pytest.importorskip('mmdet.models')
+    head = awake(
+        spiking_module(
+            dict(
+                type='mmdet.FSAFHead', num_classes=2, in_channels=4,
+                feat_channels=4, stacked_convs=1, anchor_generator=dict(
+                    type='mmdet.AnchorGenerator', octave_base_scale=1,
+                    scales_per_octave=1, ratios=[1.0], strides=[4]),
+                bbox_coder=dict(type='mmdet.TBLRBBoxCoder', normalizer=4.0),
+                reg_decoded_bbox=True)))
+    nn.init.constant_(head.retina_reg.bias, -0.2)
+    _, distances = head([torch.rand(2, 4, 6, 6) * 4])
+    raw = head.retina_reg(head.reg_convs[0](torch.rand(2, 4, 6, 6) * 4))
+    assert (raw < 0).any()  # what the last layer gives
+    assert (distances[0] >= 0).all()  # what the head gives
+
+
+def test_a_gate_reads_an_activation():
+    net = make_spiking(
+        nn.Sequential(
+            nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1), nn.ReLU(),
+            nn.Hardsigmoid()), SFA4)
+    assert isinstance(net[1], nn.Identity)
+    x = torch.tensor([[[[-1.]]]])
+    assert net[3](x).item() == 0 and net[4](net[3](x)).item() == 0.5
+
+
+def test_relu_twin_of_a_dynamic_convolution():
+    """Its activation stands between two products of activations."""
+    layers = pytest.importorskip('mmdet.models.layers')
+    torch.manual_seed(0)
+    plain = layers.DynamicConv(
+        in_channels=4, feat_channels=3, out_channels=4, input_feat_shape=2)
+    twin = make_spiking(
+        layers.DynamicConv(
+            in_channels=4, feat_channels=3, out_channels=4,
+            input_feat_shape=2), RELU)
+    twin.load_state_dict(plain.state_dict())
+    params, features = torch.rand(5, 4), torch.rand(5, 4, 2, 2)
+    torch.testing.assert_close(twin(params, features),
+                               plain(params, features))
+
+
+@pytest.mark.parametrize('convs', [1, 2])
+def test_relu_twin_of_self_attention(convs):
+    """Queries, keys and values of OCRNet and ANN are rectified."""
+    block = pytest.importorskip('mmseg.models.utils').SelfAttentionBlock
+    keys = dict(
+        key_in_channels=4, query_in_channels=4, channels=4, out_channels=4,
+        share_key_query=False, query_downsample=None, key_downsample=None,
+        key_query_num_convs=convs, value_out_num_convs=1,
+        key_query_norm=True, value_out_norm=True, matmul_norm=True,
+        with_out=False, conv_cfg=None, norm_cfg=dict(type='BN'),
+        act_cfg=dict(type='ReLU'))
+    torch.manual_seed(0)
+    plain = block(**keys).eval()
+    twin = make_spiking(block(**keys), RELU).eval()
+    twin.load_state_dict(plain.state_dict())
+    x = torch.rand(2, 4, 3, 3)
+    torch.testing.assert_close(twin(x, x), plain(x, x))
