@@ -56,6 +56,9 @@ class NeuronDepth(TorchDispatchMode):
         Depth(substeps=12, layers=3)
     """
 
+    #: Neurons may run as kernels: none of their operations matter here.
+    allows_kernels = True
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         expose_mmcv_ops()

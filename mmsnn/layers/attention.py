@@ -46,6 +46,13 @@ def linear_attention(query: torch.Tensor, key: torch.Tensor,
         return query @ (key.transpose(-2, -1) @ value)
 
 
+def _counts_per_unit(scale: float) -> float:
+    """One over a scale; whole where that is 1 / D, rounded to float32."""
+    whole = round(1 / scale)
+    rounded = torch.tensor(1 / max(whole, 1)).item()
+    return whole if rounded == scale else 1 / scale
+
+
 class SpikeAttention(BaseModule):
     """Spike-driven self-attention; its subclasses are the variants.
 
@@ -105,7 +112,7 @@ class SpikeAttention(BaseModule):
             # not over that potential in units of the lower threshold.
             options = dict(
                 threshold=ratio * self.neuron.threshold *
-                (1 / self.neuron.scale)**3 / self.factor,
+                _counts_per_unit(self.neuron.scale)**3 / self.factor,
                 slope=ratio * self.neuron.slope)
         self.attention_neuron = build_neuron(neuron, inplace=True, **options)
         self.proj = self._projection(wide, channels, norm_cfg)

@@ -3,6 +3,7 @@
 from .build import build_neuron, is_spiking
 from .integrate import integrate_and_fire
 from .lif import LIFNeuron
+from .native import is_traced
 from .quantizer import (
     fire_and_count,
     is_finite,
@@ -18,6 +19,6 @@ from .spiking import SpikingNeuron
 __all__ = [
     'LIFNeuron', 'SFANeuron', 'SpikingNeuron', 'build_neuron',
     'fire_and_count', 'integrate_and_fire', 'is_finite', 'is_spiking',
-    'spike_count', 'spike_firing', 'spikes_per_position',
+    'is_traced', 'spike_count', 'spike_firing', 'spikes_per_position',
     'spikes_per_substep', 'spikes_reaching'
 ]

@@ -24,7 +24,8 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
 
     Raises:
         TypeError: If ``cfg`` is not a dict with the key ``type``, or has a
-            key that its neuron does not have; the message has the nearest.
+            key that its neuron does not have (the message has the nearest),
+            or the neuron does not take one of ``options``.
         ValueError: If ``cfg`` has the key ``inplace``.
 
     Example:
@@ -43,10 +44,23 @@ def build_neuron(cfg: dict, **options) -> nn.Module:
     kind = cfg['type']
     kind = ROOT_MODELS.get(kind) if isinstance(kind, str) else kind
     if isinstance(kind, type) and issubclass(kind, SpikingNeuron):
+        _check_takes(kind, options)
         cfg = {**cfg, **options}
     elif isinstance(kind, type):
         _check_activation(kind, cfg)
     return ROOT_MODELS.build(cfg)
+
+
+def _check_takes(kind: type[SpikingNeuron], options: dict) -> None:
+    """Check that a neuron's class takes the keys that a layer gives it."""
+    parameters = inspect.signature(kind).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in options:
+        if name not in parameters:
+            raise TypeError(
+                f'{kind.__name__} takes no {name}, which the layer around it '
+                'gives: let its __init__ take **keys and pass them on')
 
 
 def _check_activation(kind: type, cfg: dict) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from mmsnn.suggest import did_you_mean
 
+_FLOAT32 = torch.finfo(torch.float32)
 _CHOICES = dict(
     reset=('soft', 'hard'), surrogate=('rectangle', 'sigmoid', 'arctan'))
 
@@ -22,7 +23,10 @@ def _check_key(name: str, value: Any) -> None:
     if name in ('max_spikes', 'timesteps'):
         valid = _is_number(value) and isinstance(value, int) and value >= 1
         wanted = 'a positive integer'
-    elif name in ('scale', 'threshold', 'slope'):
+    elif name == 'scale':
+        valid = _is_number(value) and _FLOAT32.tiny <= value <= _FLOAT32.max
+        wanted = 'a positive number that float32 can hold'
+    elif name in ('threshold', 'slope'):
         valid = _is_number(value) and value > 0
         wanted = 'a positive number'
     elif name == 'decay':
@@ -117,6 +121,8 @@ def check_input(membrane: torch.Tensor,
         ValueError: a state of shape (2,) does not fit an input of shape
         (6, 2) with neuron.timesteps = 3: it must have the shape (2, 2)
     """
+    if torch.jit.is_tracing():
+        return  # sizes are values of the trace there
     shape = tuple(membrane.shape)
     if not shape or shape[0] % timesteps:
         raise ValueError(

@@ -9,6 +9,11 @@ import ctypes
 from pathlib import Path
 
 import torch
+from torch._ops import _len_torch_dispatch_stack_pre_dispatch
+from torch.autograd import forward_ad
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from mmsnn.native import Kernels
 
@@ -45,6 +50,57 @@ KERNELS = Kernels('SFA', Path(__file__).parent, _declare, 'plain PyTorch')
 load, main = KERNELS.load, KERNELS.say
 
 
+def is_traced() -> bool:
+    """Whether a function is made of the running operations.
+
+    That is while ``torch.jit.trace`` or ``torch.onnx.export`` trace, inside
+    ``torch.func`` transforms (``grad``, ``vmap``, ``jvp``) and in forward-mode
+    differentiation. There, only PyTorch's own operations are understood.
+
+    Returns:
+        bool: Not under ``torch.compile``, which understands more.
+
+    Example:
+        >>> is_traced()
+        False
+    """
+    return not torch.compiler.is_compiling() and (
+        torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0)
+
+
+def is_followed() -> bool:
+    """Whether something follows PyTorch's operations, which sees no kernel.
+
+    Besides :func:`is_traced`, that is any mode of PyTorch's dispatcher
+    (``make_fx``, fake tensors, counters of operations). A mode that has the
+    attribute ``allows_kernels`` does not count: it needs to see none of a
+    neuron's operations.
+
+    Returns:
+        bool: Also under ``torch.compile`` and ``torch.export``.
+
+    Example:
+        >>> from torch.utils.flop_counter import FlopCounterMode
+        >>> with FlopCounterMode(display=False):
+        ...     is_followed()
+        True
+        >>> is_followed()
+        False
+    """
+    if torch.compiler.is_compiling() or is_traced():
+        return True
+    if torch._C._len_torch_dispatch_stack() and not all(
+            hasattr(mode, 'allows_kernels')
+            for mode in _get_current_dispatch_mode_stack()):
+        return True
+    if torch._C._len_torch_function_stack() and not all(
+            isinstance(mode, DeviceContext) or hasattr(mode, 'allows_kernels')
+            for mode in _get_current_function_mode_stack()):
+        return True
+    return bool(_len_torch_dispatch_stack_pre_dispatch())
+
+
 def usable(tensor: torch.Tensor) -> bool:
     """Whether a kernel can run on a tensor as it lies in memory.
 
@@ -52,14 +108,14 @@ def usable(tensor: torch.Tensor) -> bool:
         tensor (Tensor): Any tensor.
 
     Returns:
-        bool: Whether it is a dense tensor of :data:`DTYPES` on CPU, and the
-        kernels are loaded.
+        bool: Whether it is a dense tensor of :data:`DTYPES` on CPU, nothing
+        follows operations (:func:`is_followed`), and the kernels are loaded.
 
     Example:
         >>> usable(torch.zeros(2, dtype=torch.int64))
         False
     """
-    return (not torch.compiler.is_compiling()
+    return (not is_followed()
             and type(tensor) in (torch.Tensor, torch.nn.Parameter)
             and tensor.device.type == 'cpu' and tensor.dtype in DTYPES
             and is_dense(tensor) and load() is not None)

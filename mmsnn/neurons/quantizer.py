@@ -77,9 +77,37 @@ def spike_firing(membrane: torch.Tensor,
         >>> y.tolist(), u.grad.tolist()
         ([0.0, 0.0, 0.5, 1.0, 1.0], [0.0, 0.25, 0.25, 0.25, 0.0])
     """
-    if torch.is_grad_enabled() and membrane.requires_grad:
-        return _SpikeFiring.apply(membrane, max_spikes, scale, offset)
-    return _forward(membrane, max_spikes, scale, inplace, offset)
+    if not native.is_traced():
+        if torch.is_grad_enabled() and membrane.requires_grad:
+            return _SpikeFiring.apply(membrane, max_spikes, scale, offset)
+        return _forward(membrane, max_spikes, scale, inplace, offset)
+    values = _forward(membrane.detach(), max_spikes, scale, offset=offset)
+    if torch.onnx.is_in_onnx_export():  # where nothing has a gradient
+        return values
+    low = 0.5 - offset
+    window = (membrane >= low) & (membrane <= max_spikes + low)
+    return with_gradient_of(torch.where(window, membrane, 0) * scale, values)
+
+
+def with_gradient_of(smooth: torch.Tensor,
+                     values: torch.Tensor) -> torch.Tensor:
+    """Values with the gradient of another function, in plain operations.
+
+    Args:
+        smooth (Tensor): The other function; finite.
+        values (Tensor): The values, without gradient, same shape.
+
+    Returns:
+        Tensor: The very values: ``smooth - smooth`` is zero.
+
+    Example:
+        >>> x = torch.tensor(1.7, requires_grad=True)
+        >>> y = with_gradient_of(x * x, x.detach().floor())
+        >>> y.backward()
+        >>> y.item(), x.grad.item()
+        (1.0, 3.4000000953674316)
+    """
+    return values + (smooth - smooth.detach())
 
 
 def is_finite(membrane: torch.Tensor) -> bool:

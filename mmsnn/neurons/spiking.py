@@ -1,10 +1,12 @@
 """The T x D neuron."""
 
 from collections.abc import Callable
+from struct import pack, unpack
 
 import torch
 from torch import nn
 
+from . import native
 from .checks import (
     check_input,
     check_keys,
@@ -14,6 +16,11 @@ from .checks import (
 from .quantizer import spike_firing
 from .surrogate import smooth_firing
 from .temporal import fire_over_time, usable
+
+#: What defines how a neuron fires. Where a subclass replaces one of them, no
+#: kernel and no short cut stands in for it.
+EQUATIONS = ('charge', 'discharge', 'decay', '_fire', 'unroll', 'run',
+             '_fire_over_time', 'is_static')
 
 
 class SpikingNeuron(nn.Module):
@@ -35,10 +42,15 @@ class SpikingNeuron(nn.Module):
     are the same. For float16 and bfloat16 inputs the membrane is kept in
     float32.
 
+    A subclass may have equations of its own: it overrides :meth:`charge` or
+    :meth:`discharge`, which then run everywhere (see docs/neurons.md).
+
     Args:
         max_spikes (int): D, the most spikes per time step. Defaults to 1.
         scale (float, optional): Factor on the count. Defaults to None, which
-            means ``1 / max_spikes``; 1.0 gives the counts themselves.
+            means ``1 / max_spikes``; 1.0 gives the counts themselves. It is
+            rounded to float32, so that products with weights in float32 are
+            exact in float64.
         threshold (float): :math:`\theta`, the membrane potential worth one
             spike. Defaults to 1.
         timesteps (int): T. Defaults to 1.
@@ -73,6 +85,20 @@ class SpikingNeuron(nn.Module):
     #: ``threshold / 2`` (SFA), 0 at the threshold (classical neurons).
     offset = 0.0
 
+    #: Those of :data:`EQUATIONS` that its class, or it alone, has replaced.
+    own_equations: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.own_equations = tuple(
+            name for name in EQUATIONS
+            if getattr(cls, name) is not getattr(SpikingNeuron, name))
+
+    def __setattr__(self, name: str, value) -> None:
+        if name in EQUATIONS:
+            self.own_equations += (name, )
+        super().__setattr__(name, value)
+
     def __init__(self,
                  max_spikes: int = 1,
                  scale: float | None = None,
@@ -104,7 +130,7 @@ class SpikingNeuron(nn.Module):
             slope=slope,
             inplace=inplace)
         self.max_spikes = max_spikes
-        self.scale = 1 / max_spikes if scale is None else float(scale)
+        self.scale = _single(1 / max_spikes if scale is None else scale)
         self.threshold = float(threshold)
         self.timesteps = timesteps
         self.decay_input = decay_input
@@ -127,9 +153,16 @@ class SpikingNeuron(nn.Module):
     @property
     def is_static(self) -> bool:
         """Whether nothing but the rounding of the input is left to do."""
-        return (self.timesteps == 1 and self.offset == 0.5
+        return (self.timesteps == 1 and self._is_plain and self.offset == 0.5
                 and self.surrogate == 'rectangle' and not self.decay_input
                 and not self.learn_decay)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether kernels know its equations and numbers."""
+        return not self.own_equations and all(
+            isinstance(x, (float, int))
+            for x in (self.threshold, self.scale, self.offset, self.slope))
 
     def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire, from a state of zero; nothing is kept for the next call.
@@ -146,10 +179,12 @@ class SpikingNeuron(nn.Module):
             ValueError: If T does not divide the first dimension.
         """
         if not self.is_static:
+            if 'run' in self.own_equations:
+                return self.run(membrane)[0]
             check_input(membrane, self.timesteps)
             return self._fire_over_time(membrane, None, self.timesteps,
                                         self.inplace)[0]
-        inplace = self.inplace
+        inplace = self.inplace and not native.is_traced()
         if self.threshold != 1:
             if inplace and not torch.is_grad_enabled():
                 membrane.div_(self.threshold)
@@ -264,22 +299,53 @@ class SpikingNeuron(nn.Module):
         """
         timesteps = self.timesteps if timesteps is None else timesteps
         fire = self._fire if fire is None else fire
-        inputs = membrane.unflatten(
-            0, (membrane.shape[0] // timesteps, timesteps))
+        inputs = membrane.unflatten(0, (-1, timesteps))
         wide = torch.promote_types(membrane.dtype, torch.float32)
         if state is None:
             state = torch.zeros_like(inputs[:, 0], dtype=wide)
         state, outputs = state.to(wide), []
         for t in range(timesteps):
             potential = self.charge(inputs[:, t].to(wide), state)
-            counts = fire(potential if self.threshold == 1 else potential /
-                          self.threshold)
+            counts = fire(self._over_threshold(potential))
             state = self.discharge(potential, counts)
             outputs.append((counts * self.scale).to(membrane.dtype))
         output = torch.stack(outputs, 1).flatten(0, 1)
-        if output.stride() != membrane.stride():
+        if output.stride() != membrane.stride() and not native.is_traced():
             output = torch.empty_like(membrane).copy_(output)
         return output, state
+
+    def potentials(self, membrane: torch.Tensor) -> torch.Tensor:
+        """Membrane potentials over the threshold, when it fires.
+
+        Args:
+            membrane (Tensor): As for :meth:`forward`.
+
+        Returns:
+            Tensor: Of all time steps, same shape; in float32 or float64 where
+            T is above 1. A spike more is fired where the potential plus the
+            offset comes to the next integer.
+
+        Example:
+            >>> neuron = SpikingNeuron(timesteps=2, threshold=2.)
+            >>> neuron.potentials(torch.tensor([3., 4.]))
+            tensor([1.5000, 2.5000])
+        """
+        if self.is_static:
+            return self._over_threshold(membrane)
+        found = []
+
+        def fire(potential):
+            found.append(potential)
+            return self._fire(potential)
+
+        self.unroll(membrane, fire=fire)
+        return torch.stack(found, 1).flatten(0, 1)
+
+    def _over_threshold(self, potential: torch.Tensor) -> torch.Tensor:
+        threshold = self.threshold
+        if isinstance(threshold, torch.Tensor) or threshold != 1:
+            return potential / threshold
+        return potential
 
     def _fire(self, potential: torch.Tensor) -> torch.Tensor:
         if self.surrogate == 'rectangle':
@@ -288,7 +354,7 @@ class SpikingNeuron(nn.Module):
                              self.slope)
 
     def _fire_over_time(self, membrane, state, timesteps, inplace):
-        if usable(membrane, state):
+        if self._is_plain and usable(membrane, state):
             return fire_over_time(self, membrane, state, timesteps, inplace)
         return self.unroll(membrane, state, timesteps)
 
@@ -326,3 +392,8 @@ class SpikingNeuron(nn.Module):
             ]
             parts += [f'reset={self.reset!r}', f'surrogate={self.surrogate!r}']
         return ', '.join(parts)
+
+
+def _single(number: float) -> float:
+    """A number rounded to float32."""
+    return unpack('f', pack('f', number))[0]

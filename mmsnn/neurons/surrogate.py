@@ -17,7 +17,8 @@ import math
 import torch
 from torch.autograd.function import once_differentiable
 
-from .quantizer import spike_count
+from . import native
+from .quantizer import spike_count, with_gradient_of
 
 
 def sigmoid_slope(x: torch.Tensor, slope: float) -> torch.Tensor:
@@ -58,6 +59,10 @@ def arctan_slope(x: torch.Tensor, slope: float) -> torch.Tensor:
 
 
 SMOOTH = dict(sigmoid=sigmoid_slope, arctan=arctan_slope)
+#: What they are the derivatives of, by the distance and the slope.
+INTEGRALS = dict(
+    sigmoid=lambda x, slope: torch.sigmoid(x * slope),
+    arctan=lambda x, slope: torch.atan(x * (math.pi / 2 * slope)) / math.pi)
 
 
 def smooth_firing(membrane: torch.Tensor, offset: float, surrogate: str,
@@ -80,6 +85,12 @@ def smooth_firing(membrane: torch.Tensor, offset: float, surrogate: str,
         >>> spikes.tolist(), u.grad[1].item()
         ([0.0, 1.0], 1.0)
     """
+    if native.is_traced():
+        spikes = spike_count(membrane.detach(), 1, offset)
+        if torch.onnx.is_in_onnx_export():  # where nothing has a gradient
+            return spikes
+        smooth = INTEGRALS[surrogate](membrane - (1 - offset), slope)
+        return with_gradient_of(smooth, spikes)
     if torch.is_grad_enabled() and membrane.requires_grad:
         return _SmoothFiring.apply(membrane, offset, surrogate, slope)
     return spike_count(membrane, 1, offset)

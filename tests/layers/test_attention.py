@@ -19,7 +19,9 @@ def by_definition(attention, x, fire, levels=1, factor=None, last=None):
     def split(y):
         return y.reshape(n, heads, -1, height * width).transpose(-2, -1)
 
-    spikes = fire(x) / levels
+    # Scales are rounded to float32.
+    scale = torch.tensor(1 / levels, dtype=torch.float32).double()
+    spikes = fire(x) * scale
     query, key, value = (
         split(fire(branch(spikes)))
         for branch in (attention.query, attention.key, attention.value))
@@ -27,7 +29,7 @@ def by_definition(attention, x, fire, levels=1, factor=None, last=None):
     out = torch.einsum('nhts,nhsc->nhtc', scores, value)
     out = out * (factor or 2 * (channels / heads)**-0.5) / levels**3
     out = out.transpose(-2, -1).reshape(n, -1, height, width)
-    return attention.proj((last or fire)(out) / levels)
+    return attention.proj((last or fire)(out) * scale)
 
 
 def randomised(attention, seed=0):

@@ -8,11 +8,62 @@ from mmsnn.neurons import (
     fire_and_count,
     integrate_and_fire,
     is_finite,
+    is_traced,
+    spike_count,
     spikes_per_substep,
     spikes_reaching,
 )
 
 from .spike_tensor import Origin, SpikeTensor, decode
+
+#: What a neuron must not define otherwise, since spikes replace it.
+_REPLACED = ('forward', '__call__', 'run', 'unroll', '_fire_over_time',
+             'is_static')
+#: Of hooks before and behind a module's call, which it keeps in its form.
+_HOOKS = ('_forward_pre_hooks', '_forward_pre_hooks_with_kwargs',
+          '_forward_hooks', '_forward_hooks_with_kwargs',
+          '_forward_hooks_always_called')
+
+
+def check_neuron(neuron: SpikingNeuron, path: str) -> None:
+    """Check that a neuron can fire spikes in place of its training form.
+
+    Args:
+        neuron (SpikingNeuron): The neuron.
+        path (str): Its path in the model.
+
+    Raises:
+        ValueError: If its class has a ``forward`` of its own or the like, or
+            its scale or offset is no number.
+
+    Example:
+        >>> class Loud(SpikingNeuron):
+        ...     def forward(self, membrane):
+        ...         return super().forward(2 * membrane)
+        >>> check_neuron(Loud(), 'head.neuron')
+        Traceback (most recent call last):
+        ValueError: head.neuron: Loud has its own forward, which spikes can
+        not replace: what it does to the input (a gain, a shift) belongs in
+        charge, what it does to the state in discharge; see docs/neurons.md
+    """
+    kind = type(neuron)
+    own = [
+        name for name in _REPLACED if name in vars(neuron)
+        or getattr(kind, name) is not getattr(SpikingNeuron, name)
+    ]
+    if own:
+        raise ValueError(
+            f'{path}: {kind.__name__} has its own {" and ".join(own)}, which '
+            'spikes can not replace: what it does to the input (a gain, a '
+            'shift) belongs in charge, what it does to the state in '
+            'discharge; see docs/neurons.md')
+    for name in ('scale', 'offset'):
+        value = getattr(neuron, name)
+        if not isinstance(value, (int, float)):
+            raise ValueError(
+                f'{path}: the {name} of {kind.__name__} must be a number, '
+                f'but is a {type(value).__name__}: spikes have one scale and '
+                'one offset; what is learnt belongs in charge')
 
 
 class SpikingForm(nn.Module):
@@ -25,12 +76,20 @@ class SpikingForm(nn.Module):
 
     Attributes:
         binary (bool): Whether it emits spike trains, not counts.
+
+    Raises:
+        ValueError: If the neuron can't fire spikes, see :func:`check_neuron`.
     """
 
     binary: bool
 
     def __init__(self, neuron: SpikingNeuron, path: str, session) -> None:
         super().__init__()
+        check_neuron(neuron, path)
+        for name in _HOOKS:
+            mine, its = getattr(self, name), getattr(neuron, name)
+            mine.update(its)
+            its.clear()
         self.neuron = neuron
         self.path = path
         self.session = session
@@ -47,7 +106,13 @@ class SpikingForm(nn.Module):
 
         Raises:
             ValueError: If a membrane potential is NaN or infinite.
+            RuntimeError: While a tracer or a transform follows operations.
         """
+        if is_traced():
+            raise RuntimeError(
+                f'{self.path}: a converted model can not be traced, exported '
+                'or transformed, since spikes are no plain tensors: use the '
+                'trained model, whose counts are the same')
         session = self.session
         if session.replay is not None:
             return self._replay(membrane)
@@ -58,9 +123,10 @@ class SpikingForm(nn.Module):
         if session.recorder is not None:
             per_image = membrane.numel() // max(
                 session.batch_size * self.neuron.timesteps, 1)
-            number = session.recorder.add_neuron(
-                self.path, given, spikes, levels,
-                per_image * membrane.element_size())
+            with session.unrecorded():
+                number = session.recorder.add_neuron(
+                    self.path, given, spikes, levels,
+                    per_image * membrane.element_size())
             spikes.origin = Origin(number)
         return spikes
 
@@ -88,6 +154,20 @@ class SpikingForm(nn.Module):
 
     def _replay(self, membrane: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError(f'{type(self).__name__} keeps no plan')
+
+    def _check_own_firing(self, potential: torch.Tensor) -> None:
+        """Where a neuron fires by a method of its own, that may differ in the
+        gradient only."""
+        neuron = self.neuron
+        if '_fire' not in neuron.own_equations:
+            return
+        fired = spike_count(potential, neuron.max_spikes, neuron.offset)
+        if not torch.equal(neuron._fire(potential), fired):
+            raise ValueError(
+                f'{self.path}: {type(neuron).__name__}._fire gives other '
+                'counts than an IF neuron fires: only its gradient may '
+                'differ; the threshold, the offset and charge decide when it '
+                'fires')
 
     def _check_finite(self, finite: bool) -> None:
         if not finite:
@@ -121,6 +201,7 @@ class SpikeTrainNeuron(SpikingForm):
         levels = []
 
         def fire(potential):
+            self._check_own_firing(potential)
             step = integrate_and_fire(potential, neuron.max_spikes,
                                       neuron.offset)
             for slot, spikes in zip(next(slots), step):
@@ -139,9 +220,15 @@ class CountNeuron(SpikingForm):
 
     def _fire(self, membrane):
         self._check_finite(is_finite(membrane))
-        values = self.neuron(membrane)
+        values = self._values(membrane)
         levels = self._levels(values)
         return self._spikes([values], sum(levels)), levels
+
+    def _values(self, membrane: torch.Tensor) -> torch.Tensor:
+        """Spike counts times the scale, by the training form."""
+        if '_fire' in self.neuron.own_equations:
+            self._check_own_firing(self.neuron.potentials(membrane))
+        return self.neuron(membrane)
 
     def _levels(self, values: torch.Tensor) -> list[int]:
         """Spikes per sub-step of every time step."""
@@ -168,7 +255,7 @@ class CountNeuron(SpikingForm):
             self._check_finite(finite)
         else:
             self._check_finite(is_finite(membrane))
-            values = neuron(membrane)
+            values = self._values(membrane)
             levels += torch.tensor(self._levels(values))
             reached = spikes_reaching(values, *kinds, reach)
         replay.fired(values, reached, lambda x: self._spikes([x]))

@@ -25,6 +25,9 @@ class DoublePrecision(TorchDispatchMode):
         1.0
     """
 
+    #: Neurons may run as kernels: none of their operations matter here.
+    allows_kernels = True
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func.overloadpacket is torch.ops.aten.grid_sampler_2d:
             image, grid, *rest = args

@@ -1,0 +1,183 @@
+"""Neurons of a user's own in every form of a converted model."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.neurons import LIFNeuron, SFANeuron, SpikingNeuron
+
+DOUBLE = torch.float64
+
+
+class Gain(SFANeuron):
+
+    def __init__(self, **keys):
+        super().__init__(**keys)
+        self.gain = nn.Parameter(torch.tensor([1., 2., 0.5, 3.]))
+
+    def charge(self, inputs, state):
+        return super().charge(inputs * self.gain, state)
+
+
+class Deep(SpikingNeuron):
+
+    def discharge(self, membrane, counts):
+        return torch.where(counts > 0, membrane - 2 * counts, membrane / 2)
+
+
+class Fading(LIFNeuron):
+
+    @property
+    def decay(self):
+        return 0.3
+
+
+class Eager(SFANeuron):
+
+    offset = 0.7
+
+
+class Surrogate(LIFNeuron):
+
+    def _fire(self, potential):
+        return (potential >= 1).to(potential)
+
+
+NEURONS = [
+    lambda: Gain(max_spikes=3), lambda: Gain(max_spikes=3, timesteps=2),
+    lambda: Deep(max_spikes=2, timesteps=4, threshold=0.5),
+    lambda: Fading(timesteps=2, threshold=0.5), lambda: Eager(),
+    lambda: Surrogate(timesteps=2, threshold=0.25)
+]
+IDS = ['gain', 'gain-time', 'deep', 'fading', 'eager', 'surrogate']
+
+
+def network(make):
+    torch.manual_seed(0)
+    return nn.Sequential(make(), nn.Linear(4, 4), make(),
+                         nn.Linear(4, 2)).double().eval()
+
+
+def values(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return 3 * torch.rand(8, 4, generator=generator, dtype=DOUBLE)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('make', NEURONS, ids=IDS)
+def test_they_run_their_own_equations(make, form):
+    net = network(make)
+    spiking = to_spike_train(net, form)
+    check = EqualityCheck(net, spiking)
+    with spiking:
+        for seed in range(3):  # by a plan from the second call on
+            check.compare(values(seed))
+    assert check.report.equal, check.report
+    assert all(row.training_spikes for row in check.report.rows)
+    emitted = sum(row.spike_train_spikes for row in check.report.rows)
+    assert spiking.trace.total('emitted') == emitted
+
+
+def test_free_running_runs_them_too():
+    net = network(NEURONS[0])
+    check = EqualityCheck(net, to_spike_train(net, 'free_running'))
+    check.compare(values())
+    assert check.report.rows[0].differences == 0  # the input is there at once
+    assert check.report.rows[0].training_spikes
+
+
+def test_the_trace_says_the_spikes_of_a_gain():
+    net = nn.Sequential(Gain(max_spikes=4), nn.Linear(4, 2)).eval()
+    with to_spike_train(net) as spiking:
+        spiking(torch.ones(1, 4))
+    # 1, 2, half up of 1/2, 3
+    assert spiking.trace.total('emitted') == 1 + 2 + 1 + 3
+    assert spiking.trace.total('sops') == 7 * 2
+
+
+class OwnForward(SFANeuron):
+
+    def forward(self, membrane):
+        return super().forward(membrane.abs())
+
+
+class OwnRun(SFANeuron):
+
+    def run(self, membrane, state=None, timesteps=None):
+        return super().run(2 * membrane, state, timesteps)
+
+
+class OwnUnroll(SFANeuron):
+
+    def unroll(self, membrane, *args, **kwargs):
+        return super().unroll(2 * membrane, *args, **kwargs)
+
+
+class OwnCall(SFANeuron):
+
+    def __call__(self, membrane):
+        return super().__call__(2 * membrane)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts', 'free_running'])
+@pytest.mark.parametrize('kind,method', [
+    (OwnForward, 'forward'), (OwnRun, 'run'), (OwnUnroll, 'unroll'),
+    (OwnCall, '__call__')])
+def test_what_spikes_can_not_replace_is_refused(kind, method, form):
+    net = nn.Sequential(nn.Linear(4, 4), nn.Sequential(kind())).eval()
+    with pytest.raises(
+            ValueError, match=rf'1\.0: {kind.__name__} has its own {method}, '
+            '.* belongs in charge'):
+        to_spike_train(net, form)
+
+
+def test_a_forward_of_one_neuron_alone_is_refused():
+    net = nn.Sequential(SFANeuron(), nn.Linear(4, 4)).eval()
+    net[0].forward = lambda membrane: membrane
+    with pytest.raises(ValueError, match='0: SFANeuron has its own forward'):
+        to_spike_train(net)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_a_firing_that_gives_other_counts_is_refused(form):
+
+    class Random(SFANeuron):
+
+        def _fire(self, potential):
+            return (potential > 0.8).to(potential)
+
+    net = nn.Sequential(Random(), nn.Linear(4, 2)).double().eval()
+    spiking = to_spike_train(net, form)
+    with pytest.raises(ValueError, match='0: Random._fire gives other counts'):
+        spiking(values())
+
+
+def test_a_scale_that_is_no_number_is_refused():
+    neuron = SFANeuron()
+    neuron.scale = torch.full((4, ), 0.25)
+    with pytest.raises(ValueError, match='0: the scale of SFANeuron must be a '
+                       'number, but is a Tensor'):
+        to_spike_train(nn.Sequential(neuron, nn.Linear(4, 2)))
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts', 'free_running'])
+def test_hooks_of_a_neuron_stay(form):
+    net = network(lambda: SFANeuron(max_spikes=4))
+    net[0].register_forward_pre_hook(lambda module, args: (args[0] * 2, ))
+    net[2].register_forward_hook(lambda module, args, out: out + 0.25)
+    check = EqualityCheck(net, to_spike_train(net, form))
+    expected, actual = check.compare(values())
+    if form == 'free_running':
+        assert check.report.rows[0].differences == 0
+    else:
+        assert check.report.equal, check.report
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.filterwarnings('ignore')
+def test_a_converted_model_is_not_traced(form):
+    spiking = to_spike_train(network(lambda: SFANeuron()), form)
+    with pytest.raises(RuntimeError, match='0: a converted model can not be '
+                       'traced'):
+        torch.jit.trace(spiking, values())
