@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import mmengine
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
@@ -14,12 +13,15 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmsnn.engine.neuron_key import merge_options
+from mmsnn.files import dump_json
+from mmsnn.visualization.metrics import json_metrics
 
 # The test-time augmentation model of each framework.
 _TTA_MODELS = dict(
     mmpretrain=dict(type='mmpretrain.AverageClsScoreTTA'),
+    # Without scope: mmdet registers it with mmengine.
     mmdet=dict(
-        type='mmdet.DetTTAModel',
+        type='DetTTAModel',
         tta_cfg=dict(
             nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)),
     mmseg=dict(type='mmseg.SegTTAModel'))
@@ -191,8 +193,18 @@ def enable_tta(cfg: Config) -> None:
 
     Args:
         cfg (Config): The config, changed in place.
+
+    Raises:
+        ValueError: The config has no ``tta_model`` and predicts masks, which
+            mmdet's does not merge.
     """
     dataset = tested_dataset(cfg)
+    masks = _mask_head(cfg.model)
+    if 'tta_model' not in cfg and framework(cfg) == 'mmdet' and masks:
+        raise ValueError('--tta: mmdet.DetTTAModel merges boxes and no masks, '
+                         f'but the model has a model.{masks}; give the '
+                         'config a tta_model that merges them, or leave out '
+                         '--tta')
     if 'tta_pipeline' not in cfg:
         *transforms, pack = dataset.pipeline
         if framework(cfg) == 'mmdet':
@@ -208,6 +220,17 @@ def enable_tta(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
     tta_model = cfg.get('tta_model', _TTA_MODELS[framework(cfg)])
     cfg.model = dict(tta_model, module=cfg.model)
+
+
+def _mask_head(model: dict) -> str:
+    """Path of the head of a detector's config that predicts masks."""
+    for key, value in model.items():
+        if key in ('mask_head', 'panoptic_head') and value is not None:
+            return key
+        inner = _mask_head(value) if isinstance(value, dict) else ''
+        if inner:
+            return f'{key}.{inner}'
+    return ''
 
 
 def enable_painting(cfg: Config, folder: str) -> None:
@@ -256,7 +279,7 @@ def enable_output(cfg: Config, out: str) -> Callable[[Runner], dict]:
         def test(runner: Runner) -> dict:
             metrics = runner.test()
             if is_main_process():
-                mmengine.dump(metrics, out)
+                dump_json(out, json_metrics(metrics))
             return metrics
     elif suffix in ('.pkl', '.pickle'):
 

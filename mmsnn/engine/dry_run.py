@@ -8,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmsnn.conversion.counting.real_ops import UnclassifiedOpError
+from mmsnn.conversion import UnclassifiedOpError
 from mmsnn.engine.random_numbers import own_random_numbers
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
 from mmsnn.hardware import Chip

@@ -27,8 +27,8 @@ LEAST_SCORE = 0.3
 class PictureCollector:
     """Keeps the first samples of an evaluation, with both predictions.
 
-    Classification, detection and segmentation have pictures; other tasks
-    keep nothing.
+    Classification by one label, detection and segmentation have pictures;
+    other tasks keep nothing.
 
     Args:
         number (int): Samples to keep.
@@ -59,7 +59,7 @@ class PictureCollector:
             return
         training = training or [None] * len(spiking)
         for image, second, first in zip(images, spiking, training):
-            task = next((key for key in _TASKS if key in second), None)
+            task = _task(second)
             if task is None or len(self.samples) >= self.number:
                 return
             self._task = task
@@ -96,6 +96,16 @@ class PictureCollector:
             caption = ('Images with their class and what both forms '
                        'predict.')
         return [('predictions.png', figure, caption)]
+
+
+def _task(sample) -> str | None:
+    """What of :data:`_TASKS` a data sample holds."""
+    task = next((key for key in _TASKS if key in sample), None)
+    if task == 'pred_label' and any(
+            sample.get(key).numel() != 1 for key in ('pred_label', 'gt_label')
+            if key in sample):
+        return None  # each image has as many labels as it likes
+    return task
 
 
 def _rgb(image) -> np.ndarray:

@@ -13,14 +13,33 @@ MOST_VALUES = 12
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A value that is no number, table or text.
+
+    Attributes:
+        kind (str): Name of its class.
+    """
+
+    kind: str
+
+    def __str__(self) -> str:
+        return f'{self.kind}: no number, table or text'
+
+
+#: A metric, or a part of one; None where it was not measured.
+Value = float | np.ndarray | str | LeftOut | None
+
+
+@dataclass(frozen=True)
 class MetricRow:
     """One metric in both forms.
 
     Attributes:
         name (str): Its name; of a part of a metric, with the part's key.
-        training (float | ndarray | str | None): In training form; None where
-            it was not measured.
-        spike_train (float | ndarray | str | None): In spike-train form.
+        training (float | ndarray | str | LeftOut | None): In training form;
+            None where it was not measured.
+        spike_train (float | ndarray | str | LeftOut | None): In spike-train
+            form.
         difference (float | None): Spike-train form less training form; of
             tables, the largest difference of a value, without sign. Infinite
             where a value is finite in one form only. None where there is
@@ -28,8 +47,8 @@ class MetricRow:
     """
 
     name: str
-    training: float | np.ndarray | str | None
-    spike_train: float | np.ndarray | str | None
+    training: Value
+    spike_train: Value
     difference: float | None
 
     @property
@@ -38,11 +57,11 @@ class MetricRow:
         return all(x is None or isinstance(x, float)
                    for x in (self.training, self.spike_train))
 
-    def in_words(self, value: float | np.ndarray | str | None) -> str | None:
+    def in_words(self, value: Value) -> str | None:
         """A value as readers see it.
 
         Args:
-            value (float | ndarray | str | None): One of the two values.
+            value (float | ndarray | str | LeftOut | None): One of the two.
 
         Returns:
             str | None: A short text; None where it was not measured.
@@ -50,7 +69,7 @@ class MetricRow:
         if isinstance(value, float):
             return figure_text(value)
         if not isinstance(value, np.ndarray):
-            return value
+            return None if value is None else str(value)
         shape = ' x '.join(map(str, value.shape))
         if value.ndim != 1 or value.size > MOST_VALUES:
             return f'{shape} values'
@@ -62,6 +81,8 @@ class MetricRow:
         first, second = self.training, self.spike_train
         if first is None or second is None:
             return None
+        if isinstance(first, LeftOut) or isinstance(second, LeftOut):
+            return 'not compared'
         if self.difference is None:
             if isinstance(first, str) and isinstance(second, str):
                 return 'equal' if first == second else 'differs'
@@ -158,6 +179,8 @@ def json_value(value: Any) -> Any:
     Returns:
         Any: The value, see :func:`json_metrics` on what is not finite.
     """
+    if isinstance(value, LeftOut):
+        return str(value)
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, list):
@@ -168,7 +191,7 @@ def json_value(value: Any) -> Any:
 
 
 def _flat(metrics: Mapping[str, Any],
-          prefix: str = '') -> Iterator[tuple[str, Any]]:
+          prefix: str = '') -> Iterator[tuple[str, Value]]:
     """Names and values as :class:`MetricRow` has them."""
     for key, value in metrics.items():
         name = f'{prefix}{key}'
@@ -180,7 +203,7 @@ def _flat(metrics: Mapping[str, Any],
         elif found is not None:
             yield name, found
         elif value is not None:
-            yield name, f'left out: {_kind(value)} is no number, table or text'
+            yield name, LeftOut(type(value).__name__)
 
 
 def _plain(value: Any) -> float | np.ndarray | str | None:
@@ -204,11 +227,6 @@ def _plain(value: Any) -> float | np.ndarray | str | None:
     many = isinstance(value, list) or array.size != 1
     array = array.astype(float)
     return array if many else float(array.reshape(()))
-
-
-def _kind(value: Any) -> str:
-    kind = type(value).__name__
-    return f'{"an" if kind[0].lower() in "aeiou" else "a"} {kind}'
 
 
 def _difference(first: Any, second: Any) -> float | None:

@@ -103,6 +103,20 @@ def test_tta_of_the_config_is_kept():
     assert cfg.model == dict(type='B', module=dict(type='A'))
 
 
+def test_tta_of_masks_is_refused():
+    model = dict(
+        type='MaskRCNN', roi_head=dict(type='StandardRoIHead', mask_head={}))
+    cfg = Config(
+        dict(
+            default_scope='mmdet', model=model,
+            test_dataloader=dict(dataset=dict(pipeline=[dict(type='A')]))))
+    with pytest.raises(ValueError, match=r'model\.roi_head\.mask_head'):
+        enable_tta(cfg)
+    cfg.tta_model = dict(type='mmdet.MergesMasks')
+    enable_tta(cfg)
+    assert cfg.model == dict(type='mmdet.MergesMasks', module=model)
+
+
 def test_output_is_checked_before_anything_runs():
     cfg = Config(dict(default_scope='mmdet', test_evaluator=dict()))
     with pytest.raises(ValueError, match=r'\.pkl .* got preds\.txt'):

@@ -54,6 +54,9 @@ def test_detection(write_config, run, tmp_path):
     assert len(predictions) == 4
     assert all('pred_instances' in p for p in predictions)
     assert len(list((tmp_path / 'painted').rglob('*.png'))) == 4
+    # The config names no tta_model.
+    log = run('test.py', config, 'w/iter_2.pth', '--work-dir', 'w', '--tta')
+    assert 'coco/bbox_mAP: ' in log
 
 
 def test_segmentation(write_config, run, tmp_path):
