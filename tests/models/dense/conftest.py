@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from mmengine.structures import InstanceData, PixelData
 from torch import nn
@@ -163,6 +164,37 @@ FCOS = one_stage(
         feat_channels=8, stacked_convs=1, strides=STRIDES,
         regress_ranges=((-1, 16), (16, 32), (32, 64), (64, 1e8)),
         norm_cfg=dict(type='GN', num_groups=2)))
+POINTS = dict(
+    ANCHORS, ratios=[1.0], octave_base_scale=8, scales_per_octave=1)
+GN = dict(type='GN', num_groups=2)
+TOOD = one_stage(
+    'mmdet.TOOD',
+    dict(
+        type='mmdet.TOODHead', num_classes=CLASSES, in_channels=8,
+        feat_channels=8, stacked_convs=2, num_dcn=0, norm_cfg=GN,
+        anchor_type='anchor_free', anchor_generator=POINTS,
+        bbox_coder=dict(type='mmdet.DeltaXYWHBBoxCoder'),
+        initial_loss_cls=dict(
+            type='mmdet.FocalLoss', use_sigmoid=True, activated=True),
+        loss_cls=dict(
+            type='mmdet.QualityFocalLoss', use_sigmoid=True, activated=True),
+        loss_bbox=dict(type='mmdet.GIoULoss', loss_weight=2.0)),
+    initial_epoch=4,
+    initial_assigner=dict(type='mmdet.ATSSAssigner', topk=9),
+    assigner=dict(type='mmdet.TaskAlignedAssigner', topk=13),
+    alpha=1,
+    beta=6)
+VFNET = one_stage(
+    'mmdet.VFNet',
+    dict(
+        type='mmdet.VFNetHead', num_classes=CLASSES, in_channels=8,
+        feat_channels=8, stacked_convs=1, strides=STRIDES, use_atss=True,
+        regress_ranges=((-1, 16), (16, 32), (32, 64), (64, 1e8)),
+        norm_cfg=GN, anchor_generator=dict(POINTS, center_offset=0.0),
+        loss_cls=dict(type='mmdet.VarifocalLoss', use_sigmoid=True),
+        loss_bbox=dict(type='mmdet.GIoULoss', loss_weight=1.5),
+        loss_bbox_refine=dict(type='mmdet.GIoULoss', loss_weight=2.0)),
+    assigner=dict(type='mmdet.ATSSAssigner', topk=9))
 RTMDET = one_stage(
     'mmdet.RTMDet',
     dict(
@@ -230,8 +262,7 @@ def query_based(kind, head, encoder_attention, cross_attention, neck, **keys):
 DETR = query_based(
     'mmdet.DETR', 'mmdet.DETRHead', ATTENTION, ATTENTION,
     dict(in_channels=WIDTHS[3:], num_outs=1), out_indices=(4, ),
-    decoder=dict(post_norm_cfg=dict(type='LN')),
-    keep_real=['MultiheadAttention'])
+    decoder=dict(post_norm_cfg=dict(type='LN')))
 DEFORMABLE_DETR = query_based(
     'mmdet.DeformableDETR', 'mmdet.DeformableDETRHead', LEVELS, LEVELS,
     dict(in_channels=WIDTHS[2:], num_outs=2), out_indices=(3, 4),
@@ -257,8 +288,7 @@ SPARSE_RCNN = dict(
                     loss_bbox=dict(type='mmdet.L1Loss', loss_weight=5.0),
                     bbox_coder=dict(
                         type='mmdet.DeltaXYWHBBoxCoder', clip_border=False,
-                        target_stds=[0.5, 0.5, 1., 1.]))),
-            keep_real=['MultiheadAttention']),
+                        target_stds=[0.5, 0.5, 1., 1.])))),
         [
             dict(
                 assigner=MATCHER, sampler=dict(type='mmdet.PseudoSampler'),
@@ -272,7 +302,7 @@ SPARSE_RCNN['test_cfg'] = dict(rpn=None, rcnn=dict(max_per_img=4))
 
 DETECTORS = dict(
     mask_rcnn=MASK_RCNN, cascade_mask_rcnn=CASCADE, retinanet=RETINANET,
-    fcos=FCOS, rtmdet=RTMDET, detr=DETR, deformable_detr=DEFORMABLE_DETR,
+    fcos=FCOS, tood=TOOD, vfnet=VFNET, rtmdet=RTMDET, detr=DETR, deformable_detr=DEFORMABLE_DETR,
     sparse_rcnn=SPARSE_RCNN)
 
 DECODE = dict(
@@ -327,6 +357,10 @@ def wake(model):
             nn.init.normal_(module.weight, std=2 / fan_in**0.5)
             if module.bias is not None:
                 nn.init.uniform_(module.bias, -0.5, 1.5)
+        elif isinstance(module, nn.MultiheadAttention):
+            nn.init.normal_(
+                module.in_proj_weight, std=2 / module.embed_dim**0.5)
+            nn.init.uniform_(module.in_proj_bias, -0.5, 1.5)
         elif isinstance(module, NORMS):
             nn.init.uniform_(module.weight, 0.7, 1.5)
             nn.init.uniform_(module.bias, 0., 1.5)
@@ -364,6 +398,7 @@ def dense_model(dense_config, build_dense):
     made = {}
 
     def get(name):
+        MessageHub.get_current_instance().update_info('epoch', 0)  # for TOOD
         if name not in made:
             made[name] = build_dense(dense_config(name), name)
         made[name].zero_grad()

@@ -12,7 +12,7 @@ from mmsnn.layers import SpikeConv2d, SpikeConvTranspose2d, SpikeLinear
 from mmsnn.neurons import is_spiking
 
 TWO_STAGE = ['mask_rcnn', 'cascade_mask_rcnn']
-ONE_STAGE = ['retinanet', 'fcos', 'rtmdet']
+ONE_STAGE = ['retinanet', 'fcos', 'tood', 'vfnet', 'rtmdet']
 QUERIES = ['detr', 'deformable_detr', 'sparse_rcnn']
 SEGMENTORS = ['fpn_head', 'uper_head', 'sep_aspp_head', 'sep_fcn_head']
 NAMES = TWO_STAGE + ONE_STAGE + QUERIES + SEGMENTORS
@@ -26,12 +26,17 @@ SPIKING = {
 #: the first layer of DETR's decoder) all queries are zero.
 IDLE = dict(
     fcos=['bbox_head.scales.2', 'bbox_head.scales.3'],
+    tood=[f'bbox_head.scales.{i}' for i in (1, 2, 3)],
+    vfnet=[f'bbox_head.scales{r}.{i}' for r in ('', '_refine')
+           for i in (1, 2, 3)],
     rtmdet=['bbox_head.reg_convs.1', 'bbox_head.reg_convs.2',
             'bbox_head.rtm_reg.1', 'bbox_head.rtm_reg.2'],
     detr=['decoder.layers.0.self_attn.attn', 'decoder.layers.0.norms.0'],
     sparse_rcnn=[f'neck.fpn_convs.{i}' for i in (1, 2, 3)])
 #: Products of real values, beside the stem: what was kept, or is no layer.
 REAL_PRODUCTS = dict(
+    tood=['bbox_head'],  # samples its own results at other positions
+    vfnet=['bbox_head.vfnet_cls_dconv', 'bbox_head.vfnet_reg_refine_dconv'],
     detr=[
         'encoder.layers.0.self_attn.attn',
         *(f'decoder.layers.{i}.{kind}_attn.attn' for i in (0, 1)
