@@ -21,8 +21,8 @@ from .tensor_sources import RecordKeys, TensorSources, tensors
 from .weight_pieces import WeightPieces
 
 #: Note of a synapse whose weights nothing seen has made.
-FOREIGN = ('what it multiplies with comes from outside PyTorch, so that it may '
-           'differ from run to run: weights that do not are to be held in a '
+FOREIGN = ('what it multiplies with comes from outside PyTorch, so that it '
+           'may differ from run to run: hold weights that do not in a '
            'parameter or buffer')
 
 
@@ -53,6 +53,7 @@ class OpRecorder(TorchDispatchMode):
         self.plan = plan
         self.weights = WeightPieces(path.model)
         self.firings = Firings(trace.images)
+        self.time_axis = None  # a TimeAxis, where neurons have T > 1
         self._paused = False
         self._products: dict[str, int] = {}
 
@@ -261,6 +262,8 @@ class OpRecorder(TorchDispatchMode):
         Returns:
             int: Its number within the call.
         """
+        if self.time_axis is not None:
+            self.time_axis.reached(path, membrane, spikes)
         amounts = dict(
             kind='neuron',
             spiking=True,

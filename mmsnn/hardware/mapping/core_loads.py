@@ -167,7 +167,7 @@ def _receive(link: Link, mapping: Mapping,
             link.target.population.neurons)
         profiles = [_even(population, len(axes))]
     else:
-        amount = np.array(population.spikes)
+        amount = np.array(mapping.network.spikes_read(link.projection))
         additions = np.array(
             mapping.network.sops_per_substep(link.projection))
         profiles = _profiles(population, len(axes))
@@ -176,7 +176,13 @@ def _receive(link: Link, mapping: Mapping,
                 _reaching(link, shares, population) if added else shares
                 for shares, added in zip(profiles, additions)
             ]
-    arriving, adding, leaving = zip(*(_distribute(link, p) for p in profiles))
+    part = bool(link.projection.spikes_read)
+    if part:
+        profiles = [_reaching(link, shares, population)
+                    for shares in profiles]
+    profiles = [link.connectivity.from_source(p) for p in profiles]
+    arriving, adding, leaving = zip(
+        *(_distribute(link, p, part) for p in profiles))
     adding = np.array(adding)
     total = adding.sum(1, keepdims=True)
     if (additions[:, None] * (total == 0)).any():
@@ -202,16 +208,24 @@ def _reaching(link: Link, shares, population) -> list[np.ndarray]:
     axes = link.connectivity.axes
     reached = all(
         axis.connections(np.array([0, axis.targets]), share).any()
-        for axis, share in zip(axes, shares))
+        for axis, share in zip(axes, link.connectivity.from_source(shares)))
     return shares if reached else _even(population, len(axes))
 
 
-def _distribute(link: Link, shares) -> tuple[np.ndarray, ...]:
-    """Where one spike of the source goes on average: messages that arrive at
-    each core of the target, connections there that it takes, and messages
-    that leave each core of the source."""
+def _distribute(link: Link, shares, part: bool) -> tuple[np.ndarray, ...]:
+    """Where one spike of the source goes on average (if ``part``: one that
+    the link reads): messages that arrive at each core of the target,
+    connections there that it takes, and messages that leave each core of the
+    source."""
     axes = link.connectivity.axes
-    edges = link.target.block_edges(len(axes))
+    edges = link.edges
+    if part:
+        read = np.prod([
+            axis.distinct(np.array([0, axis.targets]), share).item()
+            for axis, share in zip(axes, shares)
+        ])
+        first, *others = shares
+        shares = [first / read if read else first, *others]
     arriving = product([
         axis.distinct(e, share)
         for axis, e, share in zip(axes, edges, shares)
@@ -222,11 +236,11 @@ def _distribute(link: Link, shares) -> tuple[np.ndarray, ...]:
     ])
     if link.source is None:
         return arriving, adding, np.zeros(1)
-    leaving = product([
+    leaving = [
         np.add.reduceat(share * axis.fan_out(e), s[:-1]) for axis, e, s, share
-        in zip(axes, edges, link.source.block_edges(len(axes)), shares)
-    ])
-    return arriving, adding, leaving
+        in zip(axes, edges, link.source_edges, shares)
+    ]
+    return arriving, adding, product(link.connectivity.to_source(leaving))
 
 
 def _mean_travel(travels: list[Travel], messages: np.ndarray) -> Travel:

@@ -109,6 +109,19 @@ class Link:
     target: Slices
     connectivity: Connectivity
 
+    @property
+    def edges(self) -> tuple[np.ndarray, ...]:
+        """Bounds of the blocks of the target along each axis of the
+        connectivity."""
+        return self.target.block_edges(len(self.connectivity.axes))
+
+    @property
+    def source_edges(self) -> list[np.ndarray]:
+        """Bounds of the blocks of the source along each axis of the
+        connectivity."""
+        return self.connectivity.from_source(
+            self.source.block_edges(len(self.connectivity.axes)))
+
 
 @dataclass(frozen=True)
 class Mapping:
@@ -263,17 +276,18 @@ def _demand(network: Network, population: Population, tilings: dict,
     incoming = []
     for p in network.incoming(population.name):
         if network.carries(p) != 'real' and p.static:
-            axes = connectivity(p, network[p.source], population)
-            incoming.append((p, axes.axes))
+            incoming.append((p, connectivity(p, network[p.source],
+                                             population)))
     outgoing = []
     for p in network.outgoing(population.name):
         if (network.carries(p) != 'real' and p.static
                 and p.target in tilings):
-            axes = connectivity(p, population, network[p.target]).axes
+            found = connectivity(p, population, network[p.target])
             edges = Slices(network[p.target], tilings[p.target],
-                           0).block_edges(len(axes))
-            outgoing.append(
-                [axis.fan_out(e) for axis, e in zip(axes, edges)])
+                           0).block_edges(len(found.axes))
+            reach = found.to_source(
+                [axis.fan_out(e) for axis, e in zip(found.axes, edges)])
+            outgoing.append((found.read, reach))
     return Demand(population, incoming, outgoing, weights == 'shared',
                   weight_bits, limits.state_bits(population))
 

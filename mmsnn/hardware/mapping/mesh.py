@@ -148,8 +148,8 @@ def travel(link: Link, mesh: Mesh, shares) -> Travel:
     Args:
         link (Link): Projection between two mapped populations.
         mesh (Mesh): Where the cores lie.
-        shares (list[ndarray]): For each axis of the source the share of the
-            spikes at each index.
+        shares (list[ndarray]): For each axis of the connectivity the share
+            of the spikes of the source at each index.
 
     Returns:
         Travel: Mean hops and steps between chips.
@@ -159,14 +159,14 @@ def travel(link: Link, mesh: Mesh, shares) -> Travel:
     if link.source is None:
         return Travel(0.0, 0.0, 0.0, np.zeros((3, cores)))
     axes = link.connectivity.axes
-    edges, source_edges = (s.block_edges(len(axes))
-                           for s in (target, link.source))
+    edges, source_edges = link.edges, link.source_edges
     pairs = [
         axis.overlap(e, s, share)
         for axis, e, s, share in zip(axes, edges, source_edges, shares)
     ]
     strides = _strides([len(e) - 1 for e in edges])
-    source_strides = _strides([len(e) - 1 for e in source_edges])
+    source_strides = link.connectivity.from_source(
+        _strides([len(e) - 1 for e in link.source.block_edges(len(axes))]))
     here, there = (mesh.positions(
         np.arange(s.first_core, s.first_core + s.cores))
                    for s in (target, link.source))

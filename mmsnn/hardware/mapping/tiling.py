@@ -13,6 +13,7 @@ import numpy as np
 
 from mmsnn.hardware.network.populations import Population, Projection
 
+from .connectivity import Connectivity
 from .limits import LayerFit, Limits
 
 
@@ -23,10 +24,10 @@ class Demand:
     Attributes:
         population (Population): The population that is cut.
         incoming (list): For each projection that ends in it: the projection
-            and its connections along each axis.
-        outgoing (list): For each projection that starts in it: an array for
-            each axis, which holds for each index the number of blocks of the
-            target that it reaches.
+            and its connectivity.
+        outgoing (list): For each projection that starts in it: the part of
+            its neurons that are read, and an array for each axis, which holds
+            for each index the number of blocks of the target that it reaches.
         shared (bool): Whether a core stores each weight once, not once for
             each connection.
         weight_bits (int): Bits of a stored weight.
@@ -34,8 +35,8 @@ class Demand:
     """
 
     population: Population
-    incoming: list[tuple[Projection, tuple]]
-    outgoing: list[list[np.ndarray]]
+    incoming: list[tuple[Projection, Connectivity]]
+    outgoing: list[tuple[float, list[np.ndarray]]]
     shared: bool
     weight_bits: int
     state_bits: int
@@ -164,21 +165,25 @@ def _needs(demand: Demand, sizes) -> tuple[dict, np.ndarray]:
     cores; both for all combinations of sizes."""
     neurons = _over_sizes(sizes)
     axons, total, stored, fan_in = 0.0, 0.0, 0.0, 0.0
-    for projection, axes in demand.incoming:
+    for projection, found in demand.incoming:
+        axes = found.axes
         rows = [[axis_inputs(axis, size) for size in s] for axis, s in zip(
             axes, sizes + [[1]] * (len(axes) - len(sizes)))]
         most, sums, links = (
             _over_sizes([[row[i] for row in axis]
                          for axis in rows]).reshape(neurons.shape)
             for i in range(3))
-        axons, total = axons + most, total + sums
+        axons, total = axons + found.read * most, total + found.read * sums
         if projection.op == 'residual':
             continue  # no stored weights
-        fan_in += np.prod([axis_inputs(axis, 1)[2] for axis in axes])
+        fan_in += found.density * np.prod(
+            [axis_inputs(axis, 1)[2] for axis in axes])
+        if projection.op == 'relay':
+            continue
         stored = stored + (_shared(projection, demand.population, sizes)
-                           if demand.shared else links)
+                           if demand.shared else found.density * links)
     axons_out = 0.0
-    for reach in demand.outgoing:
+    for read, reach in demand.outgoing:
         factors = []
         for axis, s in enumerate(sizes):
             sums = [
@@ -188,7 +193,7 @@ def _needs(demand: Demand, sizes) -> tuple[dict, np.ndarray]:
             ]
             factors.append(sums)
         extra = np.prod([r.max() for r in reach[len(sizes):]])
-        axons_out = axons_out + _over_sizes(factors) * extra
+        axons_out = axons_out + read * _over_sizes(factors) * extra
     zeros = np.zeros(neurons.shape)
     synapse_bytes = zeros + stored * demand.weight_bits / 8
     # Membranes twice: of the image that fires and of the next one.

@@ -4,12 +4,15 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-from mmsnn.trace import OpRecord, OpTrace, Source, is_spiking_synapse
+from mmsnn.trace import OpRecord, OpTrace, Reads, Source
 
-from .populations import Network, Population, Projection
+from .populations import FIRING_KINDS, Network, Population, Projection
 from .profiles import sampled_profile
+from .remainder import remainder_notes, remainder_of
 from .shapes import Shapes
-from .trace_graph import TraceGraph, role, run_notes
+from .synapse_parts import divided, neurons_read
+from .trace_graph import JOINS, TraceGraph, role, run_notes
+from .wiring import Wiring, wire
 
 #: Names of the populations that stand for tensors which no op has made.
 INPUT, UNKNOWN = 'input', 'unknown'
@@ -25,7 +28,8 @@ def network_from_trace(trace: OpTrace) -> Network:
       first neurons that fire from it, also behind residual sums. Where
       something else reads the result, and at the model's outputs, it is held
       by accumulators of its own (``real``).
-    - What is done with the outputs (boxes, scores) is left out.
+    - What is done with the outputs (boxes, scores) is left out, and what is
+      computed from weights alone: the ``remainder`` names it.
     - A tensor that no op of the trace has made becomes a population
       ``unknown (MODULE)``, named after the module that reads it.
     - A model that calls one network on several parts of an image gives this
@@ -115,10 +119,15 @@ class NetworkBuilder:
                     self._outside(source, i, inputs)
             self._project(i)
             self.made_by += [i] * (len(self.projections) - len(self.made_by))
+        remainder = remainder_of(self.graph, self.projections, self.made_by,
+                                 self.images)
         return Network(
             tuple(inputs + self.populations), tuple(self.projections),
             self.trace.images, self.graph.runs,
-            run_notes(self.graph, self.trace.images) + self._profile_notes())
+            (*run_notes(self.graph, self.trace.images),
+             *self._profile_notes(),
+             *remainder_notes([r for r in remainder if r.reason != JOINS],
+                              self.graph.runs)), remainder)
 
     def _profile_notes(self) -> tuple[str, ...]:
         if not any(p.profile for p in self.populations):
@@ -139,7 +148,7 @@ class NetworkBuilder:
     def _population(self, i: int) -> Population:
         record, name = self.records[i], self.names[i]
         shape = self.shapes.population(i)
-        if record.kind != 'neuron':
+        if role(record) not in FIRING_KINDS:
             bits = record.accumulator_bits or 32
             return Population(name, shape, state_bits=bits, kind='real')
         return self.firing(
@@ -151,8 +160,8 @@ class NetworkBuilder:
                 record.max_spikes,
                 (0.0, ) * record.timesteps * record.max_spikes,
                 state_bits=math.ceil(8 * record.state_bytes /
-                                     math.prod(shape))), record.spikes,
-            self.images)
+                                     math.prod(shape)),
+                kind=role(record)), record.spikes, self.images)
 
     def firing(self, i: int, population: Population, spikes: list[int],
                number: int) -> Population:
@@ -207,14 +216,14 @@ class NetworkBuilder:
         record = self.records[i]
         target = self.names[self.graph.home[i]]
         sources: dict[str, Source] = {}
-        operands = []
+        operands: dict[str, Source] = {}
         for source, operand in self.graph.sources[i].items():
             held = self._held_by(source, i)
             if operand:
-                operands.append(held)
+                operands.setdefault(held, source)
             elif held != target:
                 sources.setdefault(held, source)
-        if role(record) == 'synapse':
+        if role(record) in ('synapse', 'relay'):
             self._synapse(i, sources, target, operands)
             return
         self._hand_on(i, sources, target)
@@ -247,62 +256,60 @@ class NetworkBuilder:
                     part))
 
     def _synapse(self, i: int, sources: dict[str, Source], target: str,
-                 operands: list[str]) -> None:
+                 operands: dict[str, Source]) -> None:
         record = self.records[i]
-        spiking = is_spiking_synapse(record)
+        spiking = record.spiking
         if not record.static and not operands and len(sources) > 1:
-            operands = list(sources)[1:]
+            operands = dict(list(sources.items())[1:])
             sources = dict(list(sources.items())[:1])
         if not sources and operands:  # Q, K and V of the same neurons
-            sources = {operands[0]: 0}
-        parts = self._parts(record, list(sources))
-        for held, (share, weights, offset) in parts.items():
+            sources = dict(list(operands.items())[:1])
+        reads = self.graph.reads.get(i, {})
+        read = [(self.by_name[held], reads.get(source))
+                for held, source in sources.items()]
+        parts = divided(record, read, self.images,
+                        self.shapes.channels_in(record))
+        for (population, found), source, part in zip(read, sources.values(),
+                                                     parts):
+            wiring = self._wiring(i, population, source, found, part.offset)
+            scattered = wiring.scattered and found is not None
             self.projections.append(
                 Projection(
                     record.module,
-                    held,
+                    population.name,
                     target,
-                    record.kind,
-                    weights=weights,
+                    'relay' if role(record) == 'relay' else record.kind,
+                    weights=part.weights,
                     synapses=round(
                         Fraction(record.synapses, self.images *
-                                 record.timesteps) * share),
-                    sops=self._sops(record, held, share) if spiking else (),
-                    macs=float(record.macs * share / self.images),
-                    adds=float(record.adds * share / self.images),
-                    geometry=self.shapes.geometry(i, self.by_name[held]),
+                                 record.timesteps) * part.connections),
+                    sops=self._sops(record, population,
+                                    part.operations) if spiking else (),
+                    macs=float(record.macs * part.operations / self.images),
+                    adds=float((record.adds + record.comparisons +
+                                record.other) * part.operations /
+                               self.images),
                     static=record.static,
-                    reason='' if record.static else NOT_STATIC,
-                    operand=operands[0] if operands else '',
-                    source_offset=offset))
+                    reason='' if record.static else
+                    record.note or NOT_STATIC,
+                    operand=next(iter(operands), ''),
+                    neurons_read=neurons_read(found, population)
+                    if scattered else None,
+                    spikes_read=part.spikes_read,
+                    **vars(wiring)))
 
-    def _parts(self, record: OpRecord, held: list[str]) -> dict[str, tuple]:
-        """Divide a synapse between the populations that it reads.
+    def _wiring(self, i: int, population: Population, source: Source,
+                reads: Reads | None, offset: int) -> Wiring:
+        """Which neurons of a population a synapse reads."""
+        geometry = self.shapes.geometry(i, population)
+        if reads is None or not isinstance(source, int):
+            return Wiring(geometry, source_offset=offset)
+        record = self.records[i]
+        return wire(reads, geometry, self.shapes.axes(source),
+                    population.shape,
+                    record.kind == 'linear' and not record.geometry)
 
-        Returns:
-            dict: Population -> its share of the operations, its weights, and
-            the input channel of the op where its channels begin.
-        """
-        if len(held) == 1:
-            return {held[0]: (Fraction(1), record.weights, 0)}
-        populations = [self.by_name[name] for name in held]
-        sizes = [p.total_spikes if is_spiking_synapse(record) else p.neurons
-                 for p in populations]
-        whole = sum(map(Fraction, sizes))
-        shares = [Fraction(s) / whole if whole else Fraction(1, len(sizes))
-                  for s in sizes]
-        channels = [p.shape[0] for p in populations]
-        side_by_side = sum(channels) == self.shapes.channels_in(record)
-        parts, offset = {}, 0
-        for name, share, number in zip(held, shares, channels):
-            weights = record.weights
-            if side_by_side:
-                weights = weights * number // sum(channels)
-            parts[name] = (share, weights, offset)
-            offset += number if side_by_side else 0
-        return parts
-
-    def _sops(self, record: OpRecord, held: str,
+    def _sops(self, record: OpRecord, source: Population,
               share: Fraction) -> tuple[float, ...]:
         """Mean additions that the spikes of a source cause.
 
@@ -311,7 +318,7 @@ class NetworkBuilder:
         given as one number.
         """
         total = float(record.sops * share / self.images)
-        spikes = self.by_name[held].spikes
+        spikes = source.spikes
         if not math.fsum(spikes):
             return ()
         sampled = sum(record.substep_sops)

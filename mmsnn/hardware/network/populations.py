@@ -10,16 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-#: ``neuron``: integrates, then fires. ``input``: what the network is given,
-#: spikes or (with no ``spikes``) real values. ``real``: accumulators whose
-#: values are handed on as numbers: the network's outputs, the product
-#: ``K^T V`` of attention, and what goes through an op that can not be folded.
-POPULATION_KINDS = ('input', 'neuron', 'real')
+#: ``neuron``: integrates, then fires. ``relay``: gates without a membrane (a
+#: max pooling of spikes), each of which fires if one of its inputs does.
+#: ``input``: what the network is given, spikes or (with no ``spikes``) real
+#: values. ``real``: accumulators whose values are handed on as numbers: the
+#: network's outputs, the product ``K^T V`` of attention, and what goes through
+#: an op that can not be folded.
+POPULATION_KINDS = ('input', 'neuron', 'real', 'relay')
 
-#: ``conv``, ``linear`` and ``matmul`` are synapses. ``residual`` hands the
-#: membrane potentials of the source on (one addition per neuron); ``real``
-#: is any other op on real values (interpolation, norm, pooling).
-PROJECTION_OPS = ('conv', 'linear', 'matmul', 'residual', 'real')
+#: Kinds that fire.
+FIRING_KINDS = ('neuron', 'relay')
+
+#: ``conv``, ``linear`` and ``matmul`` are synapses. ``relay`` brings spikes to
+#: gates, without any weight. ``residual`` hands the membrane potentials of the
+#: source on (one addition per neuron); ``real`` is any other op on real values
+#: (interpolation, norm, pooling).
+PROJECTION_OPS = ('conv', 'linear', 'matmul', 'residual', 'real', 'relay')
 
 
 def _require(valid: bool, message: str) -> None:
@@ -154,7 +160,7 @@ class Population:
                  f'{where}: state_bits must not be negative')
         _require(
             len(self.spikes) == self.substeps
-            or (not self.spikes and self.kind != 'neuron'),
+            or (not self.spikes and self.kind not in FIRING_KINDS),
             f'{where}: spikes must list timesteps x max_spikes = '
             f'{self.substeps} sub-steps, got {len(self.spikes)}')
         _require(
@@ -219,6 +225,20 @@ class Projection:
         source_offset (int): Input channel of the op that is channel 0 of the
             source; not 0 where the op reads several populations, concatenated.
         target_offset (int): Channel of the target that is output channel 0.
+        picks (tuple): Which neurons of the source it reads, where that is not
+            all of them in their order: for each axis of the input of
+            ``geometry`` the index of the source at each place, -1 where there
+            is none; or None for an axis in its order. Where all are connected
+            with all, for each axis of the source the indices that are read.
+        source_axes (tuple[int]): For each axis of the input of ``geometry``
+            the axis of the source that lies along it. Empty: in their order.
+        scattered (bool): Whether it reads neurons that are not given by
+            indices along axes. All cores of the source are then taken to
+            send to all of the target.
+        neurons_read (int | None): If ``scattered``: how many neurons of the
+            source it reads. None: all.
+        spikes_read (tuple[float]): Mean spikes of the source that it reads
+            per run, in each sub-step of the source, each once. Empty: all.
     """
 
     name: str
@@ -236,6 +256,11 @@ class Projection:
     operand: str = ''
     source_offset: int = 0
     target_offset: int = 0
+    picks: tuple[tuple[int, ...] | None, ...] = field(default=(), repr=False)
+    source_axes: tuple[int, ...] = ()
+    scattered: bool = False
+    neurons_read: int | None = None
+    spikes_read: tuple[float, ...] = ()
 
     def __post_init__(self):
         where = f'projection {self.name!r} of {self.source!r}'
@@ -243,7 +268,8 @@ class Projection:
                  f'{where}: op must be one of {", ".join(PROJECTION_OPS)}, '
                  f'got {self.op!r}')
         amounts = (self.weights, self.synapses, *self.sops, self.macs,
-                   self.adds, self.source_offset, self.target_offset)
+                   self.adds, self.source_offset, self.target_offset,
+                   self.neurons_read or 0, *self.spikes_read)
         _require(all(a >= 0 for a in amounts),
                  f'{where}: amounts must not be negative')
         _require(
@@ -254,6 +280,27 @@ class Projection:
     def total_sops(self) -> float:
         """Mean additions caused by spikes per run."""
         return math.fsum(self.sops)
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """Operations of a trace that are in no projection; means per run.
+
+    Attributes:
+        module (str): Module path.
+        reason (str): Why they are not on the chip.
+        ops (int): Number of ops.
+        sops (float): Additions caused by spikes.
+        macs (float): Multiply-accumulates on real values.
+        adds (float): Other operations on real values.
+    """
+
+    module: str
+    reason: str
+    ops: int = 1
+    sops: float = 0.0
+    macs: float = 0.0
+    adds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -268,6 +315,8 @@ class Network:
             other: more than once where an image is cut into crops.
         notes (tuple[str]): Sentences: what was assumed when the network was
             made.
+        remainder (tuple[Remainder]): What the trace has beside the
+            projections: with it, they make up all of its operations.
 
     Raises:
         ValueError: If names repeat or are unknown, the order is not
@@ -292,6 +341,7 @@ class Network:
     images: int = 1
     runs: int = 1
     notes: tuple[str, ...] = ()
+    remainder: tuple[Remainder, ...] = ()
 
     def __post_init__(self):
         order = {p.name: i for i, p in enumerate(self.populations)}
@@ -323,6 +373,14 @@ class Network:
             f'{where}: sops must have 1 number or one for each of the '
             f'{len(source.spikes)} sub-steps of {source.name!r}, got '
             f'{len(projection.sops)}')
+        _require(
+            not projection.spikes_read or (
+                len(projection.spikes_read) == len(source.spikes)
+                and all(read <= fired * (1 + 1e-9) for read, fired in zip(
+                    projection.spikes_read, source.spikes))),
+            f'{where}: spikes_read must have a number for each of the '
+            f'{len(source.spikes)} sub-steps of {source.name!r}, at most '
+            f'{source.spikes}, got {projection.spikes_read}')
         _require(
             not projection.total_sops or source.total_spikes > 0,
             f'{where}: spikes cause additions, but {source.name!r} has none')
@@ -374,6 +432,17 @@ class Network:
         """Neurons and accumulators, the input left out."""
         return sum(p.neurons for p in self.populations if p.kind != 'input')
 
+    def spikes_read(self, projection: Projection) -> tuple[float, ...]:
+        """Mean spikes per run that a projection reads in each sub-step.
+
+        Args:
+            projection (Projection): One of the network.
+
+        Returns:
+            tuple[float]: A number for each sub-step of the source.
+        """
+        return projection.spikes_read or self[projection.source].spikes
+
     def sops_per_substep(self, projection: Projection) -> tuple[float, ...]:
         """Mean additions per run in each sub-step of the source.
 
@@ -383,7 +452,7 @@ class Network:
         Returns:
             tuple[float]: A number for each sub-step of the source.
         """
-        spikes = self[projection.source].spikes
+        spikes = self.spikes_read(projection)
         if len(projection.sops) == len(spikes):
             return projection.sops
         total, fired = projection.total_sops, math.fsum(spikes)

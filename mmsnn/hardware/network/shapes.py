@@ -53,7 +53,7 @@ class Shapes:
         them so."""
         last = set()
         for i, sources in self.graph.sources.items():
-            if self.records[i].kind == 'linear':
+            if _reads_features(self.records[i]):
                 features = self.records[i].input_shape[-1:]
                 last |= {
                     s for s in sources if isinstance(s, int)
@@ -132,7 +132,9 @@ class Shapes:
         Args:
             record (OpRecord): The record of the synapse.
         """
-        return record.input_shape[-1 if record.kind == 'linear' else 1]
+        if len(record.input_shape) < 2:
+            return 0
+        return record.input_shape[-1 if _reads_features(record) else 1]
 
     def geometry(self, i: int, source: Population) -> Geometry | None:
         """Geometry of a synapse.
@@ -142,16 +144,18 @@ class Shapes:
             source (Population): The population that it reads.
 
         Returns:
-            Geometry | None: None for a product of two activations, and for an
-            op on empty tensors.
+            Geometry | None: None for a product of two activations, for an
+            op on empty tensors, and where the trace does not tell it.
         """
         record = self.records[i]
         if record.kind == 'matmul' or 0 in (*record.input_shape[1:],
                                             *record.output_shape[1:]):
             return None
-        if record.kind == 'linear':
+        if _reads_features(record):
             return self._linear(record, source)
         g = record.geometry
+        if not g:
+            return None
         rows, axes = self._rows(record), len(g['kernel'])
         more = 1 if rows > 1 else 0
         return Geometry(
@@ -175,6 +179,11 @@ class Shapes:
             return Geometry((inputs, *positions), (outputs, *positions), ones,
                             ones, (0, ) * len(positions), ones)
         return Geometry.linear(inputs, outputs, tokens if tokens > 1 else None)
+
+
+def _reads_features(record: OpRecord) -> bool:
+    """Whether an op is a linear layer on the last axis of its input."""
+    return record.kind == 'linear' and not record.geometry
 
 
 def _with_rows(inner: Shape, rows: int) -> Shape:

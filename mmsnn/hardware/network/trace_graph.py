@@ -7,12 +7,20 @@ where the result is handed on as numbers.
 
 from dataclasses import replace
 
-from mmsnn.trace import SYNAPSES, OpRecord, OpTrace, Source
+from mmsnn.trace import SYNAPSES, OpRecord, OpTrace, Reads, Source
 
 from .repeated_runs import Runs, find_runs
 
 #: Ops that add membranes. The population that holds the sum does it.
 _SUMS = ('add', 'add_', 'sub', 'sub_', 'rsub')
+
+
+#: Why an op of a trace is in no projection of its network.
+RESULTS = 'works on results (boxes, scores)'
+CONSTANT = 'is computed from weights alone, before the run'
+NUMBER = 'gives one number'
+JOINS = 'joins the results of runs'
+SAME = 'adds to a membrane to which its synapses add anyway'
 
 
 def role(record: OpRecord) -> str:
@@ -22,11 +30,14 @@ def role(record: OpRecord) -> str:
         record (OpRecord): The record of the op.
 
     Returns:
-        str: ``neuron``, ``synapse``, ``sum`` (of membranes) or ``real`` (any
-        other op, on real values).
+        str: ``neuron``, ``relay`` (a pooling of spikes that gives spikes),
+        ``synapse``, ``sum`` (of membranes) or ``real`` (any other op, on real
+        values).
     """
     if record.kind == 'neuron':
         return 'neuron'
+    if record.kind == 'pool' and record.spiking:
+        return 'relay'
     if record.kind in SYNAPSES:
         return 'synapse'
     return 'sum' if record.op in _SUMS else 'real'
@@ -36,7 +47,8 @@ class TraceGraph:
     """Ops that run on a chip, what they read, and where results are held.
 
     These ops are left out: those on a model's results (boxes, scores), those
-    that read nothing else (levels of regions of interest), and those whose
+    that read nothing else (levels of regions of interest), those on real
+    values that depend on nothing that the model is given, and those whose
     result is one number. An op that reads the result of such an op is taken
     to read what that op has read.
 
@@ -52,6 +64,7 @@ class TraceGraph:
         records (list[OpRecord]): All records.
         runs (int): Runs of the network for an image.
         outside (list[OpRecord]): Ops that join the results of runs.
+        left_out (dict[int, str]): Op that does not run on a chip -> why.
         sources (dict[int, dict[Source, bool]]): For each op that runs on a
             chip: what it has read, and whether that is the other operand of
             a product.
@@ -59,6 +72,8 @@ class TraceGraph:
             result: a neuron, or itself.
         through (dict[int, set[Source]]): For each op, what it reads only by
             way of ops that are left out.
+        reads (dict[int, dict[int, Reads]]): For each op that runs on a chip:
+            layer -> what it reads of it, where that is not simply all.
         feedback (list[str]): Modules whose ops read a later op; these edges
             are left out.
 
@@ -76,17 +91,21 @@ class TraceGraph:
     def __init__(self, trace: OpTrace) -> None:
         self.records = list(trace)
         self._all = trace.sources()
-        self._left_out: set[Source] = set()
+        self.left_out: dict[int, str] = {}
         for i, record in enumerate(self.records):
-            if self._is_left_out(i, record):
-                self._left_out.add(i)
+            reason = self._why_left_out(i, record)
+            if reason:
+                self.left_out[i] = reason
         self.feedback: list[str] = []
         self.through: dict[int, set[Source]] = {}
         self.sources: dict[int, dict[Source, bool]] = {}
         for i, record in enumerate(self.records):
-            if i not in self._left_out:
+            if i not in self.left_out:
                 self.sources[i] = self._read(i, record)
+        self.reads = {i: reads for i, reads in enumerate(trace.reads())
+                      if i in self.sources}
         self.runs, self.outside = self._fold()
+        self._leave_out_constants()
         self.home = self._homes()
 
     def _fold(self) -> tuple[int, list[OpRecord]]:
@@ -104,17 +123,49 @@ class TraceGraph:
             record.by_image = [[sum(n) for n in zip(*image)]
                                for image in images]
             self.records[first] = record
+            self.reads[first] = self._read_by_all(same, runs)
         self.sources = {i: self.sources[i] for i in runs.records}
+        self.left_out.update(dict.fromkeys(runs.outside, JOINS))
         return runs.number, [self.records[i] for i in runs.outside]
 
-    def _is_left_out(self, i: int, record: OpRecord) -> bool:
+    def _read_by_all(self, same: list[int], runs: Runs) -> dict[int, Reads]:
+        """What an op reads of each layer, over all runs."""
+        first, *others = same
+        reads = dict(self.reads[first])
+        for source, found in reads.items():
+            for k, i in enumerate(others, 1):
+                more = self.reads[i].get(runs.records[source][k])
+                if more is not None:
+                    found = found.including(more)
+            reads[source] = found
+        return reads
+
+    def _why_left_out(self, i: int, record: OpRecord) -> str:
+        """Why an op does not run on a chip; empty if it does."""
         if record.postprocess:
-            return True
+            return RESULTS
         if record.kind not in ('real', 'add'):
-            return False
-        made_of_results = self._all[i] and all(
-            s in self._left_out for s in self._all[i])
-        return not record.output_shape or bool(made_of_results)
+            return ''
+        if not record.output_shape:
+            return NUMBER
+        made_of = [self.left_out.get(s) for s in self._all[i]]
+        return RESULTS if made_of and all(
+            reason in (RESULTS, NUMBER) for reason in made_of) else ''
+
+    def _leave_out_constants(self) -> None:
+        """Leave out what depends on nothing that the model is given."""
+        constant: set[Source] = set()
+        for i, sources in self.sources.items():
+            record = self.records[i]
+            if not record.spiking and record.kind != 'neuron' and (
+                    constant.issuperset(sources)):
+                constant.add(i)
+        self.left_out.update(dict.fromkeys(constant, CONSTANT))
+        self.sources = {
+            i: {s: operand for s, operand in sources.items()
+                if s not in constant}
+            for i, sources in self.sources.items() if i not in constant
+        }
 
     def _read(self, i: int, record: OpRecord) -> dict[Source, bool]:
         """What an op reads, also by way of ops that are left out."""
@@ -126,7 +177,7 @@ class TraceGraph:
                 continue
             seen.add(source)
             direct = source in self._all[i]
-            if source in self._left_out:
+            if source in self.left_out:
                 todo += [(s, False) for s in self._all[source]]
             elif isinstance(source, int) and source >= i:
                 self.feedback.append(record.module)
@@ -146,7 +197,7 @@ class TraceGraph:
         home: dict[int, int] = {}
         for i in reversed(self.sources):
             home[i] = i
-            if role(self.records[i]) == 'neuron':
+            if role(self.records[i]) in ('neuron', 'relay'):
                 continue
             neurons = [c for c in consumers[i]
                        if role(self.records[c]) == 'neuron']

@@ -9,7 +9,7 @@ from mmsnn.hardware.amounts import Range, Spread
 from mmsnn.hardware.chips.spec import Chip, load_chip
 from mmsnn.hardware.mapping.mapper import map_network
 from mmsnn.hardware.network.from_trace import NetworkBuilder
-from mmsnn.hardware.network.populations import Network
+from mmsnn.hardware.network.populations import FIRING_KINDS, Network
 from mmsnn.trace import OpTrace
 
 from .estimate import estimates_of_mapping, require_spikes, supported_timings
@@ -202,7 +202,7 @@ def _of_image(builder: NetworkBuilder, whole: Network, k: int) -> Network:
     populations = tuple(
         builder.firing(made_by[p.name], p,
                        records[made_by[p.name]].by_image[k], runs)
-        if p.kind == 'neuron' else p for p in whole.populations)
+        if p.kind in FIRING_KINDS else p for p in whole.populations)
     named = {p.name: p for p in populations}
     projections = []
     for i, p in zip(builder.made_by, whole.projections):
@@ -213,8 +213,16 @@ def _of_image(builder: NetworkBuilder, whole: Network, k: int) -> Network:
                 p,
                 sops=_over_substeps(p.sops, total, whole[p.source].spikes,
                                     named[p.source].spikes))
+        if p.spikes_read:
+            fired = whole[p.source].spikes, named[p.source].spikes
+            p = replace(
+                p,
+                spikes_read=tuple(
+                    read * now / mean if mean else 0.0
+                    for read, mean, now in zip(p.spikes_read, *fired)))
         projections.append(p)
-    return Network(populations, tuple(projections), 1, runs, whole.notes)
+    return Network(populations, tuple(projections), 1, runs, whole.notes,
+                   whole.remainder)
 
 
 def _over_substeps(sops: tuple[float, ...], total: float,

@@ -330,10 +330,12 @@ def _backlog(
 
 def _over_sources(row: Received, values: np.ndarray, reduce) -> np.ndarray:
     """Smallest or largest value over the source cores of each target core."""
-    axes = row.link.connectivity.axes
-    edges = row.link.target.block_edges(len(axes))
-    source_edges = row.link.source.block_edges(len(axes))
-    grid = values.reshape([len(e) - 1 for e in reversed(source_edges)])
+    axes, order = row.link.connectivity.axes, row.link.connectivity.order
+    edges, source_edges = row.link.edges, row.link.source_edges
+    blocks = [len(e) - 1 for e in row.link.source.block_edges(len(axes))]
+    last = len(axes) - 1
+    grid = values.reshape(blocks[::-1]).transpose(
+        [last - order[last - place] for place in range(len(axes))])
     for i, (axis, e, s) in enumerate(zip(axes, edges, source_edges)):
         block, source_block, _ = axis.overlap(e, s)
         place = len(axes) - 1 - i
