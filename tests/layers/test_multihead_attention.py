@@ -101,9 +101,9 @@ def test_what_it_computes_by_loops():
 
 
 def test_one_tensor_fires_once():
-    plain, (query, key, value) = attention()
+    plain, (query, key, value) = attention(batch_first=True)
     ours = SpikeMultiheadAttention.from_plain(plain, SFA4)
-    x = torch.rand(LENGTH, SAMPLES, WIDTH)
+    x = torch.rand(SAMPLES, LENGTH, WIDTH)
     for inputs, firings in (((x, x, x), 1), ((query, key, key), 2),
                             ((query, key, value), 3)):
         with to_spike_train(ours) as converted:
@@ -115,7 +115,7 @@ def test_one_tensor_fires_once():
 
 @pytest.mark.parametrize('form', ['spikes', 'counts'])
 def test_its_trace_by_hand(form):
-    plain, inputs = attention()
+    plain, inputs = attention(batch_first=True)
     ours = SpikeMultiheadAttention.from_plain(plain, SFA4).double()
     inputs = [x.double() for x in inputs]
     with to_spike_train(ours, form) as converted:
