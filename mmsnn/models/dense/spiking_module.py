@@ -11,6 +11,7 @@ from mmsnn.neurons import is_spiking
 from mmsnn.registry import MODELS
 
 from .placing import make_spiking
+from .strides import explain_strides
 
 
 @MODELS.register_module(name='SpikingModule')
@@ -79,6 +80,7 @@ def spiking_module(module: dict,
         keep_real=keep_real,
         strict=strict)
     built.neurons_placed = True
+    explain_strides(built)
     timesteps = max(
         (m.timesteps for m in built.modules() if is_spiking(m)), default=1)
     if mean_over_time and timesteps > 1:
