@@ -8,6 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
+from mmsnn.conversion.spikes.compositions import composition
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.trace import UNKNOWN, OpTrace
 
@@ -15,6 +16,7 @@ from .firings import Firings
 from .module_path import ModulePath
 from .plan import CountingPlan
 from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
+from .spike_memory import SpikeMemory
 from .substeps import axis_spikes, substep_amounts
 from .synapses import SYNAPSE_KINDS, fan_out, synapse_cost
 from .tensor_sources import RecordKeys, TensorSources, tensors
@@ -54,6 +56,7 @@ class OpRecorder(TorchDispatchMode):
         self.weights = WeightPieces(path.model)
         self.firings = Firings(trace.images)
         self.time_axis = None  # a TimeAxis, where neurons have T > 1
+        self.memory = SpikeMemory(sources)
         self._paused = False
         self._products: dict[str, int] = {}
 
@@ -74,6 +77,11 @@ class OpRecorder(TorchDispatchMode):
         packet = func.overloadpacket
         sources = () if packet.__name__ in FACTORIES else (
             self.sources.of(args, kwargs))
+        args, kwargs = self.memory.read(func, args, kwargs)
+        compose = composition(SpikeTensor, func, args, kwargs)
+        if compose is not None:
+            with self:  # the ops that it consists of are recorded
+                return compose(*args, **kwargs)
         weight = None
         if packet in SYNAPSE_KINDS:
             weight = self._weight(packet, args)
@@ -86,6 +94,7 @@ class OpRecorder(TorchDispatchMode):
         except (TypeError, UnclassifiedOpError) as error:
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
         self.plan.watch(func)
+        self.memory.note(func, args, kwargs, out)
         if cost is None:
             self._made(func, args, out, sources)
             if not (func.is_view or self.sources.depend_on_input(sources)):
@@ -201,6 +210,7 @@ class OpRecorder(TorchDispatchMode):
         key = self._add_real(name, cost, sources)
         self.sources.made(out, (key, ))
         self.sources.written((args, kwargs), (key, ))
+        self.memory.forget((args, kwargs))
         return out
 
     def _made(self, func, args, out, sources: RecordKeys) -> None:

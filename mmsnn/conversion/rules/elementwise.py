@@ -49,6 +49,14 @@ def functions(call: Call) -> dict:
     return amounts('real', other=call.outputs)
 
 
+def _power(call: Call) -> dict:
+    """A square is one product, a cube two; any other power one operation."""
+    exponent = call['exponent']
+    if not isinstance(exponent, torch.Tensor) and exponent in (2, 3):
+        return amounts('real', macs=(exponent - 1) * call.outputs)
+    return functions(call)
+
+
 def _multiply_and_add(call: Call) -> dict:
     """``self + value * tensor1 * tensor2``."""
     factors = 2 if call['value'] != 1 else 1
@@ -157,6 +165,7 @@ RULES = {
     **rules('lerp', cost=_interpolate),
     **rules('native_dropout _fused_dropout', cost=_drop),
     **rules('_masked_scale', cost=_products),
+    **rules('pow', cost=_power),
     **rules('floor_divide', cost=functions),
     # Comparisons
     **rules(
@@ -192,7 +201,7 @@ RULES = {
         _conj_physical cos cosh deg2rad digamma div erf erfc erfinv exp exp2
         expm1 fmod gcd gelu hardshrink hardsigmoid hardswish hypot i0 igamma
         igammac lcm lgamma log log10 log1p log2 log_sigmoid_forward logaddexp
-        logaddexp2 logit mish mvlgamma nextafter polar polygamma pow rad2deg
+        logaddexp2 logit mish mvlgamma nextafter polar polygamma rad2deg
         reciprocal remainder rsqrt selu sigmoid silu sin sinc sinh softplus
         softshrink special_bessel_j0 special_bessel_j1 special_entr
         special_erfcx special_i0e special_i1 special_i1e special_log_ndtr

@@ -107,5 +107,7 @@ RULES = {
 }
 
 #: Makers of tensors whose values nothing has set yet.
-UNSET = ('empty', 'empty_like', 'empty_permuted', 'empty_strided',
-         'new_empty', 'new_empty_strided')
+UNSET = {
+    'empty', 'empty_like', 'empty_permuted', 'empty_strided', 'new_empty',
+    'new_empty_strided'
+}

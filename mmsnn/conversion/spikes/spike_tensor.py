@@ -1,54 +1,23 @@
 """Spikes as a tensor type: ops on spikes are seen, and done with spikes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import frexp
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_map
 
+from mmsnn.conversion.rules.rule import Effect
+from mmsnn.conversion.rules.table import find_rule
 from mmsnn.neurons import spikes_per_position
 
+from .compositions import composition
+from .on_spikes import extreme, holds, move
+from .origin import HERE, Origin
+
+__all__ = ['HERE', 'SYNAPSES', 'Origin', 'SpikeTensor', 'aten', 'decode']
+
 aten = torch.ops.aten
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Which neuron has fired spikes, and how they were rearranged since.
-
-    Attributes:
-        neuron (int): Number of the firing within the model's call.
-        moves (tuple): (op, args, kwargs, index of the result), with
-            :data:`HERE` in the place of the spikes.
-        whole (bool): Whether all spikes are still there, each once.
-    """
-
-    neuron: int
-    moves: tuple = ()
-    whole: bool = True
-
-    def replay(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Rearrange what the neuron has fired in another call.
-
-        Args:
-            spikes (Tensor): What it has fired there.
-
-        Returns:
-            Tensor: The same values after all moves.
-        """
-        for func, args, kwargs, index in self.moves:
-            args = [
-                spikes if x is HERE else
-                [spikes] if isinstance(x, list) and HERE in x else x
-                for x in args
-            ]
-            result = func(*args, **kwargs)
-            spikes = result if index is None else result[index]
-        return spikes
-
-
-#: Stands for the spikes in the arguments of a move.
-HERE = object()
 
 
 class SpikeTensor(torch.Tensor):
@@ -193,24 +162,73 @@ class SpikeTensor(torch.Tensor):
             SpikeTensor: The rearranged spikes.
         """
         same = permuted and parts[0].numel() == self.parts[0].numel()
-        origin = None
-        if self.origin is not None and move is not None:
-            origin = Origin(self.origin.neuron, (*self.origin.moves, move),
-                            self.origin.whole and same)
+        origin = self.origin and self.origin.moved(move, same)
         return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
                            self._spikes if same else None, origin,
                            self.timesteps, places)
 
+    def alias(self) -> 'SpikeTensor':
+        """The same spikes as another tensor, as an op returns them that
+        changes nothing."""
+        return SpikeTensor(self.parts, self.scale, self.max_spikes,
+                           self.binary, self._spikes, self.origin,
+                           self.timesteps, self.places)
+
+    def _read(self) -> torch.Tensor:
+        """Values for Python or NumPy, which is no operation of a model."""
+        with _disable_current_modes():
+            return self.decode()
+
+    def numpy(self, *, force: bool = False):
+        """Values as an array.
+
+        Args:
+            force (bool): As for other tensors.
+        """
+        return self._read().numpy(force=force)
+
+    def tolist(self):
+        """Values as numbers, in nested lists."""
+        return self._read().tolist()
+
+    def __array__(self, *args, **kwargs):
+        return self._read().__array__(*args, **kwargs)
+
+    def __format__(self, spec):
+        return format(self._read() if spec else repr(self), spec)
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.pad and _is_circular(*args, **kwargs):
+            return _pad_circular(*args, **kwargs)
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **kwargs)
+
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        packet = func.overloadpacket
-        if packet in SYNAPSES:
-            return SYNAPSES[packet](func, *args, **kwargs)
-        if is_rearrangement(func, args, kwargs):
-            return _rearrange(func, args, kwargs)
-        if func._schema.is_mutable:
-            raise TypeError(f'{func} would change spikes in place')
+        compose = composition(cls, func, args, kwargs)
+        if compose is not None:
+            return compose(*args, **kwargs)
+        synapse = SYNAPSES.get(func.overloadpacket)
+        if synapse is not None:
+            return synapse(func, *args, **kwargs)
+        rule = find_rule(func)
+        kept = rule is not None and holds(cls, rule, func, args, kwargs)
+        if func._schema.is_mutable and isinstance(args[0], cls):
+            if kept and rule.effect is Effect.UNCHANGED:
+                return args[0]
+            raise TypeError(
+                f'{func} would change spikes in place, which fire once and '
+                'are read by others: write it so that it makes a new tensor '
+                f'(y = x * 2 for x *= 2, torch.where for x[...] = 0)')
+        if kept and not func._schema.is_mutable:
+            if rule.effect is Effect.UNCHANGED:
+                return args[0].alias()
+            if rule.effect is Effect.EXTREME:
+                return extreme(cls, func, args, kwargs)
+            return move(cls, rule, func, args, kwargs)
         args, kwargs = tree_map(decode, (tuple(args), kwargs))
         return func(*args, **kwargs)
 
@@ -231,91 +249,39 @@ def decode(x):
     return x.decode() if isinstance(x, SpikeTensor) else x
 
 
-#: Ops that only move elements; views are recognised by themselves.
-_MOVES = {
-    aten.clone, aten._to_copy, aten._unsafe_view, aten.cat, aten.stack,
-    aten.index, aten.index_select, aten.gather, aten.repeat, aten.flip,
-    aten.roll, aten.upsample_nearest1d, aten.upsample_nearest2d,
-    aten.upsample_nearest3d, aten._upsample_nearest_exact1d,
-    aten._upsample_nearest_exact2d, aten._upsample_nearest_exact3d,
-    aten.pixel_shuffle, aten._reshape_alias, aten.constant_pad_nd,
-    aten.lift_fresh
-}
-
-#: Of those and of the views: no element twice, if none is left out.
-_PERMUTATIONS = {
-    aten.clone, aten._to_copy, aten._unsafe_view, aten._reshape_alias,
-    aten.view, aten.transpose, aten.permute, aten.t, aten.expand,
-    aten.squeeze, aten.unsqueeze, aten.slice, aten.select, aten.detach,
-    aten.alias, aten.flip, aten.roll, aten.pixel_shuffle, aten.lift_fresh
-}
+def _is_circular(x, pad, mode='constant', value=None) -> bool:
+    return mode == 'circular' and isinstance(x, SpikeTensor)
 
 
-def is_rearrangement(func, args, kwargs) -> bool:
-    """Whether an op only moves spikes, so that its result is spikes.
-
-    Args:
-        func (OpOverload): The aten op.
-        args (tuple): Its arguments.
-        kwargs (dict): Its keyword arguments.
-    """
-    packet = func.overloadpacket
-    if packet is aten.constant_pad_nd:
-        return (list(args) + [0, 0])[2] == 0
-    if packet is aten._to_copy:
-        dtype = kwargs.get('dtype')
-        return dtype is None or dtype.is_floating_point
-    if packet in (aten.cat, aten.stack):
-        kinds = {(x.scale, x.max_spikes, x.binary) if isinstance(
-            x, SpikeTensor) else None
-                 for x in args[0]}
-        return len(kinds) == 1 and None not in kinds
-    return packet in _MOVES or (func.is_view and not func._schema.is_mutable)
-
-
-def _rearrange(func, args, kwargs):
-    leaves = tree_flatten((args, kwargs))[0]
-    tensors = sum(isinstance(x, torch.Tensor) for x in leaves)
-    spikes = next(x for x in leaves if isinstance(x, SpikeTensor))
-    permuted = func.overloadpacket in _PERMUTATIONS
-    results = []
-    for i in range(len(spikes.parts)):
-        args_, kwargs_ = tree_map(
-            lambda x: x.parts[i] if isinstance(x, SpikeTensor) else x,
-            (tuple(args), kwargs))
-        results.append(func(*args_, **kwargs_))
-    places = _places(func, args, kwargs, leaves)
-
-    def move(index):
-        # Another tensor in the arguments may be other indices next time.
-        if tensors > 1:
-            return None
-        args_, kwargs_ = tree_map(lambda x: HERE if x is spikes else x,
-                                  (tuple(args), kwargs))
-        return func, args_, kwargs_, index
-
-    if isinstance(results[0], (list, tuple)):
-        return [
-            spikes.like(parts, move(i), permuted, places and places[i])
-            for i, parts in enumerate(zip(*results))
-        ]
-    return spikes.like(results, move(None), permuted, places)
-
-
-def _places(func, args, kwargs, leaves):
-    """Places after a move: moved in the same way, as float64, which is exact
-    below 2**53, since not every op moves integers."""
-    if any(x.places is None for x in leaves if isinstance(x, SpikeTensor)):
-        return None
-    args, kwargs = tree_map(
-        lambda x: x.places.double() if isinstance(x, SpikeTensor) else x,
-        (tuple(args), {k: v for k, v in kwargs.items() if k != 'dtype'}))
-    return tree_map(lambda x: x.long(), func(*args, **kwargs))
+def _pad_circular(x, pad, mode='circular', value=None):
+    """What stands beyond an end is what stands before the other: a move,
+    which PyTorch does by writing into a tensor."""
+    for i in range(len(pad) // 2):
+        axis = x.dim() - 1 - i
+        crop = [max(-p, 0) for p in pad[2 * i:2 * i + 2]]
+        before, after = (max(p, 0) for p in pad[2 * i:2 * i + 2])
+        size = x.shape[axis] - sum(crop)
+        if max(before, after) > size:
+            raise ValueError(
+                f'circular padding of {max(before, after)} on {size} '
+                'positions: it can not wrap around more than once')
+        if sum(crop):
+            x = x.narrow(axis, crop[0], size)
+        if before or after:
+            times = [3 if n == axis else 1 for n in range(x.dim())]
+            x = x.repeat(times).narrow(axis, size - before,
+                                       before + size + after)
+    return x
 
 
 def _convolution(func, x, weight, bias, *args):
+    if isinstance(weight, SpikeTensor):
+        raise TypeError(
+            'a convolution whose weights are spikes has no form for chips: '
+            'write it as a product, with torch.nn.functional.unfold')
+    bias = decode(bias)
     if not isinstance(x, SpikeTensor):
-        raise TypeError('a convolution whose weights are spikes')
+        return func(x, weight, bias, *args)
     weight = weight if x.unit == 1 else weight * x.unit
     # The bias enters once per time step, not once per sub-step.
     out = func(x.parts[0], weight, bias, *args)
@@ -324,8 +290,11 @@ def _convolution(func, x, weight, bias, *args):
     return out
 
 
-def _addmm(func, bias, x, weight, *, beta=1, alpha=1):
-    return _mm(aten.mm.default, x, weight) * alpha + decode(bias) * beta
+def _addmm(func, bias, x, weight, **factors):
+    bias = decode(bias)
+    if not isinstance(x, SpikeTensor) and not isinstance(weight, SpikeTensor):
+        return func(bias, x, weight, **factors)
+    return _mm(aten.mm.default, x, weight) + bias
 
 
 def _mm(func, left, right):

@@ -1,0 +1,194 @@
+"""What ops that leave spikes spikes do with them, by the table of rules."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+
+from mmsnn.conversion.rules.rule import Call, Effect, Rule
+
+from .origin import HERE
+
+
+def holds(kind: type,
+          rule: Rule,
+          func,
+          args: tuple,
+          kwargs: dict,
+          into: torch.Tensor | None = None) -> bool:
+    """Whether what a rule says of spikes holds in a call.
+
+    All elements of the result must come from spikes of one kind (scale, D and
+    T), or be zero: a zero is a neuron that does not fire.
+
+    Args:
+        kind (type): :class:`.SpikeTensor`.
+        rule (Rule): The rule.
+        func (OpOverload): The op.
+        args (tuple): Its arguments, at least one of them spikes.
+        kwargs (dict): Its keyword arguments.
+        into (SpikeTensor, optional): What the op writes into.
+
+    Returns:
+        bool: False if the op works on values.
+    """
+    if rule.effect not in (Effect.MOVED, Effect.EXTREME, Effect.UNCHANGED):
+        return False
+    call = Call(func, args, kwargs)
+    kinds = set() if into is None else {_kind(into)}
+    largest = 0.
+    for x in _elements(call, rule.data):
+        if isinstance(x, kind):
+            kinds.add(_kind(x))
+            largest = torch.tensor(  # as it is rounded
+                x.max_spikes, dtype=x.dtype).mul_(x.scale).item()
+        elif not _is_zero(x):
+            return False
+    if len(kinds) != 1:
+        return False
+    return rule.when is None or rule.when(call, largest)
+
+
+def _kind(spikes) -> tuple:
+    return spikes.scale, spikes.max_spikes, spikes.binary, spikes.timesteps
+
+
+def _elements(call: Call, names: tuple[str, ...]) -> Iterator[Any]:
+    """Arguments whose elements the result may hold."""
+    for name in names:
+        x = call.get(name, False)
+        if isinstance(x, (list, tuple)):
+            yield from x
+        else:
+            yield x
+
+
+def _is_zero(x: Any) -> bool:
+    """Whether nothing in it could be a spike."""
+    if isinstance(x, torch.Tensor):
+        return not x.is_complex() and not bool(x.any())
+    return x is not None and x is not False and x == 0
+
+
+def move(kind: type, rule: Rule, func, args: tuple, kwargs: dict) -> Any:
+    """Rearrange spikes, train by train.
+
+    Args:
+        kind (type): :class:`.SpikeTensor`.
+        rule (Rule): That of the op.
+        func (OpOverload): The op.
+        args (tuple): Its arguments.
+        kwargs (dict): Its keyword arguments.
+
+    Returns:
+        SpikeTensor | list[SpikeTensor]: What the op returns of each train.
+    """
+    spikes = _spikes(kind, args, kwargs)
+    results = _by_part(kind, spikes, func, args, kwargs)
+    places = _places(kind, func, args, kwargs)
+    if isinstance(results[0], (list, tuple)):
+        return [
+            spikes.like(
+                parts, _recorded(kind, func, args, kwargs, i), rule.permutes,
+                places[i] if places else None)
+            for i, parts in enumerate(zip(*results))
+        ]
+    return spikes.like(results, _recorded(kind, func, args, kwargs, None),
+                       rule.permutes, places)
+
+
+def write(kind: type, func, args: tuple, kwargs: dict, into) -> None:
+    """Write spikes or zeros into spikes, train by train.
+
+    Args:
+        kind (type): :class:`.SpikeTensor`.
+        func (OpOverload): An op that writes.
+        args (tuple): Its arguments, with ``into`` in the place of what it
+            writes into.
+        kwargs (dict): Its keyword arguments.
+        into (SpikeTensor): Its parts, and its places, are written.
+    """
+    _by_part(kind, into, func, args, kwargs)
+    into.places = _places(kind, func, args, kwargs, into.places)
+
+
+def extreme(kind: type, func, args: tuple, kwargs: dict) -> Any:
+    """The largest or smallest of spike counts, in each sub-step.
+
+    Trains are unary, ``s[d] = 1`` where ``c >= d``: a maximum of counts is an
+    OR in each sub-step, a minimum an AND. Indices are those of the values.
+
+    Args:
+        kind (type): :class:`.SpikeTensor`.
+        func (OpOverload): The op.
+        args (tuple): Its arguments.
+        kwargs (dict): Its keyword arguments.
+
+    Returns:
+        SpikeTensor | tuple: As the op returns it.
+    """
+    spikes = _spikes(kind, args, kwargs)
+    results = _by_part(kind, spikes, func, args, kwargs)
+    if not isinstance(results[0], (list, tuple)):
+        return spikes.like(
+            results, _recorded(kind, func, args, kwargs, None), False)
+    if spikes.binary:
+        decoded = tree_map(
+            lambda x: x.decode() if isinstance(x, kind) else x,
+            (args, kwargs))
+        indices = func(*decoded[0], **decoded[1])[1]
+    else:
+        indices = results[0][1]
+    values = spikes.like([r[0] for r in results],
+                         _recorded(kind, func, args, kwargs, 0), False)
+    return values, indices
+
+
+def _spikes(kind: type, args, kwargs):
+    return next(x for x in tree_leaves((args, kwargs)) if isinstance(x, kind))
+
+
+def _by_part(kind: type, spikes, func, args, kwargs) -> list:
+    """Results of an op for each train."""
+    results = []
+    for i in range(len(spikes.parts)):
+        args_, kwargs_ = tree_map(
+            lambda x: x.parts[i] if isinstance(x, kind) else x,
+            (tuple(args), kwargs))
+        results.append(func(*args_, **kwargs_))
+    return results
+
+
+def _recorded(kind: type, func, args, kwargs, index: int | None):
+    """The move, for :attr:`.Origin.moves`; None if it may differ next time,
+    since another tensor has a say."""
+    leaves = tree_leaves((args, kwargs))
+    if sum(isinstance(x, torch.Tensor) for x in leaves) > 1:
+        return None
+    args, kwargs = tree_map(lambda x: HERE if isinstance(x, kind) else x,
+                            (tuple(args), kwargs))
+    return func, args, kwargs, index
+
+
+def _places(kind: type, func, args, kwargs, into=None):
+    """Places after a move: moved in the same way, as float64, which is exact
+    below 2**53, since not every op moves integers.
+
+    Those of ``into`` are written.
+    """
+    leaves = tree_leaves((args, kwargs))
+    if any(x.places is None for x in leaves if isinstance(x, kind)):
+        return None
+
+    def place(x):
+        if isinstance(x, kind):
+            return x.places.double()
+        floating = isinstance(x, torch.Tensor) and x.is_floating_point()
+        return x.double() if floating else x
+
+    args, kwargs = tree_map(
+        place,
+        (tuple(args), {k: v for k, v in kwargs.items() if k != 'dtype'}))
+    moved = tree_map(lambda x: x.long(), func(*args, **kwargs))
+    return moved if into is None else into.copy_(moved)
