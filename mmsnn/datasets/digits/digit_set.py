@@ -2,14 +2,38 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from mmengine.logging import print_log
 
 from .generated_folder import ensure_folder
 from .render import SPLITS
+
+
+def with_defaults(options: Mapping[str, Any], **defaults: Any) -> dict:
+    """Keys of a data set over their defaults.
+
+    Args:
+        options (Mapping[str, Any]): What was given.
+        **defaults: What is taken for keys that were not. Where both are
+            dicts, that holds for each key in them.
+
+    Returns:
+        dict: All of both.
+
+    Example:
+        >>> with_defaults(dict(data_prefix=dict(img='a')), ann_file='b',
+        ...               data_prefix=dict(img='c', seg='d'))
+        {'ann_file': 'b', 'data_prefix': {'img': 'a', 'seg': 'd'}}
+    """
+    merged = {**defaults, **options}
+    for key, default in defaults.items():
+        if isinstance(default, Mapping) and isinstance(merged[key], Mapping):
+            merged[key] = {**default, **merged[key]}
+    return merged
 
 
 @dataclass(frozen=True)

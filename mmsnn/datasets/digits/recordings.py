@@ -26,7 +26,7 @@ from mmsnn.datasets.event_sets.gen1 import event_coco_dataset
 from mmsnn.datasets.events.formats.atis import write_atis
 from mmsnn.registry import DATASETS
 
-from .digit_set import DigitSet
+from .digit_set import DigitSet, with_defaults
 from .render import CLASSES, PALETTE, SPLITS, DigitPool, Scene, SceneSpec
 from .saccades import SaccadeSpec, record
 from .write import write_scenes, write_singles
@@ -110,6 +110,7 @@ def digit_events(root: str = 'data/digit_events',
                  task: str = 'cls',
                  split: str = 'train',
                  events: dict | None = None,
+                 data_root: str | None = None,
                  **kwargs) -> BaseDataset:
     """Return the data set that reads digit events.
 
@@ -127,6 +128,8 @@ def digit_events(root: str = 'data/digit_events',
             disjoint. Defaults to 'train'.
         events (dict, optional): Parameters of the recordings, see
             :func:`prepare_digit_events`.
+        data_root (str, optional): As ``root``, before which it goes, under
+            the name that it has in upstream's data sets.
         **kwargs: Passed to the data set, e.g. ``pipeline``.
 
     Returns:
@@ -140,14 +143,17 @@ def digit_events(root: str = 'data/digit_events',
         >>> digit_events(split='val', lazy_init=True).CLASSES[:3]
         ('0', '1', '2')
     """
+    root = str(data_root or root)
     kwargs = DIGIT_EVENTS.prepare_for(root, task, split, events, kwargs)
     if task == 'cls':
         side = DIGIT_EVENTS.read(events or {})[0].cls_size
         return EventFolder(
-            f'{root}/cls', split, metainfo=dict(classes=CLASSES),
-            sensor_size=(side, side), **kwargs)
+            f'{root}/cls', split,
+            **with_defaults(
+                kwargs, metainfo=dict(classes=CLASSES),
+                sensor_size=(side, side)))
     return event_coco_dataset(
         data_root=f'{root}/det',
-        ann_file=f'annotations/instances_{split}.json',
-        metainfo=dict(classes=CLASSES, palette=list(PALETTE)),
-        **kwargs)
+        **with_defaults(
+            kwargs, ann_file=f'annotations/instances_{split}.json',
+            metainfo=dict(classes=CLASSES, palette=list(PALETTE))))

@@ -26,7 +26,7 @@ from mmengine.dataset import BaseDataset
 
 from mmsnn.registry import DATASETS
 
-from .digit_set import DigitSet
+from .digit_set import DigitSet, with_defaults
 from .render import CLASSES, PALETTE, SPLITS, DigitPool, Scene, SceneSpec
 from .write import write_scenes, write_singles
 
@@ -84,6 +84,7 @@ def digit_scenes(root: str = 'data/digit_scenes',
                  task: str = 'seg',
                  split: str = 'train',
                  scenes: dict | None = None,
+                 data_root: str | None = None,
                  **kwargs) -> BaseDataset:
     """Return the upstream dataset that reads digit scenes.
 
@@ -101,7 +102,11 @@ def digit_scenes(root: str = 'data/digit_scenes',
             disjoint. Defaults to 'train'.
         scenes (dict, optional): Parameters of the scenes, see
             :func:`prepare_digit_scenes`.
-        **kwargs: Passed to the upstream dataset, e.g. ``pipeline``.
+        data_root (str, optional): As ``root``, before which it goes, under
+            the name that it has in upstream's datasets.
+        **kwargs: Passed to the upstream dataset, e.g. ``pipeline``. Given
+            ``ann_file``, ``data_prefix`` and ``metainfo`` go before those of
+            the scenes.
 
     Returns:
         BaseDataset: The upstream dataset.
@@ -116,30 +121,33 @@ def digit_scenes(root: str = 'data/digit_scenes',
         ValueError: task of DigitScenes must be one of cls, det, seg, got
             'pose'
     """
-    root = str(root)
+    root = str(data_root or root)
     kwargs = DIGIT_SCENES.prepare_for(root, task, split, scenes, kwargs)
     # A task imports only its own framework.
     if task == 'cls':
         from mmpretrain.datasets import CustomDataset
         return CustomDataset(
-            data_root=root, data_prefix=f'cls/{split}', classes=CLASSES,
-            **kwargs)
+            data_root=root,
+            **with_defaults(
+                kwargs, data_prefix=f'cls/{split}', classes=CLASSES))
     if task == 'det':
         from mmdet.datasets import CocoDataset
         return CocoDataset(
             data_root=root,
-            ann_file=f'det/annotations/instances_{split}.json',
-            data_prefix=dict(img=f'images/{ADE_SPLITS[split]}'),
-            metainfo=dict(classes=CLASSES, palette=list(PALETTE)),
-            **kwargs)
+            **with_defaults(
+                kwargs,
+                ann_file=f'det/annotations/instances_{split}.json',
+                data_prefix=dict(img=f'images/{ADE_SPLITS[split]}'),
+                metainfo=dict(classes=CLASSES, palette=list(PALETTE))))
     from mmseg.datasets import BaseSegDataset
     return BaseSegDataset(
         data_root=root,
-        img_suffix='.png',
-        data_prefix=dict(
-            img_path=f'images/{ADE_SPLITS[split]}',
-            seg_map_path=f'annotations/{ADE_SPLITS[split]}'),
-        metainfo=dict(
-            classes=('background', *CLASSES),
-            palette=[list(colour) for colour in (BACKGROUND, *PALETTE)]),
-        **kwargs)
+        **with_defaults(
+            kwargs,
+            img_suffix='.png',
+            data_prefix=dict(
+                img_path=f'images/{ADE_SPLITS[split]}',
+                seg_map_path=f'annotations/{ADE_SPLITS[split]}'),
+            metainfo=dict(
+                classes=('background', *CLASSES),
+                palette=[list(colour) for colour in (BACKGROUND, *PALETTE)])))

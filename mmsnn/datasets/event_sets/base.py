@@ -38,7 +38,8 @@ class EventDataset(BaseDataset):
             ``test_mode`` defaults to whether the split is not 'train'.
 
     Raises:
-        ValueError: ``split``, ``on_error`` or ``sensor_size`` is not valid.
+        ValueError: ``split``, ``on_error`` or ``sensor_size`` is not valid,
+            or a key is given that would have no effect.
         FileNotFoundError: The folder, or a file with a label, is not there.
     """
 
@@ -46,6 +47,8 @@ class EventDataset(BaseDataset):
     SENSOR: tuple[int, int] | None = None
     #: Valid ``split``.
     SPLITS: tuple[str, ...] = SPLITS
+    #: Keys of ``BaseDataset`` that would have no effect.
+    WITHOUT_EFFECT = ('ann_file', 'data_prefix', 'filter_cfg')
 
     def __init__(self,
                  data_root: str,
@@ -58,6 +61,12 @@ class EventDataset(BaseDataset):
             if value not in valid:
                 raise ValueError(f'{key} of {type(self).__name__} must be one '
                                  f'of {", ".join(valid)}, got {value!r}')
+        for key in self.WITHOUT_EFFECT:
+            if kwargs.get(key):
+                raise ValueError(
+                    f'{key} of {type(self).__name__} would have no effect: '
+                    'what lies in data_root says which recordings there are, '
+                    'and their labels')
         size = sensor_size or self.SENSOR
         if size is not None and (len(size) != 2 or min(size) < 1):
             raise ValueError(f'sensor_size of {type(self).__name__} must be '

@@ -204,3 +204,28 @@ def test_tool(tmp_path):
     assert manifest['parameters']['duration'] == 1000
     assert manifest['parameters']['digit_height'] == [20, 30]
     assert manifest['files'] == 1797 + 2 + 2
+
+
+@pytest.mark.parametrize('task, framework', [
+    ('cls', 'mmpretrain'), ('det', 'mmdet')])
+def test_standard_keys_of_data_sets(root, tmp_path, task, framework):
+    pytest.importorskip(framework)
+    given = dict(
+        data_root=str(root), indices=2, test_mode=True, serialize_data=False,
+        max_refetch=7, metainfo=dict(note='mine'),
+        pipeline=[dict(type='mmsnn.LoadEvents')])
+    with DefaultScope.overwrite_default_scope(framework):
+        dataset = DATASETS.build(
+            dict(type='mmsnn.DigitEvents', root=str(tmp_path / 'none'),
+                 task=task, events=SMALL, **given))
+    assert not (tmp_path / 'none').exists()
+    assert dataset.data_root == f'{root}/{task}' and len(dataset) == 2
+    assert dataset.test_mode and not dataset.serialize_data
+    assert dataset.max_refetch == 7 and dataset.metainfo['note'] == 'mine'
+    assert dataset.metainfo['classes'] == tuple('0123456789')
+    assert len(dataset.pipeline.transforms) == 1
+
+
+def test_a_given_sensor_size_is_taken(root):
+    dataset = digit_events(str(root), events=SMALL, sensor_size=(64, 64))
+    assert dataset.get_data_info(0)['sensor_size'] == (64, 64)

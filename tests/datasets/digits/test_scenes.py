@@ -190,3 +190,66 @@ def test_names_of_classes_alone_generate_nothing(tmp_path):
     assert dataset.metainfo['classes'] == tuple('0123456789')
     assert dataset.metainfo['palette'][0] == (230, 25, 75)
     assert not list(tmp_path.iterdir())
+
+
+#: Standard keys of a data set -> how a data set of two scenes shows them.
+KEYS = dict(
+    data_root=lambda dataset, root: dataset.data_root == str(root),
+    indices=lambda dataset, root: len(dataset) == 2,
+    test_mode=lambda dataset, root: dataset.test_mode is True,
+    pipeline=lambda dataset, root: len(dataset.pipeline.transforms) == 1,
+    lazy_init=lambda dataset, root: not dataset._fully_initialized,
+    serialize_data=lambda dataset, root: not dataset.serialize_data,
+    max_refetch=lambda dataset, root: dataset.max_refetch == 7,
+    filter_cfg=lambda dataset, root: dataset.filter_cfg == dict(min_size=1),
+    metainfo=lambda dataset, root: dataset.metainfo['note'] == 'mine' and len(
+        dataset.metainfo['classes']) in (10, 11),
+    ann_file=lambda dataset, root: Path(dataset.ann_file).name == 'mine',
+    data_prefix=lambda dataset, root: 'images/validation' in str(
+        dataset.data_prefix),
+)
+VALUES = dict(
+    indices=2, test_mode=True, pipeline=[dict(type='LoadImageFromFile')],
+    lazy_init=True, serialize_data=False, max_refetch=7,
+    filter_cfg=dict(min_size=1), metainfo=dict(note='mine'))
+
+
+@pytest.mark.parametrize('key', KEYS)
+@pytest.mark.parametrize('task, framework', [
+    ('cls', 'mmpretrain'), ('det', 'mmdet'), ('seg', 'mmseg')])
+def test_standard_keys_of_data_sets(root, tmp_path, task, framework, key):
+    pytest.importorskip(framework)
+    values = dict(
+        VALUES, data_root=str(root), ann_file='mine',
+        data_prefix=dict(
+            cls='images/validation', det=dict(img='images/validation'),
+            seg=dict(img_path='images/validation'))[task])
+    given = {key: values[key]}
+    if key == 'ann_file':  # which is empty
+        (root / 'mine').write_text('{"images": [], "annotations": []}')
+        given.update(lazy_init=True)
+    if key == 'data_prefix':
+        given.update(lazy_init=True)
+    with DefaultScope.overwrite_default_scope(framework):
+        dataset = DATASETS.build(
+            dict(type='mmsnn.DigitScenes', task=task, scenes=SCENES,
+                 **dict(dict(root=str(tmp_path / 'none')), **given)
+                 if key == 'data_root' else dict(root=str(root), **given)))
+    (root / 'mine').unlink(missing_ok=True)
+    assert KEYS[key](dataset, root)
+    assert not (tmp_path / 'none').exists()
+
+
+def test_other_classes(root):
+    """Digits that are left out are no instances, and no gap in labels."""
+    pytest.importorskip('mmdet')
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        every = build(root, task='det')
+        some = build(root, task='det', metainfo=dict(classes=('1', '3')))
+    labels = [[i['bbox_label'] for i in every.get_data_info(n)['instances']]
+              for n in range(len(every))]
+    expected = [[(1, 3).index(x) for x in each if x in (1, 3)]
+                for each in labels]
+    assert [[i['bbox_label'] for i in some.get_data_info(n)['instances']]
+            for n in range(len(some))] == expected
+    assert sum(map(len, expected)) < sum(map(len, labels))

@@ -68,6 +68,28 @@ class TestFolder:
         assert dataset.test_mode
         assert len(build('EventFolder', tmp_path, suffixes=('.bin', ))) == 1
 
+    def test_standard_keys(self, tmp_path):
+        put(tmp_path, 'train/a/1.bin', 'train/a/2.bin', 'train/b/1.bin')
+        dataset = build(
+            'EventFolder', tmp_path, indices=2, test_mode=True,
+            serialize_data=False, max_refetch=7, sensor_size=(34, 34),
+            metainfo=dict(note='mine'),
+            pipeline=[dict(type='mmsnn.LoadEvents')])
+        assert len(dataset) == 2 and len(dataset[0]['events']) == 1
+        assert dataset.test_mode and not dataset.serialize_data
+        assert dataset.max_refetch == 7
+        assert dataset.metainfo == dict(note='mine', classes=('a', 'b'))
+        lazy = build('EventFolder', tmp_path, lazy_init=True)
+        assert not lazy._fully_initialized
+
+    @pytest.mark.parametrize('key, value', [
+        ('ann_file', 'mine.txt'), ('data_prefix', dict(img_path='train')),
+        ('filter_cfg', dict(min_size=1))])
+    def test_keys_without_effect_are_named(self, tmp_path, key, value):
+        put(tmp_path, 'train/a/1.bin')
+        with pytest.raises(ValueError, match=f'{key} of EventFolder would'):
+            build('EventFolder', tmp_path, **{key: value})
+
     def test_faults(self, tmp_path, summaries):
         put(tmp_path, 'train/a/1.bin', 'train/c/1.bin')
         classes = dict(classes=('a', 'b'))
