@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmsnn.conversion import UnclassifiedOpError
+from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.engine.random_numbers import own_random_numbers
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
 from mmsnn.hardware import Chip
@@ -59,7 +60,7 @@ def _tried(model: nn.Module, batch: Any, chip: str | Chip,
     """What running the batch raises."""
     failed = None
     for few_boxes in (True, False):
-        trial = copy.deepcopy(model).eval()
+        trial = detached_copy(model).eval()
         if few_boxes and not _let_few_boxes_through(trial):
             continue
         try:

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from mmsnn.conversion import EqualityCheck, EqualityReport, to_spike_train
+from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import in_its_precision, precision
 from mmsnn.engine.own_files import evaluator_with_own_files
 from mmsnn.hardware import Chip, OperationsEstimate
@@ -68,7 +69,7 @@ class SpikeEvaluation:
         self.training = model
         kind = None if dtype is None else floating_type(dtype, 'dtype')
         if kind is not None:
-            self.training = copy.deepcopy(model).to(kind)
+            self.training = detached_copy(model).to(kind)
         self.spiking = to_spike_train(model, form, kind)
         self.evaluator, self.moved = None, {}
         if evaluator is not None:
@@ -221,7 +222,7 @@ class _Proof:
     """Both forms of a model in one floating-point type."""
 
     def __init__(self, model: nn.Module, dtype: str) -> None:
-        self.model = copy.deepcopy(model).to(
+        self.model = detached_copy(model).to(
             floating_type(dtype, 'proof_dtypes')).eval()
         self.check = EqualityCheck(self.model, to_spike_train(self.model))
 
