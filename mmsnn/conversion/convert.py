@@ -1,12 +1,16 @@
 """Turning a trained model into its spike-train form."""
 
-import copy
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
-from mmsnn.conversion.counting.trace_recording import Session, TraceRecording
+from mmsnn.conversion.counting.trace_recording import (
+    Session,
+    TraceRecording,
+    copies,
+)
 from mmsnn.conversion.spikes.forms import (
     CountNeuron,
     SpikeTrainNeuron,
@@ -14,15 +18,17 @@ from mmsnn.conversion.spikes.forms import (
 )
 from mmsnn.conversion.spikes.free_running_form import (
     FreeRunningNeuron,
-    last_substep,
-    repeat,
+    run_substeps,
 )
+from mmsnn.conversion.spikes.results import decode_results
+from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import in_its_precision
 from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
 from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
 
+from .batch import Batch
 from .fold import fold_norms
 
 #: What becomes of the neurons in each form of a model.
@@ -34,7 +40,9 @@ NEURON_FORMS = dict(
 
 def to_spike_train(model: nn.Module,
                    form: str = 'spikes',
-                   dtype: torch.dtype | None = None) -> 'SpikeTrainModel':
+                   dtype: torch.dtype | None = None,
+                   batch: str | None = None,
+                   input_over_time: bool | None = None) -> 'SpikeTrainModel':
     """Convert a model to spike-driven inference.
 
     The result is a copy; the model itself is left as it is. Neurons become IF
@@ -53,6 +61,13 @@ def to_spike_train(model: nn.Module,
             ``'spikes'``.
         dtype (torch.dtype, optional): Convert parameters and inputs to it,
             e.g. ``torch.float64`` for the proof of equality.
+        batch (str, optional): Name of the argument of the model that holds
+            the images, where arguments leave that open, see
+            :class:`~mmsnn.conversion.batch.Batch`. Defaults to None.
+        input_over_time (bool, optional): Whether the input of a model with
+            T > 1 has time steps of its own (True), or is a still image that
+            the model shows T times (False). Defaults to None: the recorded
+            call tells.
 
     Returns:
         SpikeTrainModel: Called like the model. As a context manager it
@@ -80,7 +95,7 @@ def to_spike_train(model: nn.Module,
         raise ValueError(
             f'{type(model).__name__} has no spiking neuron: give its config '
             "a neuron such as dict(type='mmsnn.SFANeuron', max_spikes=4)")
-    return SpikeTrainModel(model, form, dtype)
+    return SpikeTrainModel(model, form, dtype, batch, input_over_time)
 
 
 class SpikeTrainModel(nn.Module):
@@ -91,6 +106,9 @@ class SpikeTrainModel(nn.Module):
         form (str): ``'spikes'``, ``'counts'`` or ``'free_running'``.
         dtype (torch.dtype, optional): Type of parameters and inputs; None
             leaves them as they are.
+        batch (str, optional): Name of the argument that holds the images.
+        input_over_time (bool, optional): Whether the input has time steps of
+            its own; None where a recorded call has to tell.
 
     Attributes:
         module (nn.Module): The converted copy.
@@ -103,12 +121,15 @@ class SpikeTrainModel(nn.Module):
     def __init__(self,
                  model: nn.Module,
                  form: str = 'spikes',
-                 dtype: torch.dtype | None = None) -> None:
+                 dtype: torch.dtype | None = None,
+                 batch: str | None = None,
+                 input_over_time: bool | None = None) -> None:
         super().__init__()
         expose_mmcv_ops()
         self.form = form
         self.dtype = dtype
-        self.module = copy.deepcopy(model).eval()
+        self._batch = batch
+        self.module = detached_copy(model).eval()
         if dtype is not None:
             self.module.to(dtype)
         deploy(self.module)
@@ -127,8 +148,9 @@ class SpikeTrainModel(nn.Module):
             self._replace_neurons(kind)
         neurons = [m.neuron for m in self.module.modules()
                    if isinstance(m, SpikingForm)]
-        self._timesteps = max(n.timesteps for n in neurons)
+        self.session.timesteps = max(n.timesteps for n in neurons)
         self.session.substeps = max(n.max_spikes for n in neurons)
+        self.session.input_over_time = input_over_time
         self._recording = TraceRecording(
             self.module, self.session, by_plan=form == 'counts')
 
@@ -209,35 +231,36 @@ class SpikeTrainModel(nn.Module):
             What the model itself returns.
 
         Raises:
-            ValueError: If an input is NaN or infinite.
+            ValueError: If an input is NaN or infinite, or the arguments do
+                not tell how many images there are.
             UnclassifiedOpError: If an op can't be classified; the message
                 names its module.
         """
         args, kwargs = tree_map(self._take, (args, kwargs))
-        images = [
+        inputs = [
             x for x in tree_flatten((args, kwargs))[0]
-            if isinstance(x, torch.Tensor) and x.is_floating_point()
+            if isinstance(x, torch.Tensor)
         ]
-        for x in images:
-            if not torch.isfinite(x).all():
+        for x in inputs:
+            if x.is_floating_point() and not torch.isfinite(x).all():
                 raise ValueError('the input of the converted model holds NaN '
                                  'or infinite values')
-        self.session.image_shape = tuple(
-            images[0].shape[1:]) if images else ()
-        self.session.images = self.session.batch_size = next(
-            (x.shape[0] for x in images if x.dim()), 1)
-        # (N, T, C, H, W) is data with time, anything else is repeated.
-        still = all(x.dim() != 5 for x in images)
-        self.session.repeats = self._timesteps if still else 1
+        found = Batch(self.module, args, kwargs, self._batch)
+        self.session.images = found.images
+        self.session.image_shape = found.image_shape
 
-        device = images[0].device.type if images else 'cpu'
+        device = inputs[0].device.type if inputs else 'cpu'
         with torch.no_grad(), torch.autocast(
                 device, enabled=False), in_its_precision(self.module):
             if self._recording.active:
-                return self._recording.run(args, kwargs, images)
-            if self.form == 'free_running':
-                return self._run_substeps(args, kwargs)
-            return self.module(*args, **kwargs)
+                out = self._recording.run(args, kwargs, inputs)
+            elif self.form == 'free_running':
+                out = self._run_substeps(args, kwargs)
+            else:
+                out = self.module(*args, **kwargs)
+            # A neuron's own result is its spikes.
+            alone = isinstance(self.module, SpikingForm)
+            return out if alone else decode_results(out)
 
     def test_step(self, data):
         """Preprocess a batch and predict, like the model's ``test_step``.
@@ -256,12 +279,16 @@ class SpikeTrainModel(nn.Module):
     val_step = test_step
 
     def _run_substeps(self, args, kwargs):
-        """Run all sub-steps side by side; returns results after the last."""
-        images, substeps = self.session.images, self.session.substeps
-        args = [repeat(x, images, substeps) for x in args]
-        kwargs = repeat(kwargs, images, substeps)
-        self.session.batch_size = images * substeps
-        return last_substep(self.module(*args, **kwargs), images, substeps)
+        """Run sub-step by sub-step; returns results of the last."""
+        neurons = [m for m in self.module.modules()
+                   if isinstance(m, FreeRunningNeuron)]
+
+        def run(last: bool) -> Any:
+            # Data samples are written to: only the last may keep that.
+            given = (args, kwargs) if last else copies(args, kwargs)
+            return self.module(*given[0], **given[1])
+
+        return run_substeps(self.session, neurons, run)
 
     def _take(self, x):
         if isinstance(x, torch.Tensor):

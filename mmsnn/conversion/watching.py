@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from mmsnn.conversion.spikes.forms import SpikingForm
+from mmsnn.conversion.spikes.spike_tensor import decode
 from mmsnn.neurons import SpikingNeuron, is_spiking
 
 
@@ -20,12 +22,14 @@ class Firing:
         module (nn.Module): The layer that was called, in whatever form.
         inputs (tuple): What it was given.
         output (Tensor): What it returned, spike counts times the scale.
+        before (Any): What was computed before it fired, None if nothing.
     """
 
     path: str
     module: nn.Module
     inputs: tuple
     output: torch.Tensor
+    before: Any = None
 
     @property
     def neuron(self) -> SpikingNeuron:
@@ -68,14 +72,21 @@ def neuron_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 @contextmanager
-def watch_neurons(model: nn.Module,
-                  then: Callable[[Firing], None]) -> Iterator[None]:
+def watch_neurons(
+    model: nn.Module,
+    then: Callable[[Firing], None],
+    first: Callable[[SpikingNeuron, torch.Tensor], Any] | None = None
+) -> Iterator[None]:
     """Context in which a function is called whenever a neuron has fired.
 
     Args:
         model (nn.Module): As for :func:`neuron_layers`.
         then (Callable[[Firing], None]): Called without gradient. What it
             computes is in no op trace.
+        first (Callable, optional): Called before a neuron fires, with the
+            neuron in training form and its membranes, which it may overwrite
+            when it fires. What it returns is ``before`` of the firing.
+            Defaults to None.
 
     Example:
         >>> neuron = SpikingNeuron(max_spikes=4)
@@ -84,18 +95,40 @@ def watch_neurons(model: nn.Module,
         tensor([0., 3.])
     """
 
-    def hook(path: str):
+    def hooks(path: str):
+        before = []  # of calls that have not ended
+
+        def fires(module, inputs):
+            spikes = isinstance(module, SpikingForm)
+            with _aside(module):
+                before.append(
+                    first(module.neuron if spikes else module,
+                          decode(inputs[0])))
 
         def fired(module, inputs, output):
-            unrecorded = module.session.unrecorded() if isinstance(
-                module, SpikingForm) else nullcontext()
-            with torch.no_grad(), unrecorded:
-                then(Firing(path, module, inputs, output))
+            found = before.pop() if before else None
+            if isinstance(module, SpikingForm) and not module.session.final:
+                return  # free running, before the last sub-step
+            with _aside(module):
+                then(Firing(path, module, inputs, output, found))
 
-        return fired
+        return fires, fired
 
-    with ExitStack() as hooks:
+    with ExitStack() as handles:
         for path, module in neuron_layers(model):
-            handle = module.register_forward_hook(hook(path))
-            hooks.callback(handle.remove)
+            fires, fired = hooks(path)
+            if first is not None:
+                handle = module.register_forward_pre_hook(fires)
+                handles.callback(handle.remove)
+            handle = module.register_forward_hook(fired)
+            handles.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def _aside(module: nn.Module) -> Iterator[None]:
+    """Context in which what is computed is in no trace and no gradient."""
+    unrecorded = module.session.unrecorded() if isinstance(
+        module, SpikingForm) else nullcontext()
+    with torch.no_grad(), unrecorded:
         yield

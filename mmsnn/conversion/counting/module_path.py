@@ -8,6 +8,8 @@ from inspect import ismethod
 
 from torch import nn
 
+from mmsnn.conversion.spikes.forms import SpikingForm
+
 #: Methods by which detectors and segmentors of upstream use their heads,
 #: beside ``forward``: what is done with a head's results happens in there.
 METHODS = ('predict', 'predict_by_feat')
@@ -34,6 +36,8 @@ class ModulePath:
 
     Attributes:
         model (nn.Module): The model.
+        visits (list[str]): Paths of the modules that the latest call ran, in
+            their order.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -41,20 +45,31 @@ class ModulePath:
         self._stack: list[list] = []
         self._calls: Counter = Counter()
         self._watching = False
+        self._visiting = False
+        self.visits: list[str] = []
+        # What a neuron is made of runs or not, by how it is counted.
+        hidden = {
+            part for form in model.modules() if isinstance(form, SpikingForm)
+            for part in form.neuron.modules()
+        }
         for name, module in model.named_modules():
-            module.forward = self._watched(name, module.forward, 0)
+            visits = [] if module in hidden else [name]
+            module.forward = self._watched(name, module.forward, 0, visits)
             for method in METHODS:
                 if is_postprocessing(module, method):
                     # What is done there depends on images: not numbered.
                     setattr(
                         module, method,
-                        self._watched(name, getattr(module, method), None))
+                        self._watched(name, getattr(module, method), None,
+                                      visits))
 
-    def _watched(self, name: str, function: Callable,
-                 number: int | None) -> Callable:
+    def _watched(self, name: str, function: Callable, number: int | None,
+                 visits: list[str]) -> Callable:
 
         @wraps(function)
         def run(*args, **kwargs):
+            if self._visiting:
+                self.visits += visits
             if not self._watching:
                 return function(*args, **kwargs)
             if number is not None:
@@ -69,13 +84,24 @@ class ModulePath:
 
     @contextmanager
     def watched(self):
-        """Context in which :attr:`name` and :meth:`count` are kept."""
+        """Context in which :attr:`name`, :meth:`count` and :attr:`visits`
+        are kept."""
         self._watching = True
         self._calls.clear()
         try:
-            yield
+            with self.visited():
+                yield
         finally:
             self._watching = False
+
+    @contextmanager
+    def visited(self):
+        """Context in which only :attr:`visits` are kept."""
+        self._visiting, self.visits = True, []
+        try:
+            yield
+        finally:
+            self._visiting = False
 
     @property
     def name(self) -> str:

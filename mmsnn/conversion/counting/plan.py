@@ -23,6 +23,9 @@ from .planned_ops import PlannedNeuron, PlannedOp, PlannedSynapse
 from .synapses import fan_out
 from .tensor_sources import RecordKeys
 
+#: Kinds of arguments that are compared.
+_PLAIN = (str, int, float, bool, complex, torch.dtype, torch.device)
+
 #: Metainfo that differs between images but not between what is computed.
 _NAMES = ('img_path', 'seg_map_path', 'img_id', 'sample_idx', 'ori_filename')
 
@@ -34,7 +37,8 @@ def signature(arguments: Any) -> tuple | None:
         arguments: Positional and keyword arguments, nested.
 
     Returns:
-        tuple | None: None where an argument is of a kind that is not known.
+        tuple | None: None where an argument is of a kind that is not known,
+        or holds such a thing.
 
     Example:
         >>> one = signature(([torch.zeros(2, 3)], dict(mode='predict')))
@@ -47,17 +51,21 @@ def signature(arguments: Any) -> tuple | None:
     parts = [str(structure)]  # names of keywords
     for x in leaves:
         if isinstance(x, torch.Tensor):
-            parts.append((tuple(x.shape), x.dtype))
+            dense = x.layout is torch.strided
+            parts.append((tuple(x.shape), x.stride() if dense else None,
+                          x.dtype, x.device))
         elif isinstance(x, BaseDataElement):
-            parts.append(
-                tuple(
-                    sorted((k, repr(v)) for k, v in x.metainfo_items()
-                           if k not in _NAMES)))
-        elif x is None or isinstance(x, (str, int, float, bool)):
+            inside = signature(dict(x.items()))
+            if inside is None:
+                return None
+            parts.append((inside, *sorted(
+                (k, repr(v)) for k, v in x.metainfo_items()
+                if k not in _NAMES)))
+        elif x is None or isinstance(x, _PLAIN):
             parts.append((type(x), x))
         else:
             return None
-    return tuple(parts)
+    return (*parts, torch.get_default_dtype())
 
 
 class CountingPlan:
@@ -75,12 +83,14 @@ class CountingPlan:
             signature. It does not where the shape of a result depends on
             values.
         neurons (list[PlannedNeuron]): In the order in which they fire.
+        visits (tuple[str]): Paths of the modules that run, in their order.
     """
 
     def __init__(self, image_shape: tuple[int, ...] = ()) -> None:
         self.image_shape = image_shape
         self.static = True
         self.neurons: list[PlannedNeuron] = []
+        self.visits: tuple[str, ...] = ()
         self._synapses: list[PlannedSynapse] = []
         self._ops: list[PlannedOp] = []  # all, in order
         self._sources: list[tuple] = []

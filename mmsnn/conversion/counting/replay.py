@@ -1,6 +1,6 @@
 """Counting one call by a plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -97,13 +97,18 @@ class Replay:
         values, wrap = self._spikes[x.neuron]
         return wrap(x.replay(values))
 
-    def finish(self) -> None:
+    def finish(self, visits: Sequence[str]) -> None:
         """Add the call to the plan.
 
+        Args:
+            visits (Sequence[str]): Paths of the modules that it has run.
+
         Raises:
-            PlanMismatch: If neurons are left that have not fired.
+            PlanMismatch: If neurons are left that have not fired, or other
+                modules have run.
         """
-        if self._next != len(self.plan.neurons):
+        if (self._next != len(self.plan.neurons) or
+                tuple(visits) != self.plan.visits):
             raise PlanMismatch
         self.plan.add_call(self.images, self._levels, self._reached,
                            self._costs)

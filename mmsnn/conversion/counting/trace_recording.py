@@ -1,8 +1,7 @@
 """Recording the op trace of a converted model over many calls."""
 
 import copy
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -11,46 +10,26 @@ from torch import nn
 from mmsnn.trace import OpTrace
 
 from .plan import CountingPlan, signature
+from .python_state import PythonState, random_state
 from .recorder import ModulePath, OpRecorder
 from .replay import PlanMismatch, Replay
+from .session import Session
 from .tensor_sources import Literals, TensorSources
+from .time_axis import TimeAxis
+from .value_reads import ValueReads
 
 #: Kinds of calls (shapes, metainfo) of which plans are kept at a time.
 MOST_PLANS = 8
 
 
-@dataclass(eq=False)
-class Session:
-    """What a converted model's neurons need to know of the running call.
-
-    Attributes:
-        recorder (OpRecorder | None): Set while every op is watched.
-        replay (Replay | None): Set while a call is counted by a plan.
-        images (int): N, the images of the call.
-        batch_size (int): Rows of the call: N, or N * D in free running.
-        substeps (int): D, the most of all neurons.
-        repeats (int): In how many time steps the same images are shown.
-        image_shape (tuple[int]): Shape of an image as the model got it.
-    """
-
-    recorder: OpRecorder | None = None
-    replay: Replay | None = None
-    images: int = 1
-    batch_size: int = 1
-    substeps: int = 1
-    repeats: int = 1
-    image_shape: tuple[int, ...] = ()
-
-    def unrecorded(self):
-        """Context in which ops are not recorded."""
-        return self.recorder.paused() if self.recorder else nullcontext()
-
-
 class TraceRecording:
     """The op trace of a converted model, and how its calls get into it.
 
-    The first call of a kind is recorded op by op. If the model does the same
-    in each call of that kind, further ones are counted by a plan.
+    The first call of a kind is recorded op by op. Further ones are counted by
+    a plan where Python can only take the same way through the model: where it
+    has seen no values of tensors, has drawn no random numbers, and finds its
+    own state as it was. A call that takes another way nevertheless is run
+    once more, op by op.
 
     Args:
         module (nn.Module): The model, its neurons in spiking form.
@@ -70,8 +49,10 @@ class TraceRecording:
         self._path = ModulePath(module)
         self._trace = OpTrace()
         self._has_substeps = False  # costly, so once per trace
-        self._plans: dict[tuple, CountingPlan] = {}
+        self._plans: dict[tuple, tuple[CountingPlan, PythonState]] = {}
         self._pending: CountingPlan | None = None  # not in the trace yet
+        self._reads_values = False  # the latest call that was recorded
+        self._unsteady: set[tuple] = set()  # calls that no plan holds for
 
     @property
     def trace(self) -> OpTrace:
@@ -96,67 +77,116 @@ class TraceRecording:
         self._flush()  # a trace that was handed out is whole by now
 
     def run(self, args: tuple, kwargs: dict,
-            images: list[torch.Tensor]) -> Any:
+            inputs: list[torch.Tensor]) -> Any:
         """Run the model and record the call.
 
         Args:
             args (tuple): Arguments of the model.
             kwargs (dict): Its keyword arguments.
-            images (list[Tensor]): Those of them that hold real values, the
-                batch of images first.
+            inputs (list[Tensor]): Those of them that are tensors.
 
         Returns:
             What the model returns.
         """
         key = signature((args, kwargs))
-        plan = self._plans.get(key) if self._has_substeps else None
+        plan = self._find_plan(key)
         if plan is not self._pending:
             self._flush()  # in the order of the calls
             self._pending = plan
         if plan is not None:
-            # Data samples are written to: a second try needs its own.
-            again = {
-                k: v if isinstance(v, torch.Tensor) else copy.deepcopy(v)
-                for k, v in kwargs.items()
-            }
+            again = copies(args, kwargs)
             try:
                 return self._replay(plan, args, kwargs)
             except PlanMismatch:
-                kwargs = again
-        out, plan = self._record(args, kwargs, images)
-        if self._by_plan and plan.static and key is not None:
-            while len(self._plans) >= MOST_PLANS:
-                del self._plans[next(iter(self._plans))]  # the oldest
-            self._plans[key] = plan
-        return out
+                args, kwargs = again
+                del self._plans[key]
+                self._unsteady.add(key)
+        return self._record(key, args, kwargs, inputs)
 
-    def _record(self, args, kwargs, images) -> tuple[Any, CountingPlan]:
+    def _find_plan(self, key: tuple | None) -> CountingPlan | None:
+        if key not in self._plans or not self._has_substeps:
+            return None
+        plan, state = self._plans[key]
+        if state.is_same():
+            return plan
+        del self._plans[key]
+        return None
+
+    def _record(self, key, args, kwargs, inputs) -> Any:
         """Run with every op watched. Nothing reaches the trace before the
         call has ended."""
         session = self._session
         plan = CountingPlan(session.image_shape)
-        trace = OpTrace(images=session.batch_size)
-        sources = TensorSources(self._module, images)
+        trace = OpTrace(images=session.images)
+        sources = TensorSources(self._module, inputs)
+        reads = ValueReads(session)
+        may_plan = (self._by_plan and key is not None and
+                    key not in self._unsteady)
+        before = None
+        if may_plan and not self._reads_values:
+            before = self._python_state(), random_state()
         session.recorder = OpRecorder(
-            self._path, trace, plan, session.repeats, sources,
+            self._path, trace, plan, 1, sources,
             substeps=not self._has_substeps)
         try:
-            with self._path.watched(), session.recorder, Literals(sources):
+            with ExitStack() as watching:
+                for context in (self._path.watched(), session.recorder,
+                                self._time_axis(inputs), Literals(sources),
+                                reads):
+                    watching.enter_context(context)
                 out = self._module(*args, **kwargs)
         finally:
             session.recorder = None
+        plan.visits = tuple(self._path.visits)
         trace.end_run(session.image_shape)
         self._trace.include(trace)
         self._has_substeps = True
-        return out, plan
+        self._reads_values = reads.found or not plan.static
+        if not self._reads_values and before is not None:
+            state, drawn = before
+            if state.is_same() and drawn == random_state():
+                while len(self._plans) >= MOST_PLANS:
+                    del self._plans[next(iter(self._plans))]  # the oldest
+                self._plans[key] = plan, state
+        return out
+
+    def _time_axis(self, inputs):
+        """Context in which the recorder gets to know of repeated images."""
+        if self._session.timesteps == 1:
+            return nullcontext()
+        time_axis = TimeAxis(self._session, inputs)
+        self._session.recorder.time_axis = time_axis
+        return time_axis
+
+    def _python_state(self) -> PythonState:
+        return PythonState([self._module],
+                           closed=(ModulePath, Session, CountingPlan))
 
     def _replay(self, plan: CountingPlan, args, kwargs) -> Any:
-        """Run with only the neurons watched."""
+        """Run with only the neurons watched, and the order of modules."""
         session = self._session
-        session.replay = Replay(plan, session.batch_size)
+        session.replay = Replay(plan, session.images)
         try:
-            out = self._module(*args, **kwargs)
-            session.replay.finish()
+            with self._path.visited():
+                out = self._module(*args, **kwargs)
+            session.replay.finish(self._path.visits)
         finally:
             session.replay = None
         return out
+
+
+def copies(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    """Arguments for another run: data samples are written to.
+
+    Args:
+        args (tuple): Arguments of a model.
+        kwargs (dict): Its keyword arguments.
+
+    Returns:
+        tuple[tuple, dict]: The same, copied where they are no tensors.
+    """
+
+    def copied(x):
+        return x if isinstance(x, torch.Tensor) else copy.deepcopy(x)
+
+    return tuple(map(copied, args)), {k: copied(v) for k, v in kwargs.items()}

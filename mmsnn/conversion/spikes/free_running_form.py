@@ -1,16 +1,17 @@
 """Firing while input still arrives: fast, and wrong by a measured amount.
 
 In the lossless forms a neuron integrates its whole input and then fires. Here
-all layers run in the same D sub-steps: in each, a neuron adds what has
+all layers run in the same T x D sub-steps: in each, a neuron adds what has
 arrived and fires if it has reached its threshold. A spike can't be taken
 back, so a neuron whose later input is negative has fired too often.
 
-All D sub-steps of an image run side by side, as rows of the batch: what a row
-holds is what has arrived by then. Ops between neurons see only rows of one
-sub-step, whatever they compute.
+The model runs once a sub-step, on its whole batch, and its neurons keep what
+they have fired so far. What stands between neurons sees one sub-step as it
+sees a batch in training form, so that it may mix images, flip or reduce them.
 """
 
-import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,122 +20,140 @@ from .forms import SpikingForm
 from .spike_tensor import decode
 
 
+@dataclass(eq=False)
+class _Firing:
+    """What one firing of a neuron in a call of the model has come to.
+
+    Attributes:
+        fired (Tensor): Spikes so far in each time step, (N, T, ...).
+        state (Tensor): Membranes that the time step before has left,
+            (N, ...).
+    """
+
+    fired: torch.Tensor
+    state: torch.Tensor
+
+
 class FreeRunningNeuron(SpikingForm):
     """Fires at most once per sub-step, from what has arrived by then.
 
-    Rows of its input are ordered by images, then sub-steps, then time steps.
+    A neuron with one time step in a model with more has all T x D sub-steps
+    for it: what it gets, such as a mean over time, arrives in all of them.
     """
 
     binary = False
+    _firings: list[_Firing]
+    _next: int
+
+    def start_call(self) -> None:
+        """Forget what was fired: a call of the model begins."""
+        self._firings = []
+
+    def start_substep(self) -> None:
+        """The model begins to run once more."""
+        self._next = 0
+
+    def end_substep(self) -> None:
+        """The model has run.
+
+        Raises:
+            ValueError: If the neuron has fired less often than before.
+        """
+        if self._next < len(self._firings):
+            self._refuse(f'it ran {self._next} times in one and '
+                         f'{len(self._firings)} times in another')
 
     def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire.
 
         Args:
-            membrane (Tensor): (N * D * T, ...), what has arrived by each
-                sub-step.
+            membrane (Tensor): (N * T, ...), what has arrived by now.
 
         Returns:
             Tensor: Spikes so far in each time step times the scale, same
             shape.
 
         Raises:
-            ValueError: If rows are not images, or a membrane potential is
-                NaN or infinite.
+            ValueError: If rows are not images, their number is another than
+                in the sub-step before, the neuron's T is another than the
+                model's, or a membrane potential is NaN or infinite.
         """
         neuron, session = self.neuron, self.session
         membrane = decode(membrane)
-        substeps, timesteps = session.substeps, neuron.timesteps
-        if membrane.shape[0] != session.images * substeps * timesteps:
+        timesteps = neuron.timesteps
+        if timesteps not in (1, session.timesteps):
+            raise ValueError(
+                f"{self.path}: form='free_running' needs neurons with "
+                f'timesteps=1 or {session.timesteps}, the most in the model, '
+                f'but this one has {timesteps}: use a lossless form')
+        rows = session.images * timesteps
+        if membrane.shape[:1] != (rows, ):
             raise ValueError(
                 f"{self.path}: form='free_running' needs one row for each "
-                f'image, sub-step and time step, here '
-                f'{session.images * substeps * timesteps}, but got '
-                f'{membrane.shape[0]} (such as regions of interest): use a '
-                'lossless form')
+                f'image and time step, here {rows}, but got the shape '
+                f'{tuple(membrane.shape)} (such as regions of interest): use '
+                'a lossless form')
         self._check_finite(bool(torch.isfinite(membrane).all()))
-        arrived = membrane.unflatten(0, (-1, substeps, timesteps))
-        state = torch.zeros_like(arrived[:, 0, 0])
-        output = torch.empty_like(arrived)
-        for t in range(timesteps):
-            fired = torch.zeros_like(state)
-            for d in range(substeps):
-                potential = neuron.charge(arrived[:, d, t], state)
-                excess = potential / neuron.threshold - (1 - neuron.offset)
-                fires = (excess - fired >= 0) & (fired < neuron.max_spikes)
-                fired = fired + fires
-                output[:, d, t] = fired * neuron.scale
-            state = neuron.discharge(potential, fired)
-        return output.flatten(0, 2)
+        arrived = membrane.unflatten(0, (session.images, timesteps))
+        firing = self._firing(arrived)
+        t = session.timestep if timesteps > 1 else 0
+        potential = neuron.charge(arrived[:, t], firing.state)
+        fired = firing.fired[:, t]
+        excess = potential / neuron.threshold - (1 - neuron.offset)
+        fired += (excess - fired >= 0) & (fired < neuron.max_spikes)
+        if timesteps > 1 and session.ends_timestep:
+            firing.state = neuron.discharge(potential, fired)
+        return (firing.fired * neuron.scale).flatten(0, 1)
 
-    def counts(self, output: torch.Tensor) -> torch.Tensor:
-        """Spike counts of whole time steps.
+    def _firing(self, arrived: torch.Tensor) -> _Firing:
+        number, self._next = self._next, self._next + 1
+        if number == len(self._firings):
+            if self.session.substep:
+                self._refuse('it ran more often than in the first')
+            self._firings.append(
+                _Firing(
+                    torch.zeros_like(arrived),
+                    torch.zeros_like(arrived[:, 0])))
+        firing = self._firings[number]
+        if firing.fired.shape != arrived.shape:
+            self._refuse(f'its membranes have the shape '
+                         f'{tuple(arrived.shape)} in one and '
+                         f'{tuple(firing.fired.shape)} in another')
+        return firing
 
-        Args:
-            output (Tensor): What :meth:`forward` has returned.
-
-        Returns:
-            Tensor: Spikes after the last sub-step, (N * T, ...).
-        """
-        shape = self.session.substeps, self.neuron.timesteps
-        last = output.unflatten(0, (-1, *shape))[:, -1].flatten(0, 1)
-        return (last / self.neuron.scale).round()
-
-
-def repeat(x: Any, images: int, substeps: int) -> Any:
-    """Arguments of a model for every sub-step.
-
-    Args:
-        x: Arguments, nested. Tensors and lists with an entry for each image
-            are repeated; anything else is passed on.
-        images (int): N.
-        substeps (int): D.
-
-    Returns:
-        The same, with N * D entries: all sub-steps of the first image, then
-        of the second.
-
-    Example:
-        >>> repeat(dict(inputs=torch.tensor([1, 2]), mode='tensor'), 2, 2)
-        {'inputs': tensor([1, 1, 2, 2]), 'mode': 'tensor'}
-    """
-    if isinstance(x, torch.Tensor):
-        whole = x.dim() and x.shape[0] == images
-        return x.repeat_interleave(substeps, 0) if whole else x
-    if isinstance(x, dict):
-        return {k: repeat(v, images, substeps) for k, v in x.items()}
-    if isinstance(x, list) and len(x) == images:
-        return [copy.deepcopy(v) for v in x for _ in range(substeps)]
-    return x
+    def _refuse(self, what: str) -> None:
+        raise ValueError(
+            f"{self.path}: form='free_running' needs a model that does the "
+            f'same in each sub-step, but {what}: use a lossless form')
 
 
-def last_substep(x: Any, images: int, substeps: int) -> Any:
-    """Results of a model after the last sub-step.
+def run_substeps(session, neurons: Iterable[FreeRunningNeuron],
+                 run: Callable[[bool], Any]) -> Any:
+    """Run a model in all sub-steps of all time steps.
 
     Args:
-        x: Results, nested. Tensors and lists with N * D entries are cut;
-            anything else is passed on.
-        images (int): N.
-        substeps (int): D.
+        session (Session): What the converted model is doing.
+        neurons (Iterable[FreeRunningNeuron]): Those of the model.
+        run (Callable[[bool], Any]): Runs it once, and is told whether that
+            is the last time.
 
     Returns:
-        The same, with N entries.
-
-    Example:
-        >>> last_substep([torch.tensor([1, 2, 3, 4])], 2, 2)
-        [tensor([2, 4])]
+        What the last run has returned.
     """
-    rows = images * substeps
-    if isinstance(x, torch.Tensor):
-        whole = x.dim() and x.shape[0] == rows
-        return x[substeps - 1::substeps] if whole else x
-    if isinstance(x, dict):
-        return {k: last_substep(v, images, substeps) for k, v in x.items()}
-    if isinstance(x, (list, tuple)):
-        per_image = len(x) == rows and not all(
-            isinstance(v, torch.Tensor) and v.dim() and v.shape[0] == rows
-            for v in x)
-        if per_image:
-            return x[substeps - 1::substeps]
-        return type(x)(last_substep(v, images, substeps) for v in x)
-    return x
+    neurons = list(neurons)
+    number = session.timesteps * session.substeps
+    for neuron in neurons:
+        neuron.start_call()
+    try:
+        for session.substep in range(number):
+            session.final = session.substep == number - 1
+            for neuron in neurons:
+                neuron.start_substep()
+            out = run(session.final)
+            for neuron in neurons:
+                neuron.end_substep()
+    finally:
+        session.final, session.substep = True, 0
+        for neuron in neurons:
+            neuron.start_call()
+    return out

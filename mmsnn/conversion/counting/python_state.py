@@ -1,0 +1,236 @@
+"""Whether a model's Python code finds everything as it was."""
+
+import collections
+import functools
+import logging
+import operator
+import pickle
+import random
+import re
+import sys
+from collections.abc import Callable, Iterable
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.registry import Registry
+from torch import nn
+
+#: What never changes, or holds nothing that a model would look at.
+_CLOSED = (bool, int, float, complex, str, bytes, type(None), type(...),
+           BuiltinFunctionType, ModuleType, CodeType, range, torch.dtype,
+           torch.device, torch.layout, torch.memory_format, torch.Size,
+           re.Pattern, logging.Logger, logging.Handler, Registry)
+
+#: Where no state of a model is kept, bar attributes of its objects.
+_LIBRARIES = frozenset(
+    (*sys.stdlib_module_names, 'numpy', 'torch', 'torchvision', 'mmcv',
+     'mmengine', 'mmdet', 'mmseg', 'mmpretrain', 'mmsnn', 'scipy', 'cv2',
+     'PIL', 'pycocotools'))
+
+#: Hooks of a module that no forward pass reads.
+_NO_FORWARD = re.compile('_(backward|state_dict|load_state_dict|is_full)')
+
+#: Reaching more objects than this, one does not go on looking.
+MOST_OBJECTS = 100_000
+
+
+class PythonState:
+    """All Python state that a model can reach, as it was at one time.
+
+    What Python code does follows from its arguments and from the state that
+    it can reach: attributes of modules and of what these hold, of classes,
+    variables of functions, and global variables that functions use. Values
+    of tensors are left out (:class:`.value_reads.ValueReads` sees when they
+    are read); their shapes and types are not. Code of libraries is taken to
+    have no state. Clocks, files and the environment are not seen.
+
+    Args:
+        roots (Iterable): What the model consists of.
+        closed (tuple[type]): Kinds of objects that are not looked into.
+
+    Attributes:
+        known (bool): Whether everything found could be looked into. A
+            generator can't.
+
+    Example:
+        >>> layer = nn.Identity()
+        >>> layer.calls = [0]
+        >>> state = PythonState([layer])
+        >>> state.is_same()
+        True
+        >>> layer.calls[0] += 1
+        >>> state.is_same()
+        False
+    """
+
+    def __init__(self, roots: Iterable[Any],
+                 closed: tuple[type, ...] = ()) -> None:
+        self.known = True
+        self._closed = (*_CLOSED, *closed)
+        self._seen: dict[int, Any] = {}  # alive, so that ids stay theirs
+        self._empty: list = []  # containers
+        self._held: list = []  # what changes, and what it was
+        self._before: list = []
+        self._read: list[tuple[Callable, Any, Any]] = []
+        self._tensors: list[tuple] = []
+        self._globals: list[tuple[dict, str, Any]] = []
+        todo = list(roots)
+        while todo and self.known:
+            todo.extend(self._look_at(todo.pop()))
+            self.known = self.known and len(self._seen) < MOST_OBJECTS
+
+    def is_same(self) -> bool:
+        """Whether everything is as it was when this was made."""
+        try:
+            return (self.known and not any(self._empty) and
+                    all(map(operator.eq, self._held, self._before)) and
+                    all(read(x) == before for read, x, before in self._read)
+                    and all(space.get(name, _NOTHING) is value
+                            for space, name, value in self._globals) and
+                    all(x.shape == shape and x.dtype is dtype
+                        for x, shape, dtype in self._tensors))
+        except (RuntimeError, ValueError):
+            return False  # other tensors or arrays: they are not one bool
+
+    def _hold(self, x: Any, before: Any) -> Any:
+        if before:
+            self._held.append(x)
+            self._before.append(before)
+        else:
+            self._empty.append(x)
+        return before
+
+    def _hold_by(self, read: Callable, x: Any) -> Any:
+        before = read(x)
+        self._read.append((read, x, before))
+        return before
+
+    def _look_at(self, x: Any) -> Iterable[Any]:
+        """Watch an object; returns what it holds."""
+        if isinstance(x, self._closed) or id(x) in self._seen:
+            return ()
+        self._seen[id(x)] = x
+        if isinstance(x, torch.Tensor):
+            self._tensors.append((x, x.shape, x.dtype))
+            return ()
+        if isinstance(x, (tuple, frozenset)):
+            return x
+        if isinstance(x, dict):
+            return [*self._hold(x, dict(x)).values(), *_attributes(x)]
+        if isinstance(x, (list, set, collections.deque)):
+            return [*self._hold(x, x.copy()), *_attributes(x)]
+        if isinstance(x, FunctionType):
+            return self._look_at_function(x)
+        if isinstance(x, MethodType):
+            return x.__func__, x.__self__
+        if isinstance(x, functools.partial):
+            return x.func, x.args, x.keywords
+        if isinstance(x, CellType):
+            return [self._hold_by(_contents, x)]
+        if isinstance(x, (staticmethod, classmethod)):
+            return (x.__func__, )
+        if isinstance(x, property):
+            return x.fget, x.fset
+        if isinstance(x, type):
+            if _of_library(x):
+                return ()
+            inside = self._hold(x.__dict__, dict(x.__dict__))
+            return [*inside.values(), *x.__bases__]
+        return self._look_at_object(x)
+
+    def _look_at_function(self, x: FunctionType) -> Iterable[Any]:
+        inside = list(vars(x).values())  # what it wraps
+        if _of_library(x):
+            return inside
+        inside += [*(x.__closure__ or ()), x.__defaults__, x.__kwdefaults__]
+        for name in _names(x.__code__):
+            if name in x.__globals__:
+                value = x.__globals__[name]
+                self._globals.append((x.__globals__, name, value))
+                inside.append(value)
+        return inside
+
+    def _look_at_object(self, x: Any) -> Iterable[Any]:
+        inside = [type(x)]
+        if hasattr(x, '__dict__'):
+            held = self._hold(vars(x), dict(vars(x)))
+            module = isinstance(x, nn.Module)
+            inside += [v for k, v in held.items()
+                       if not (module and _NO_FORWARD.match(k))]
+        if isinstance(x, GeneratorType):
+            self.known = False
+        elif _has_hidden_state(x):
+            try:
+                self._hold_by(pickle.dumps, x)
+            except Exception:  # whatever its own code raises
+                self.known = False
+        if not _of_library(type(x)):
+            slots = _slots(type(x))
+            if slots:
+                inside += self._hold_by(
+                    lambda x: [getattr(x, n, _NOTHING) for n in slots], x)
+        return inside
+
+
+def random_state() -> tuple:
+    """State of the random numbers that Python and NumPy draw by default.
+
+    Returns:
+        tuple: Equal to another one only if none was drawn in between.
+    """
+    numpy = np.random.get_state(legacy=False)['state']
+    return random.getstate(), numpy['pos'], numpy['key'].tobytes()
+
+
+_NOTHING = object()
+
+
+def _attributes(x: Any) -> list:
+    return list(getattr(x, '__dict__', {}).values())
+
+
+def _contents(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _NOTHING
+
+
+def _names(code: CodeType) -> set[str]:
+    """Names that a function looks up, and functions inside it."""
+    found = set(code.co_names)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            found |= _names(constant)
+    return found
+
+
+def _slots(kind: type) -> list[str]:
+    found = []
+    for base in kind.__mro__:
+        slots = vars(base).get('__slots__', ())
+        found += [slots] if isinstance(slots, str) else slots
+    return [n for n in found if n not in ('__dict__', '__weakref__')]
+
+
+def _of_library(x: Any) -> bool:
+    module = getattr(x, '__module__', None) or 'builtins'
+    return module.partition('.')[0] in _LIBRARIES
+
+
+def _has_hidden_state(x: Any) -> bool:
+    """Whether an object may change though its attributes don't."""
+    return isinstance(
+        x, (random.Random, np.ndarray, np.random.Generator,
+            np.random.RandomState, np.random.BitGenerator)) or (
+                hasattr(x, '__next__'))

@@ -1,0 +1,64 @@
+"""What a converted model's parts need to know of the running call."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+from .recorder import OpRecorder
+from .replay import Replay
+
+
+@dataclass(eq=False)
+class Session:
+    """The running call of a converted model.
+
+    Attributes:
+        recorder (OpRecorder | None): Set while every op is watched.
+        replay (Replay | None): Set while a call is counted by a plan.
+        images (int): N, the images of the call.
+        image_shape (tuple[int]): Shape of an image as the model got it.
+        substeps (int): D, the most of all neurons.
+        timesteps (int): T, the most of all neurons.
+        input_over_time (bool | None): Whether the input has T time steps of
+            its own, or is shown T times. None where a recorded call tells.
+        unwatched (bool): Whether what runs now is no part of the model.
+        substep (int): In free running, that of all T x D which runs.
+        final (bool): Whether a neuron's firing is that of whole time steps;
+            in free running only that of the last sub-step is.
+    """
+
+    recorder: OpRecorder | None = None
+    replay: Replay | None = None
+    images: int = 1
+    image_shape: tuple[int, ...] = ()
+    substeps: int = 1
+    timesteps: int = 1
+    input_over_time: bool | None = None
+    unwatched: bool = False
+    substep: int = 0
+    final: bool = True
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of the call, bar time steps."""
+        return self.images
+
+    @property
+    def timestep(self) -> int:
+        """The time step in which free running is."""
+        return self.substep // self.substeps
+
+    @property
+    def ends_timestep(self) -> bool:
+        """Whether free running is in the last sub-step of a time step."""
+        return self.substep % self.substeps == self.substeps - 1
+
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """Context in which ops are not recorded."""
+        before, self.unwatched = self.unwatched, True
+        try:
+            with self.recorder.paused() if self.recorder else nullcontext():
+                yield
+        finally:
+            self.unwatched = before
