@@ -19,7 +19,7 @@ from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
 from .spike_memory import SpikeMemory
 from .substeps import axis_spikes, substep_amounts
 from .synapses import SYNAPSE_KINDS, fan_out, synapse_cost
-from .tensor_sources import RecordKeys, TensorSources, tensors
+from .tensor_sources import RecordKeys, TensorSources
 from .weight_pieces import WeightPieces
 
 #: Note of a synapse whose weights nothing seen has made.
@@ -98,8 +98,7 @@ class OpRecorder(TorchDispatchMode):
         if cost is None:
             self._made(func, args, out, sources)
             if not (func.is_view or self.sources.depend_on_input(sources)):
-                self.weights.copied(out, self._name(packet, _shape(out)),
-                                    tensors((args, kwargs)))
+                self.weights.copied(out, packet.__name__, (args, kwargs))
             return out
         cost.update(
             input_shape=_shape(_main_input(packet, args, kwargs)),
@@ -113,7 +112,7 @@ class OpRecorder(TorchDispatchMode):
             key = self._add_real(packet.__name__, cost, sources)
             self._made(func, args, out, (key, ))
             if not self.sources.depend_on_input(sources):
-                self.weights.computed(out, self._name(packet, key[2]))
+                self.weights.computed(out, packet.__name__, (args, kwargs))
             return out
         if self.repeats > 1:  # spikes know their T
             cost['repeats'] = cost['timesteps']
@@ -137,10 +136,6 @@ class OpRecorder(TorchDispatchMode):
         self._connect(key, sources, operands, reads)
         self._made(func, args, out, (key, ))
         return out
-
-    def _name(self, packet, number) -> str:
-        """What stands for weights that an op has made."""
-        return f'{self.path.name}:{packet.__name__}#{number}'
 
     def _weight(self, packet, args) -> int | None:
         """Which argument of a synapse holds weights that are known before

@@ -1,11 +1,12 @@
 """What a chip spec may hold, and the checks when one is read."""
 
-import math
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from mmsnn.hardware.amounts import Range
+from mmsnn.suggest import did_you_mean
 
 from .figures import Figure
 
@@ -82,9 +83,12 @@ SCHEMA: dict[str, dict[str, str]] = {
 #: Figures that may be a list with one number for each core of the chip.
 PER_CORE = ('limits.neurons', 'limits.synapse_memory')
 
-#: Limits that are one whole number each.
-WHOLE = ('limits.chips', 'limits.cores', 'limits.cores_per_tile',
-         'limits.mesh_width', 'limits.mesh_height')
+#: Limits that are one number each, no range. All limits are whole numbers.
+SINGLE = ('limits.chips', 'limits.cores', 'limits.cores_per_tile',
+          'limits.mesh_width', 'limits.mesh_height')
+
+#: Ways of execution, one of which a chip must be able to do.
+TIMINGS = ('support.synchronous', 'support.asynchronous')
 
 #: Sections whose figures may contain each other.
 CONTAINERS = {
@@ -148,7 +152,8 @@ def check_spec(raw: Any, path: Path) -> dict[str, Any]:
         items = raw.get(key)
         require(
             isinstance(items, list) and bool(items)
-            and all(isinstance(item, str) for item in items),
+            and all(isinstance(item, str) and item.strip()
+                    for item in items),
             f'{where}: {key} must be a list of texts, got {items!r}')
     figures = {}
     for section, names in SCHEMA.items():
@@ -166,6 +171,11 @@ def check_spec(raw: Any, path: Path) -> dict[str, Any]:
         bool(figures), f'{where} has no figure: give at least one of the '
         f'sections {", ".join(SCHEMA)}')
     _check_containers(figures, where)
+    require(
+        not all(name in figures and figures[name].value is False
+                for name in TIMINGS),
+        f'{where}: {" and ".join(TIMINGS)} are both false, so that nothing '
+        'can run: one of them must be true, or null if it is unknown')
     return dict(
         figures=figures,
         **{key: raw[key].strip()
@@ -176,9 +186,10 @@ def check_spec(raw: Any, path: Path) -> dict[str, Any]:
 
 def _check_keys(raw: dict, valid, where: str, prefix: str) -> None:
     for key in raw:
+        near = did_you_mean(str(key), valid, prefix)
         require(
             key in valid, f'{where}: unknown key {prefix}{key}; valid: '
-            f'{", ".join(valid)}')
+            f'{", ".join(valid)}{near}')
 
 
 def _figure(key: str, entry: Any, unit: str, where: str) -> Figure:
@@ -208,8 +219,12 @@ def _figure(key: str, entry: Any, unit: str, where: str) -> Figure:
             key.split('.')[0] in CONTAINERS,
             f'{where}.contained_in: only figures of '
             f'{", ".join(CONTAINERS)} can be part of another one')
+        require(
+            isinstance(entry['contained_in'], str),
+            f'{where}.contained_in must name a figure, got '
+            f'{entry["contained_in"]!r}')
         return Figure(key, None, unit, source.strip(), status,
-                      str(entry['contained_in']))
+                      entry['contained_in'])
     value = entry['value']
     require((value is None) == (status == 'unknown'),
             f'{where}: the value is null exactly when the status is '
@@ -228,43 +243,55 @@ def _value(key: str, value: Any, unit: str, where: str) -> Any:
             f'{where}.value must be true or false, or null if it is '
             f'unknown, got {value!r}')
         return value
-    if key in WHOLE:
-        require(
-            _positive(value) and value == int(value),
-            f'{where}.value must be a whole number from 1 on, or null if it '
-            f'is unknown, got {value!r}')
-        return float(value)
-    if isinstance(value, dict) and set(value) == {'low', 'high'}:
+    whole = key.startswith('limits.')
+    what = 'a whole number from 1 on' if whole else 'a positive number'
+    valid = _count if whole else _positive
+    if isinstance(value, dict) and set(value) == {'low', 'high'} and (
+            key not in SINGLE):
         low, high = value['low'], value['high']
+        least = valid(low) or (not whole and _zero(low))
         require(
-            _positive(high) and (_positive(low) or low == 0) and low <= high,
-            f'{where}.value must have numbers 0 <= low <= high, got '
-            f'{value!r}')
+            valid(high) and least and low <= high,
+            f'{where}.value must have '
+            f'{"whole numbers 1" if whole else "numbers 0"} <= low <= high, '
+            f'got {value!r}')
         return Range(float(low), float(high))
     if isinstance(value, dict) and key in TABLES:
         require(
             bool(value) and all(
-                isinstance(k, int) and k > 0 and _positive(v)
+                isinstance(k, int) and _count(k) and _positive(v)
                 for k, v in value.items()),
             f'{where}.value must map numbers of tiles to positive numbers, '
             f'got {value!r}')
         return {k: float(v) for k, v in sorted(value.items())}
     if isinstance(value, list) and key in PER_CORE:
         require(
-            bool(value) and all(_positive(v) for v in value),
-            f'{where}.value must list a positive number for each core, got '
-            f'{value!r}')
+            bool(value) and all(valid(v) for v in value),
+            f'{where}.value must list {what} for each core, got {value!r}')
         return tuple(float(v) for v in value)
+    ranges = '' if key in SINGLE else ', a range {low, high},'
     require(
-        _positive(value),
-        f'{where}.value must be a positive number, a range {{low, high}}, or '
-        f'null if it is unknown, got {value!r}')
+        valid(value),
+        f'{where}.value must be {what}{ranges} or null if it is unknown, got '
+        f'{value!r}')
     return float(value)
 
 
+def _number(value: Any) -> bool:
+    """Whether a value is a number, and no yes or no."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _zero(value: Any) -> bool:
+    return _number(value) and value == 0
+
+
 def _positive(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0
+    return _number(value) and 0 < value <= sys.float_info.max
+
+
+def _count(value: Any) -> bool:
+    return _positive(value) and value == int(value)
 
 
 def _check_containers(figures: dict[str, Figure], where: str) -> None:

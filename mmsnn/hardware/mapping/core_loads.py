@@ -35,12 +35,15 @@ class Received:
         additions (ndarray): Synaptic additions (or membranes that are added),
             in the same shape.
         travel (Travel): How far the messages have come.
+        sent (ndarray): Messages that cores of the source send, ``(T x D,
+            cores of the source)``; one column where it is outside the chip.
     """
 
     link: Link
     messages: np.ndarray
     additions: np.ndarray
     travel: Travel
+    sent: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,17 @@ class Loads:
             r for r in self.received
             if r.link.target.population.name == name
         ]
+
+    def out_of(self, name: str) -> list[Received]:
+        """What a population sends.
+
+        Args:
+            name (str): Name of the population.
+
+        Returns:
+            list[Received]: One entry for each link that starts in it.
+        """
+        return [r for r in self.received if r.link.projection.source == name]
 
 
 def count_loads(mapping: Mapping) -> Loads:
@@ -111,11 +125,11 @@ def count_loads(mapping: Mapping) -> Loads:
     messages = {}
     received = []
     for link in mapping.links:
-        row, sent = _receive(link, mapping, mesh)
+        row = _receive(link, mapping, mesh)
         received.append(row)
         if link.source is not None:
             name = link.source.population.name
-            messages[name] = messages.get(name, 0) + sent
+            messages[name] = messages.get(name, 0) + row.sent
     fired = {}
     for name, slices in mapping.slices.items():
         spikes = _spikes(slices)
@@ -155,9 +169,8 @@ def _profiles(population, axes: int) -> list[list[np.ndarray]]:
             for substep in population.profile]
 
 
-def _receive(link: Link, mapping: Mapping,
-             mesh: Mesh) -> tuple[Received, np.ndarray]:
-    """What arrives over a link, and the messages that its source sends."""
+def _receive(link: Link, mapping: Mapping, mesh: Mesh) -> Received:
+    """What is sent and arrives over a link."""
     population = mapping.network[link.projection.source]
     axes = link.connectivity.axes
     if link.carries == 'membranes':
@@ -195,8 +208,8 @@ def _receive(link: Link, mapping: Mapping,
     travels = [travel(link, mesh, p) for p in profiles]
     return Received(link, column * np.array(arriving),
                     additions[:, None] * adding,
-                    _mean_travel(travels, column * np.array(arriving))), \
-        column * np.array(leaving)
+                    _mean_travel(travels, column * np.array(arriving)),
+                    column * np.array(leaving))
 
 
 def _reaching(link: Link, shares, population) -> list[np.ndarray]:

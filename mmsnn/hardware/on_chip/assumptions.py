@@ -100,17 +100,26 @@ def assumptions(loads: Loads, schedule: Schedule, timing: str,
                      'channels see) is spread over more cores.')
     vague = [
         link.projection.name for link in mapping.links
-        if not link.connectivity.exact
+        if not link.connectivity.exact and not link.projection.scattered
     ]
     if vague:
         texts.append(
             'Shapes do not fit the geometry, so all cores of the source are '
             f'taken to send to all of the target: {", ".join(vague)}.')
+    scattered = [link.projection.name for link in mapping.links
+                 if link.projection.scattered]
+    if scattered:
+        texts.append(
+            'The spikes that these projections read are exact, but their '
+            'neurons lie in no rows, columns or channels of the source: all '
+            'of its cores are taken to send their share of them to all cores '
+            f'of the target: {", ".join(scattered)}.')
     texts += _SYNCHRONOUS if timing == 'synchronous' else _ASYNCHRONOUS
     if timing == 'synchronous' and 'latency.tick' in chip.figures:
         texts.append('A sub-step lasts one time step of the chip; whether its '
                      'work fits into it is not checked.')
     texts.append(_MODES[mode])
+    texts += _replays(schedule, mode)
     texts += _support(loads, chip, timing)
     if schedule.runs > 1:
         texts.append(
@@ -123,6 +132,19 @@ def assumptions(loads: Loads, schedule: Schedule, timing: str,
     texts.append(f'{chip.title}: {chip.description}')
     texts.append(f'The spec leaves out: {"; ".join(chip.excludes)}.')
     return texts
+
+
+def _replays(schedule: Schedule, mode: str) -> list[str]:
+    """What is assumed of products whose source can not wait."""
+    if not schedule.replays or mode != 'lossless':
+        return []
+    names = ', '.join(dict.fromkeys(name for name, *_ in schedule.replays))
+    return [
+        f'In {names} the other operand depends on the spikes that select from '
+        'it. They are kept where they were fired (as counts, which memory '
+        'limits do not include) and sent once more when it is complete: in a '
+        'window of their own, as messages, without any neuron that fires.'
+    ]
 
 
 def _support(loads: Loads, chip: Chip, timing: str) -> list[str]:

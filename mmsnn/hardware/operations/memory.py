@@ -132,7 +132,12 @@ def check_memory(name: str | None) -> None:
 
 
 def held_bytes(records: Iterable[OpRecord], precision: str) -> int:
-    """Bytes of all weights, each module's once, and of all membranes.
+    """Bytes of all weights, each once, and of all membranes.
+
+    Weights are told apart by the memory in which they lie: a layer that is
+    called several times, or a parameter that several layers share, counts
+    once, and several weights of one module count each. Where a record does
+    not say where its weights lie, those of its module count once.
 
     Args:
         records (Iterable[OpRecord]): All ops.
@@ -148,11 +153,27 @@ def held_bytes(records: Iterable[OpRecord], precision: str) -> int:
         >>> held_bytes(records, 'fp32'), held_bytes(records, 'int8')
         (72, 42)
     """
-    weights: dict[str, int] = {}
+    records = list(records)
+    pieces: dict[str, set[tuple[int, int, int]]] = {}
+    others: dict[str, int] = {}
     for r in records:
-        weights[r.module] = max(r.weights, weights.get(r.module, 0))
+        for name, *piece in r.weight_pieces:
+            pieces.setdefault(name, set()).add(tuple(piece))
+        if not r.weight_pieces:
+            others[r.module] = max(r.weights, others.get(r.module, 0))
+    number = sum(map(_distinct, pieces.values())) + sum(others.values())
     size = ACCESS_BYTES[precision][WEIGHT_READS]
-    return size * sum(weights.values()) + sum(r.state_bytes for r in records)
+    return size * number + sum(r.state_bytes for r in records)
+
+
+def _distinct(pieces: set[tuple[int, int, int]]) -> int:
+    """Elements of pieces of one memory, those that lie in several once. Of
+    pieces that are interleaved (columns of a matrix) none is in two."""
+    union, last = 0, 0
+    for first, end, _ in sorted(pieces):
+        union += max(0, end - max(first, last))
+        last = max(last, end)
+    return min(union, sum(number for *_, number in pieces))
 
 
 def memory_assumptions(memories: dict[str, Memory]) -> list[str]:

@@ -7,6 +7,7 @@ out, which is exact for many small messages.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from mmsnn.hardware.mapping.core_loads import Fired, Loads, Received
 from mmsnn.hardware.network.populations import Network, Population
 
 from .delays import Delays
-from .schedule import Schedule
+from .schedule import Key, Schedule, key_of
 
 MODES = ('lossless', 'free_running')
 
@@ -130,6 +131,8 @@ class _Simulation:
 
     ``timestep`` takes the times of the cores in the time step before and
     returns those in the next. ``busy`` and ``burst`` add up over all.
+    ``replays`` are products for which spikes are sent once more, ``free`` the
+    moments at which their sources have done so.
     """
 
     def __init__(self, loads, schedule, delays, mode):
@@ -138,6 +141,8 @@ class _Simulation:
         self.transport = delays.transport_cost(loads.mesh)
         self.busy = np.zeros(loads.mapping.cores)
         self.burst: Burst | None = None
+        self.replays = set(schedule.replays) if mode == 'lossless' else set()
+        self.free: dict[str, np.ndarray] = {}
         # Cores that fire in the same window do not wait for each other.
         order = {p.name: i for i, p in enumerate(self.network.populations)}
         last = schedule.depth + 1
@@ -145,7 +150,8 @@ class _Simulation:
             sorted(
                 loads.fired,
                 key=lambda name: (schedule.fires.get(name, last),
-                                  order[name])), self.network)
+                                  order[name])), self.network,
+            schedule.replays)
         self.into = {name: loads.into(name) for name in loads.fired}
 
     def timestep(self, t: int, before: dict) -> dict:
@@ -159,6 +165,7 @@ class _Simulation:
         fired = self.loads.fired[name]
         cores = fired.slices.cores
         free = before[name].end if name in before else np.zeros(cores)
+        free = np.maximum(free, self.free.get(name, 0.0))
         arrivals = [
             self._arrivals(r, t, clocks, cores) for r in self.into[name]
         ]
@@ -189,9 +196,8 @@ class _Simulation:
         are complete."""
         times = [0.0]
         for p in self.network.outgoing(name):
-            if p.operand and p.operand in clocks:
-                clock = clocks[p.operand]
-                times.append(float(max(clock.end.max(), clock.ready.max())))
+            if p.operand in clocks and key_of(p) not in self.replays:
+                times.append(_complete(clocks[p.operand]))
         return max(times)
 
     def _firing(self, fired: Fired, t: int) -> np.ndarray:
@@ -201,7 +207,10 @@ class _Simulation:
         if rows is None:
             return np.zeros(fired.slices.cores)
         spikes = fired.spikes[rows].sum(0)
-        messages = fired.messages[rows].sum(0)
+        messages = fired.messages[rows].sum(0) - sum(
+            r.sent[rows].sum(0)
+            for r in self.loads.out_of(fired.slices.population.name)
+            if key_of(r.link.projection) in self.replays)
         neurons = fired.slices.neurons if (
             fired.slices.population.spikes) else 0.0
         return self.delays.firing(neurons + spikes, spikes, messages)
@@ -224,9 +233,25 @@ class _Simulation:
         hops = row.travel.into
         transit = hops[0] * hop_ew + hops[1] * hop_ns + hops[2] * step + each
         clock = clocks[source.name]
-        first = _over_sources(row, clock.start, np.minimum) + transit
-        last = _over_sources(row, clock.end, np.maximum) + transit
+        start, end = clock.start, clock.end
+        if key_of(row.link.projection) in self.replays:
+            start, end = self._replay(row, rows, clocks)
+        first = _over_sources(row, start, np.minimum) + transit
+        last = _over_sources(row, end, np.maximum) + transit
         return _Arrivals(first, last, work, messages)
+
+    def _replay(self, row: Received, rows: slice,
+                clocks: dict) -> tuple[np.ndarray, np.ndarray]:
+        """When each core of a source begins and ends to send its spikes once
+        more, for a product whose other operand is complete."""
+        projection = row.link.projection
+        start = np.maximum(clocks[projection.source].end,
+                           _complete(clocks[projection.operand]))
+        start = np.maximum(start, self.free.get(projection.source, 0.0))
+        sending = self.delays.firing(0.0, 0.0, row.sent[rows].sum(0))
+        self.busy[row.link.source.core_range] += sending
+        self.free[projection.source] = start + sending
+        return start, start + sending
 
     def _note_burst(self, name: str, arrivals: list[_Arrivals]) -> None:
         """Keep the fullest queue; the rate of input from outside the chip is
@@ -254,7 +279,13 @@ def _rows(population: Population, t: int) -> slice | None:
     return slice(t * population.max_spikes, (t + 1) * population.max_spikes)
 
 
-def _after_sources(names: list[str], network: Network) -> list[str]:
+def _complete(clock: _Cores) -> float:
+    """When all cores of a population are done."""
+    return float(max(clock.end.max(), clock.ready.max()))
+
+
+def _after_sources(names: list[str], network: Network,
+                   replays: Collection[Key]) -> list[str]:
     """Put each population behind those that feed it or that it waits for."""
     done, order = set(), []
     waits = {name: set() for name in names}
@@ -262,7 +293,8 @@ def _after_sources(names: list[str], network: Network) -> list[str]:
         if p.target in waits and p.source in waits:
             waits[p.target].add(p.source)
         if p.operand in waits and p.source in waits:
-            waits[p.source].add(p.operand)
+            waits[p.target if key_of(p) in replays else p.source].add(
+                p.operand)
     while len(order) < len(names):
         for name in names:
             if name not in done and waits[name] <= done:

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mmsnn.hardware.network.populations import Network, Population
+from mmsnn.hardware.network.populations import Network, Population, Projection
+
+#: Name, source, target and operand of a projection.
+Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class Schedule:
             is that of ``fires``. A population that does not fire sends
             membranes, in the window in which they are complete (the input in
             the first).
+        replays (dict[tuple[str, str, str, str], int]): First window in which
+            a projection (:func:`key_of`) sends the spikes of its source once
+            more, from memory: in a product whose other operand is only
+            complete after they were fired.
     """
 
     fires: dict[str, int]
@@ -33,6 +40,7 @@ class Schedule:
     max_spikes: int
     runs: int = 1
     sends: dict[str, int] = field(default_factory=dict)
+    replays: dict[Key, int] = field(default_factory=dict)
 
     @property
     def windows(self) -> int:
@@ -54,19 +62,26 @@ class Schedule:
         """Sub-steps between images that follow each other."""
         return self.runs * self.period
 
-    def slots(self, population: Population) -> Iterator[tuple[int, int, int]]:
+    def slots(self, population: Population,
+              projection: Projection | None = None
+              ) -> Iterator[tuple[int, int, int]]:
         """When a population sends, in all runs of a single image.
 
         Args:
             population (Population): One of the network.
+            projection (Projection, optional): One that starts in it. Defaults
+                to None: when it fires.
 
         Yields:
             tuple[int, int, int]: Window (from 0), sub-step in the window, and
             the sub-step of T x D of the population that is sent then: the row
             of its counts in :class:`Loads`.
         """
+        window = self.sends[population.name]
+        if projection is not None:
+            window = self.replays.get(key_of(projection), window)
         for run in range(self.runs):
-            first = self.sends[population.name] + run * self.timesteps - 1
+            first = window + run * self.timesteps - 1
             for t in range(population.timesteps):
                 for d in range(population.max_spikes):
                     yield first + t, d, t * population.max_spikes + d
@@ -82,12 +97,13 @@ class Schedule:
             int: Sub-steps of a single image in which a chip has to update
             the neurons.
         """
-        senders = {p.source for p in network.incoming(name)
-                   if network.carries(p) in ('spikes', 'membranes')}
+        slots = [self.slots(network[p.source], p)
+                 for p in network.incoming(name)
+                 if network.carries(p) in ('spikes', 'membranes')]
         if network[name].spikes:
-            senders.add(name)
-        return len({(window, substep) for sender in senders
-                    for window, substep, _ in self.slots(network[sender])})
+            slots.append(self.slots(network[name]))
+        return len({(window, substep) for sent in slots
+                    for window, substep, _ in sent})
 
 
 def lossless_schedule(network: Network) -> Schedule:
@@ -101,15 +117,19 @@ def lossless_schedule(network: Network) -> Schedule:
     - In a product, the source fires when the other operand is complete: the
       counts of the trace hold for that order (first ``V``, then ``K``, then
       ``Q``).
+    - Where the other operand depends on the source (``Q Q^T``), the source
+      can not wait for it. It fires as ever, its spikes are kept, and sent
+      once more for the product, in the window after the operand is complete.
 
     Args:
         network (Network): The network.
 
     Returns:
-        Schedule: With the fewest windows that these rules allow.
+        Schedule: With the fewest windows that these rules allow. Of products
+        whose operands wait for each other, the later one is replayed.
 
     Raises:
-        ValueError: If operands wait for each other.
+        ValueError: If an operand depends on the product that it is of.
 
     Example:
         >>> from mmsnn.hardware import Network, Population, Projection
@@ -125,27 +145,88 @@ def lossless_schedule(network: Network) -> Schedule:
     """
     complete = {p.name: 0 for p in network.populations}
     fires = {p.name: 1 for p in network.populations if p.spikes}
-    limit = 3 * len(network.populations) + 3
-    for _ in range(limit):
-        before = dict(complete), dict(fires)
-        _relax(network, complete, fires)
-        if before == (complete, fires):
+    replays = dict.fromkeys(map(key_of, replayed(network)), 1)
+    for _ in range(3 * (len(complete) + len(replays)) + 3):
+        before = dict(complete), dict(fires), dict(replays)
+        _relax(network, complete, fires, replays)
+        if before == (complete, fires, replays):
             break
     else:
         products = {p.name for p in network.projections if p.operand}
         raise ValueError(
-            'the network has no lossless schedule: the operands of products '
-            f'wait for each other ({", ".join(sorted(products))})')
+            'the network has no lossless schedule: an operand of a product '
+            f'depends on its result ({", ".join(sorted(products))})')
     spiking = [p for p in network.populations if p.spikes]
-    return Schedule(fires, max(*complete.values(), *fires.values()),
-                    max(p.timesteps for p in spiking),
-                    max(p.max_spikes for p in spiking), network.runs, {
-                        name: fires.get(name, max(1, window))
-                        for name, window in complete.items()
-                    })
+    return Schedule(
+        fires, max(*complete.values(), *fires.values(), *replays.values()),
+        max(p.timesteps for p in spiking),
+        max(p.max_spikes for p in spiking), network.runs, {
+            name: fires.get(name, max(1, window))
+            for name, window in complete.items()
+        }, replays)
 
 
-def _relax(network: Network, complete: dict, fires: dict) -> None:
+def replayed(network: Network) -> list[Projection]:
+    """Products whose source fires before their other operand is complete.
+
+    Args:
+        network (Network): The network.
+
+    Returns:
+        list[Projection]: Those whose operand depends on the source, also by
+        way of another product that its source waits for.
+
+    Example:
+        >>> from mmsnn.hardware import Network, Population, Projection
+        >>> network = Network(
+        ...     (Population('q', (2,), spikes=(1.,)),
+        ...      Population('out', (4,), kind='real')),
+        ...     (Projection('q q^T', 'q', 'out', 'matmul', sops=(2.,),
+        ...                 static=False, reason='computed', operand='q'),))
+        >>> [p.name for p in replayed(network)]
+        ['q q^T']
+    """
+    after: dict[str, set[str]] = {p.name: set() for p in network.populations}
+    for p in network.projections:
+        after[p.source].add(p.target)
+    found = []
+    for p in network.projections:
+        if not p.operand or not network[p.source].spikes:
+            continue
+        if _reaches(after, p.source, p.operand):
+            found.append(p)
+        else:
+            after[p.operand].add(p.source)
+    return found
+
+
+def _reaches(after: dict[str, set[str]], start: str, end: str) -> bool:
+    todo, seen = [start], set()
+    while todo:
+        name = todo.pop()
+        if name == end:
+            return True
+        if name not in seen:
+            seen.add(name)
+            todo += after[name]
+    return False
+
+
+def key_of(projection: Projection) -> Key:
+    """What names a projection in a schedule.
+
+    Args:
+        projection (Projection): The projection.
+
+    Returns:
+        tuple[str, str, str, str]: Its name, source, target and operand.
+    """
+    return (projection.name, projection.source, projection.target,
+            projection.operand)
+
+
+def _relax(network: Network, complete: dict, fires: dict,
+           replays: dict) -> None:
     """Move each population behind what it waits for, one pass."""
     for population in network.populations:
         name = population.name
@@ -153,10 +234,13 @@ def _relax(network: Network, complete: dict, fires: dict) -> None:
             source = p.source
             spikes = network.carries(p) != 'membranes' and source in fires
             arrives = fires[source] if spikes else complete[source]
+            arrives = replays.get(key_of(p), arrives)
             complete[name] = max(complete[name], arrives)
         if name in fires:
             fires[name] = max(fires[name], complete[name] + 1)
     for p in network.projections:
         if p.operand and p.source in fires:
             ready = fires.get(p.operand, complete[p.operand])
-            fires[p.source] = max(fires[p.source], ready + 1)
+            late, key = (replays, key_of(p)) if key_of(p) in replays else (
+                fires, p.source)
+            late[key] = max(late[key], ready + 1)

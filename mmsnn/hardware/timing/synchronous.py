@@ -13,7 +13,7 @@ import numpy as np
 from mmsnn.hardware.mapping.core_loads import Loads
 
 from .delays import Delays
-from .schedule import Schedule
+from .schedule import Schedule, key_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def synchronous_time(loads: Loads, schedule: Schedule,
     receive = [delays.receiving(r.messages, r.additions, r.link,
                                 loads.mapping.weights)
                for r in loads.received]
-    steps = _single_image(loads, schedule, send, receive, delays) + barrier
+    steps = _single_image(loads, schedule, receive, delays) + barrier
     pipeline, busy = _pipeline(loads, schedule, send, receive)
     pipeline = pipeline + barrier
     return SynchronousTime(
@@ -79,11 +79,12 @@ def _ticks(loads: Loads, schedule: Schedule, tick: float) -> SynchronousTime:
         pipeline, np.full(loads.mapping.cores, np.nan))
 
 
-def _single_image(loads, schedule, send, receive, delays) -> np.ndarray:
+def _single_image(loads, schedule, receive, delays) -> np.ndarray:
     """Length of each sub-step, ``(windows, D)``, without the barrier.
 
     In every sub-step a core looks at all of its neurons. It also updates them
-    in the windows in which they integrate or fire.
+    in the windows in which they integrate or fire. Spikes that are replayed
+    are only sent.
     """
     shape = (schedule.windows, schedule.max_spikes)
     access = delays('access', 'neurons looked at')
@@ -96,16 +97,27 @@ def _single_image(loads, schedule, send, receive, delays) -> np.ndarray:
         name = target.population.name
         waiting = float(target.neurons.max() * (access + update))
         source = loads.mapping.network[row.link.projection.source]
-        for window, substep, index in schedule.slots(source):
+        for window, substep, index in schedule.slots(source,
+                                                     row.link.projection):
             slot = (window, substep)
             key = (name, *slot)
             arriving[key] = arriving.get(key, 0) + time[index]
             slowest[slot] = max(slowest[slot], arriving[key].max(), waiting)
-    for name, time in send.items():
-        for window, substep, index in schedule.slots(
-                loads.mapping.network[name]):
-            slot = (window, substep)
-            slowest[slot] = max(slowest[slot], time[index].max())
+    for name, fired in loads.fired.items():
+        population = loads.mapping.network[name]
+        later = [r for r in loads.out_of(name)
+                 if key_of(r.link.projection) in schedule.replays]
+        messages = fired.messages - sum(r.sent for r in later)
+        looks = fired.slices.neurons
+        sent = [(None, delays.firing(looks, fired.spikes, messages))]
+        sent += [(r.link.projection,
+                  looks * access + delays.firing(0.0, 0.0, r.sent))
+                 for r in later]
+        for projection, time in sent:
+            for window, substep, index in schedule.slots(population,
+                                                         projection):
+                slot = (window, substep)
+                slowest[slot] = max(slowest[slot], time[index].max())
     return slowest
 
 

@@ -156,17 +156,28 @@ def test_time_steps_enter_one_window_after_the_other():
     assert (schedule.steps, schedule.interval) == (16, 12)
 
 
-def test_operands_that_wait_for_each_other_are_refused():
+def test_operands_that_wait_for_each_other():
+    """b fires, a with all of b, then b once more with all of a."""
     layers = [Population(n, (2, ), spikes=(1., )) for n in 'ab']
     out = Population('out', (2, ), kind='real')
     product = dict(static=False, reason='computed', sops=(1., ))
-    with pytest.raises(ValueError, match='wait for each other'):
-        lossless_schedule(
-            Network((*layers, out),
-                    (Projection('x', 'a', 'out', 'matmul', operand='b',
-                                **product),
-                     Projection('y', 'b', 'out', 'matmul', operand='a',
-                                **product))))
+    schedule = lossless_schedule(
+        Network((*layers, out),
+                (Projection('x', 'a', 'out', 'matmul', operand='b',
+                            **product),
+                 Projection('y', 'b', 'out', 'matmul', operand='a',
+                            **product))))
+    assert schedule.fires == {'b': 1, 'a': 2}
+    assert schedule.replays == {('y', 'b', 'out', 'a'): 3}
+    assert schedule.depth == 3
+
+
+def test_an_operand_that_depends_on_its_product_is_refused():
+    layers = [Population(n, (2, ), spikes=(1., )) for n in 'ab']
+    product = Projection('x', 'a', 'b', 'matmul', operand='b', static=False,
+                         reason='computed', sops=(1., ))
+    with pytest.raises(ValueError, match='depends on its result.*x'):
+        lossless_schedule(Network(tuple(layers), (product, )))
 
 
 def test_residuals_and_products_are_reasons_on_loihi():
