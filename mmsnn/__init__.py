@@ -6,7 +6,8 @@ Importing it is cheap (no PyTorch) and does two things for the frameworks:
   ``mmdet::...``;
 - as soon as mmpretrain is imported, before or after, its model hub knows the
   classification models, so that ``mmpretrain.list_models('espikeformer*')``
-  and ``mmpretrain.get_model(name)`` find them.
+  and ``mmpretrain.get_model(name)`` find them; and the inferencers of mmdet
+  and mmseg know detectors and segmentors by name.
 
 Example:
     >>> import mmsnn
@@ -22,13 +23,15 @@ from mmengine.config.utils import MODULE2PACKAGE
 from wrapt import when_imported
 
 from .version import __version__
-from .zoo import ZOO, metafiles
+from .zoo import ZOO, find_model, metafiles
 
 __all__ = ['__version__', 'ZOO']
 
 # mmengine maps the prefix of `_base_ = ['mmseg::...']` to a distribution,
 # with a name that the maintained fork does not have.
 MODULE2PACKAGE['mmseg'] = 'mmseg'
+# So that inferencers list our models: `DetInferencer.list_models('mmsnn')`.
+MODULE2PACKAGE['mmsnn'] = 'mmsnn_suite'
 _config_of_others = Config._get_cfg_path
 
 
@@ -63,3 +66,29 @@ def _register_models(apis: ModuleType) -> None:
         if tasks == {'Image Classification'} and not known:
             apis.ModelHub.register_model_index(
                 ZOO / metafile, config_prefix=ZOO)
+
+
+@when_imported('mmengine.infer.infer')
+def _find_models_by_name(infer: ModuleType) -> None:
+    """Let ``DetInferencer`` and ``MMSegInferencer`` find our models, once.
+
+    mmengine looks for names in the package of the framework, and has no
+    means to add others.
+    """
+    upstream = infer.BaseInferencer._load_model_from_metafile
+    if hasattr(upstream, 'of_mmsnn'):
+        return
+
+    def load(self, model: str) -> tuple[Config, str | None]:
+        found = find_model(model)
+        if found is None:
+            return upstream(self, model)
+        config = Config.fromfile(found['Config'])
+        if config.default_scope != self.scope:
+            raise ValueError(
+                f'{found["Name"]} is a model of {config.default_scope}, but '
+                f'{type(self).__name__} is for those of {self.scope}')
+        return config, found.get('Weights')
+
+    load.of_mmsnn = True
+    infer.BaseInferencer._load_model_from_metafile = load

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 
 from mmsnn.engine.image_inference import image_batch, load_model
+from mmsnn.zoo import ZOO, find_model
 
 SCRIPT = '''
 import json
@@ -104,3 +105,43 @@ def test_inferencers(trained, image, tmp_path):
     assert found['classes'] == found['again'] == expected.tolist()
     assert found['seg_meta']['palette'] == palette
     assert found['drawn_boxes'] == found['drawn_classes'] == [40, 64, 3]
+
+
+DETECTOR = 'fcos_espikeformer-tiny_fpn_gn-head_sfa4_1xb16-4000i_digits-64x64'
+SEGMENTOR = 'espikeformer-tiny_semantic-fpn_sfa4_1xb8-2400i_digits-64x64'
+
+
+@pytest.mark.parametrize('package, kind, name', [
+    ('mmdet', 'DetInferencer', DETECTOR),
+    ('mmseg', 'MMSegInferencer', SEGMENTOR)])
+def test_a_model_by_name(package, kind, name, image, tmp_path, monkeypatch):
+    apis = pytest.importorskip(f'{package}.apis')
+    monkeypatch.chdir(tmp_path)
+    path = find_model(name)['Config']
+    config = Config.fromfile(path)
+    assert path == str(ZOO / path) and config.default_scope == package
+    with DefaultScope.overwrite_default_scope(package):
+        model = MODELS.build(config.model)
+    classes = ['background'] * (package == 'mmseg') + DIGITS
+    torch.save(
+        dict(meta=dict(dataset_meta=dict(classes=classes)),
+             state_dict=model.state_dict()), 'weights.pth')
+    inferencer = getattr(apis, kind)(
+        name.upper(), 'weights.pth', device='cpu', show_progress=False)
+    assert inferencer.cfg.filename == path
+    result = inferencer(str(image))['predictions']
+    expected = prediction(path, 'weights.pth', image)
+    if package == 'mmseg':
+        assert np.array_equal(result, expected.pred_sem_seg.data[0])
+    else:
+        expected = expected.pred_instances
+        np.testing.assert_allclose(
+            result[0]['bboxes'], expected.bboxes.numpy(), rtol=1e-4)
+    assert name in getattr(apis, kind).list_models('mmsnn', name)
+    other = dict(mmdet=SEGMENTOR, mmseg=DETECTOR)[package]
+    with pytest.raises(ValueError, match=f'is for those of {package}'):
+        getattr(apis, kind)(other, device='cpu')
+    with pytest.raises(ValueError, match=f"did you mean '{DETECTOR}'"):
+        getattr(apis, kind)(DETECTOR[:-1], device='cpu')
+    with pytest.raises(ValueError, match='Cannot find model: resnet-1'):
+        getattr(apis, kind)('resnet-1', device='cpu')
