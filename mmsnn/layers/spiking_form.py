@@ -34,24 +34,24 @@ SPIKING: dict[type[nn.Module], type[nn.Module]] = {
     nn.MultiheadAttention: SpikeMultiheadAttention,
 }
 
-#: Subclasses of those with a ``forward`` of their own, in which spikes that
-#: come in meet the weights: a neuron in front makes them spiking.
-_OWN_FORWARD = {
+#: Subclasses of those whose own ``forward`` does nothing to its input but what
+#: a synapse does.
+_SYNAPSES = {
     'mmcv.cnn.bricks.conv_ws.ConvWS2d',
     'mmcv.cnn.bricks.conv_ws.ConvAWS2d',
     'mmcv.cnn.bricks.conv2d_adaptive_padding.Conv2dAdaptivePadding',
-    'mmcv.ops.masked_conv.MaskedConv2d',
 }
 
-#: Layers that sample their input between positions, or where a mask says:
-#: a neuron stands in front, and the product stays real.
-SAMPLING = {
+#: Layers that sample their input between positions.
+_SAMPLING = {
     'mmcv.ops.deform_conv.DeformConv2d',
     'mmcv.ops.deform_conv.DeformConv2dPack',
     'mmcv.ops.modulated_deform_conv.ModulatedDeformConv2d',
     'mmcv.ops.modulated_deform_conv.ModulatedDeformConv2dPack',
-    'mmcv.ops.masked_conv.MaskedConv2d',
 }
+
+#: Packages whose layers are known: a neuron may stand in front of any.
+_KNOWN = ('mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 
 
 def spiking_form(kind: type[nn.Module]) -> type[nn.Module] | None:
@@ -63,8 +63,8 @@ def spiking_form(kind: type[nn.Module]) -> type[nn.Module] | None:
     Returns:
         type[nn.Module] | None: A subclass of ``kind`` (or of the PyTorch
         layer that mmcv's layer of the same name is), with ``from_plain``.
-        None if it is no such layer, or one whose own ``forward`` may do with
-        its input what no neuron in front makes spiking.
+        None if it is no layer with weights, or one with a ``forward`` of its
+        own that is not known.
 
     Example:
         >>> spiking_form(nn.Conv1d).__name__, spiking_form(nn.LSTM)
@@ -77,14 +77,56 @@ def spiking_form(kind: type[nn.Module]) -> type[nn.Module] | None:
     """
     if kind in SPIKING:
         return SPIKING[kind]
-    name = qualified_name(kind)
-    if name in SAMPLING and not issubclass(kind, nn.Conv2d):
+    if qualified_name(kind) in _SAMPLING:
         return mixed_form(SpikingSampling, kind, 'Spike')
     for plain, form in SPIKING.items():
-        if issubclass(kind, plain) and (name in _OWN_FORWARD
-                                        or _computes_as(kind, plain)):
-            return mixed_form(form, kind, 'Spike')
+        if issubclass(kind, plain):
+            if _computes_as(kind, plain):
+                return mixed_form(form, kind, 'Spike')
+            if is_known(kind) and not issubclass(kind, nn.MultiheadAttention):
+                return mixed_form(SpikingSynapse, kind, 'Spike')
     return None
+
+
+def why_real(kind: type[nn.Module]) -> str:
+    """Why products of a layer stay real though it stands behind a neuron.
+
+    Args:
+        kind (type[nn.Module]): Class of the layer, one with a spiking form.
+
+    Returns:
+        str: A clause; empty if they do not.
+
+    Example:
+        >>> why_real(nn.MultiheadAttention)
+        'its projections are spiking; q k^T, softmax and weights times v are
+        real'
+        >>> why_real(nn.Linear)
+        ''
+    """
+    if issubclass(kind, nn.MultiheadAttention):
+        return ('its projections are spiking; q k^T, softmax and weights '
+                'times v are real')
+    name = qualified_name(kind)
+    if name in _SAMPLING:
+        return 'it samples spikes at positions that it computes'
+    if name in _SYNAPSES or any(
+            issubclass(kind, k) and _computes_as(kind, k) for k in SPIKING):
+        return ''
+    return 'its own forward computes with spikes what is no sum of weights'
+
+
+def is_known(kind: type) -> bool:
+    """Whether a class is of OpenMMLab, which this package is made for.
+
+    Args:
+        kind (type): Any class.
+
+    Example:
+        >>> is_known(mmcv.cnn.ConvModule), is_known(nn.LSTM)
+        (True, False)
+    """
+    return kind.__module__.split('.')[0] in _KNOWN
 
 
 def is_spiking_form(module: nn.Module) -> bool:

@@ -17,6 +17,7 @@ from mmsnn.layers import (
     is_spiking_form,
     spiking_form,
 )
+from mmsnn.layers.spiking_form import why_real
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
 
@@ -55,9 +56,9 @@ def test_forms(kind, form):
 
 
 @pytest.mark.parametrize('kind,form', [
-    (Named, SpikeConv2d), (mmcv.cnn.bricks.conv_ws.ConvWS2d, SpikeConv2d),
-    (mmcv.cnn.bricks.conv_ws.ConvAWS2d, SpikeConv2d),
-    (mmcv.cnn.bricks.Conv2dAdaptivePadding, SpikeConv2d)])
+    (Named, SpikeConv2d), (mmcv.cnn.bricks.conv_ws.ConvWS2d, SpikingSynapse),
+    (mmcv.cnn.bricks.conv_ws.ConvAWS2d, SpikingSynapse),
+    (mmcv.cnn.bricks.Conv2dAdaptivePadding, SpikingSynapse)])
 def test_a_subclass_keeps_what_it_is(kind, form):
     torch.manual_seed(0)
     plain = kind(3, 4, 3, padding=1)
@@ -159,6 +160,41 @@ def test_the_trace_of_a_deformable_convolution(name):
     offsets = rows.get('convolution')
     assert (offsets is not None) == name.endswith('Pack')
     assert offsets is None or (offsets.spiking and offsets.sops)
+
+
+def test_a_masked_convolution():
+    """Of guided anchoring: all positions in training, some at test."""
+    ops = pytest.importorskip('mmcv.ops')
+    torch.manual_seed(0)
+    plain = ops.MaskedConv2d(2, 3, 3, padding=1)
+    spiking = spiking_form(ops.MaskedConv2d).from_plain(plain, SFA4)
+    x = torch.rand(1, 2, 4, 4) * 4
+    torch.testing.assert_close(spiking(x), plain(fire(x)))
+    assert 'no sum of weights' in why_real(ops.MaskedConv2d)
+
+
+@pytest.mark.parametrize('name,shape', [
+    ('NormedLinear', (5, 4)), ('NormedConv2d', (2, 4, 3, 3))])
+def test_layers_that_normalise_their_input(name, shape):
+    layers = pytest.importorskip('mmdet.models.layers')
+    torch.manual_seed(0)
+    args = (1, ) if name == 'NormedConv2d' else ()
+    plain = getattr(layers, name)(4, 3, *args)
+    spiking = spiking_form(type(plain)).from_plain(plain, SFA4)
+    x = torch.rand(*shape) * 4
+    torch.testing.assert_close(spiking(x), plain(fire(x)))
+    assert 'no sum of weights' in why_real(type(plain))
+    with to_spike_train(spiking) as converted:
+        converted(x)
+    row = next(r for r in converted.trace if r.kind in ('conv', 'linear'))
+    assert not row.spiking and row.macs
+
+
+@pytest.mark.parametrize('kind', [
+    nn.Linear, nn.Conv1d, Named, mmcv.cnn.Conv2d,
+    mmcv.cnn.bricks.conv_ws.ConvWS2d])
+def test_synapses_have_nothing_real(kind):
+    assert why_real(kind) == ''
 
 
 def test_is_spiking_form():

@@ -1,6 +1,6 @@
 """Places neurons in modules that were written without them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from logging import WARNING
 
 from mmengine.logging import print_log
@@ -8,7 +8,12 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from mmsnn.layers import is_spiking_form, spiking_form
-from mmsnn.layers.spiking_form import SPIKING, qualified_name
+from mmsnn.layers.spiking_form import (
+    SPIKING,
+    is_known,
+    qualified_name,
+    why_real,
+)
 from mmsnn.neurons import is_spiking
 
 from .keep_real import named_parts
@@ -16,10 +21,8 @@ from .upstream import (
     READS_ON_PURPOSE,
     REPLACED,
     Rectifier,
-    is_known,
     prepare,
     staying_activations,
-    why_real,
 )
 from .weights_read import weights_read
 
@@ -142,28 +145,38 @@ class _Placing:
             return module
         form = spiking_form(type(module))
         if form is not None:
-            if why_real(module):
-                self._stays_real(module, path, why_real(module))
+            why = why_real(type(module))
+            if why:
+                self._stays_real(module, path, why)
             return form.from_plain(module, self.neuron)
         if module in self.staying:
             return Rectifier() if isinstance(module, nn.ReLU) else module
         if isinstance(module, REPLACED):
             return nn.Identity()
         hidden = _hidden_weights(module, self.kept)
-        if hidden is not None and not is_known(module):
+        if hidden is not None and not is_known(type(module)):
             raise TypeError(_no_form(module, path, hidden))
-        if hidden is not None and isinstance(module, tuple(SPIKING)):
-            self._stays_real(module, path, 'its own forward is no synapse')
-            return module
         if hidden is not None:
             self._stays_real(
                 module, _join(path, hidden), 'a parameter outside of layers')
         self.staying.update(staying_activations(module))
         prepare(module, self.kept | self.staying)
+        if is_known(type(module)):
+            self._leave_what_is_read(module, path)
         for name, child in list(module._modules.items()):
             if child is not None:
                 module._modules[name] = self.make(child, _join(path, name))
         return module
+
+    def _leave_what_is_read(self, module: nn.Module, path: str) -> None:
+        """Leave layers real whose weights a module reads by itself."""
+        for method, inner in _reads(module):
+            layer = module.get_submodule(inner)
+            if spiking_form(type(layer)) and not _is_left(layer, self.kept):
+                self.kept.add(layer)
+                self._stays_real(
+                    layer, _join(path, inner),
+                    f'{type(module).__name__}.{method} reads its weights')
 
     def _stays_real(self, module: nn.Module, path: str, why: str) -> None:
         self.real[path or 'the module itself'] = type(module).__name__, why
@@ -180,10 +193,9 @@ class _Placing:
         """Raise where code reads weights past the neuron placed here."""
         placed = {m for m in self.made.values() if is_spiking_form(m)}
         for name, module in made.named_modules():
-            if (module not in self.made or module in placed
-                    or qualified_name(type(module)) in READS_ON_PURPOSE):
+            if module not in self.made or module in placed:
                 continue
-            for method, inner in weights_read(module):
+            for method, inner in _reads(module):
                 if module.get_submodule(inner) in placed:
                     layer = _join(_join(path, name), inner)
                     raise TypeError(
@@ -191,6 +203,12 @@ class _Placing:
                         f'{type(module).__name__}.{method} reads the weights '
                         f'of {layer}, past its neuron; to leave that layer '
                         f'real, name {layer!r} in keep_real')
+
+
+def _reads(module: nn.Module) -> Iterator[tuple[str, str]]:
+    """Reads of weights that are not known to be harmless."""
+    if qualified_name(type(module)) not in READS_ON_PURPOSE:
+        yield from weights_read(module)
 
 
 def _join(path: str, name: str) -> str:

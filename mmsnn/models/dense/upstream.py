@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmsnn.layers import mixed_form
-from mmsnn.layers.spiking_form import SAMPLING, qualified_name
+from mmsnn.layers.spiking_form import qualified_name
 
 #: Activations that a neuron in front of the next synapse replaces. Gates
 #: (sigmoid, tanh) are multiplied with something, so they stay.
@@ -36,50 +36,13 @@ _READ_BY_NO_LAYER = {
 #: Activations that are multiplied with something.
 _GATES = (nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.Softmax, mmcv.cnn.HSigmoid)
 
-#: Packages whose layers are known: a weight of theirs that has no spiking
-#: form stays real, and is charged.
-_KNOWN = ('mmcv', 'mmdet', 'mmseg', 'mmpretrain')
-
-#: Modules that read weights of a layer on purpose: K-Net's kernels start as
-#: the weights of its classifier, and are activations from there on.
-READS_ON_PURPOSE = {'mmseg.models.decode_heads.knet_head.IterativeDecodeHead'}
-
-
-def is_known(module: nn.Module) -> bool:
-    """Whether a module is of OpenMMLab, which this package is made for.
-
-    Args:
-        module (nn.Module): Any module.
-
-    Example:
-        >>> is_known(mmcv.cnn.ConvModule(2, 2, 1)), is_known(nn.LSTM(2, 2))
-        (True, False)
-    """
-    return type(module).__module__.split('.')[0] in _KNOWN
-
-
-def why_real(layer: nn.Module) -> str:
-    """Why products of a layer stay real though it stands behind a neuron.
-
-    Args:
-        layer (nn.Module): The layer as upstream has built it.
-
-    Returns:
-        str: A clause; empty if they do not.
-
-    Example:
-        >>> why_real(nn.MultiheadAttention(4, 2))
-        'its projections are spiking; q k^T, softmax and weights times v are
-        real'
-        >>> why_real(nn.Linear(2, 2))
-        ''
-    """
-    if isinstance(layer, nn.MultiheadAttention):
-        return ('its projections are spiking; q k^T, softmax and weights '
-                'times v are real')
-    if qualified_name(type(layer)) in SAMPLING:
-        return 'it samples spikes at positions that it computes'
-    return ''
+#: Modules that read weights of a layer for other things than its product:
+#: K-Net's kernels start as the weights of its classifier, and are activations
+#: from there on; CSRA divides by the norm of the weights.
+READS_ON_PURPOSE = {
+    'mmpretrain.models.heads.multi_label_csra_head.CSRAModule',
+    'mmseg.models.decode_heads.knet_head.IterativeDecodeHead',
+}
 
 
 class Rectifier(nn.Module):

@@ -302,8 +302,8 @@ SPARSE_RCNN['test_cfg'] = dict(rpn=None, rcnn=dict(max_per_img=4))
 
 DETECTORS = dict(
     mask_rcnn=MASK_RCNN, cascade_mask_rcnn=CASCADE, retinanet=RETINANET,
-    fcos=FCOS, tood=TOOD, vfnet=VFNET, rtmdet=RTMDET, detr=DETR, deformable_detr=DEFORMABLE_DETR,
-    sparse_rcnn=SPARSE_RCNN)
+    fcos=FCOS, tood=TOOD, vfnet=VFNET, rtmdet=RTMDET, detr=DETR,
+    deformable_detr=DEFORMABLE_DETR, sparse_rcnn=SPARSE_RCNN)
 
 DECODE = dict(
     channels=8, num_classes=CLASSES, norm_cfg=dict(type='BN'),

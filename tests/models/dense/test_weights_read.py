@@ -1,11 +1,13 @@
 """Code that reads the weights of a layer past its neuron is found."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mmsnn.layers import SpikeConv2d
+from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.models.dense import make_spiking
 from mmsnn.models.dense.weights_read import weights_read
 
@@ -39,6 +41,36 @@ class Deep(Base):
         return self.helper(self.conv(x))
 
 
+class Aliased(Base):
+
+    def forward(self, x):
+        conv = self.conv
+        return F.conv2d(x, conv.weight)
+
+
+class Looped(Base):
+
+    def forward(self, x):
+        for i, part in enumerate(self.parts):
+            x = F.conv2d(x, part[0].weight) * i
+        return x
+
+
+class Indexed(Base):
+
+    def forward(self, x, i=0):
+        return sum(F.conv2d(x, p.weight) for p in self.parts[i])
+
+
+class Zipped(Base):
+
+    def forward(self, x):
+        for scale, part in zip((1, 2), self.parts):
+            for _, layer in part.named_children():
+                x = x * layer.weight.mean() * scale
+        return x
+
+
 class Fine(Base):
 
     def forward(self, x):
@@ -49,6 +81,9 @@ class Fine(Base):
 
 @pytest.mark.parametrize('kind,found', [
     (Past, [('forward', 'conv')]), (Deep, [('helper', 'parts.0.0')]),
+    (Aliased, [('forward', 'conv')]), (Looped, [('forward', 'parts.0.0')]),
+    (Indexed, [('forward', 'parts.0.0')]),
+    (Zipped, [('forward', 'parts.0.0')]),
     (Fine, []), (Base, []), (nn.MultiheadAttention, [])])
 def test_reads(kind, found):
     module = kind(4, 2) if kind is nn.MultiheadAttention else kind()
@@ -75,3 +110,17 @@ def test_a_read_past_a_neuron_is_refused(kind, method, path):
 def test_facts_of_weights_may_be_read():
     net = make_spiking(Fine(), SFA4)
     assert type(net.conv) is SpikeConv2d
+
+
+def test_a_known_module_that_reads_weights_has_a_default():
+    """BEiT multiplies by ``qkv.weight`` itself, with a bias of its own."""
+    attention = partial(
+        pytest.importorskip('mmpretrain.models.utils').BEiTAttention,
+        embed_dims=8, num_heads=2, window_size=(2, 2), use_rel_pos_bias=False)
+    net = make_spiking(nn.Sequential(attention()), SFA4)
+    assert type(net[0].qkv) is nn.Linear
+    assert isinstance(net[0].proj, SpikeLinear)
+    assert net(torch.rand(2, 5, 8)).shape == (2, 5, 8)
+    with pytest.raises(TypeError, match=r'products stay real in 0.qkv '
+                       r'\(Linear: BEiTAttention.forward reads its weights'):
+        make_spiking(nn.Sequential(attention()), SFA4, strict=True)
