@@ -1,0 +1,156 @@
+"""tools/analysis_tools/upstream_models.py and what it is made of."""
+
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = ('upstream_models', 'upstream_catalogue', 'upstream_trial')
+
+
+@pytest.fixture(scope='module')
+def tool():
+    pytest.importorskip('mmdet.models')
+    pytest.importorskip('mmseg.models')
+    sys.path.insert(0, str(ROOT / 'tools' / 'analysis_tools'))
+    import upstream_models
+    import upstream_trial
+    upstream_models.trial = upstream_trial
+    yield upstream_models
+    sys.path.pop(0)
+    for name in MODULES:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope='module')
+def entries(tool):
+    return {entry.name: entry for entry in tool.catalogue()}
+
+
+def test_each_folder_is_tried_or_skipped_with_a_reason(tool, entries):
+    catalogue = sys.modules['upstream_catalogue']
+    tried = {(e.framework, e.folder) for e in entries.values()}
+    for framework in tool.FRAMEWORKS:
+        root = catalogue.config_root(framework)
+        folders = {f.name for f in root.iterdir() if f.is_dir()} - {'_base_'}
+        skipped = tool.SKIPPED[framework].keys()
+        named = {folder for f, folder in tried if f == framework}
+        assert named | skipped == folders and not named & skipped
+        assert catalogue.CONFIGS[framework].keys() <= named
+    assert all(entry.config.is_file() for entry in entries.values())
+    assert 'mmdet/atss/atss_r50_fpn_1x_coco' in entries
+
+
+@pytest.mark.parametrize('backbone,strides', [
+    (dict(type='ResNet'), (4, 8, 16, 32)),
+    (dict(type='ResNet', out_indices=(3, )), (32, )),
+    (dict(type='ResNetV1c', strides=(1, 2, 1, 1)), (4, 8, 8, 8)),
+    (dict(type='mmdet.CSPDarknet', out_indices=(2, 3, 4)), (8, 16, 32)),
+    (dict(type='VisionTransformer', out_indices=(9, 14, 19, 23)),
+     (4, 8, 16, 16)),
+    (dict(type='VisionTransformer', out_indices=11), (16, ))])
+def test_strides_of_upstream(tool, backbone, strides):
+    assert tool.trial.strides_of(backbone) == strides
+
+
+@pytest.mark.parametrize('strides,keys', [
+    ((4, 8, 16, 32), dict(out_strides=(4, 8, 16, 32))),
+    ((32, ), dict(out_strides=(32, ))),
+    ((4, 8, 8, 8), dict(out_indices=(1, 2, 3, 4))),
+    ((4, 4), dict(out_indices=(3, 4)))])
+def test_a_backbone_in_its_place(tool, strides, keys):
+    made = tool.trial.spiking_backbone(strides)
+    assert {k: v for k, v in made.items() if k.startswith('out_')} == keys
+
+
+def test_adapting_a_detector(tool):
+    upstream = dict(
+        type='X',
+        data_preprocessor=dict(type='P', batch_augments=[1]),
+        backbone=dict(type='ResNet', init_cfg=dict(type='Pretrained')),
+        neck=[dict(type='N', in_channels=[256, 512, 1024, 2048]),
+              dict(type='M', in_channels=256)],
+        bbox_head=dict(type='H', in_channels=256,
+                       init_cfg=dict(type='Pretrained', checkpoint='x'),
+                       norm_cfg=dict(type='SyncBN')),
+        train_cfg=dict(sampler=dict(type='S', num=512)))
+    made = tool.trial.adapt(upstream, 'mmdet')
+    assert made['backbone']['out_strides'] == (4, 8, 16, 32)
+    first, second = made['neck']
+    assert first['type'] == second['type'] == 'mmsnn.SpikingModule'
+    assert first['module'] == dict(type='N', in_channels=[16] * 4)
+    assert second['module']['in_channels'] == 256
+    assert made['bbox_head']['module'] == dict(
+        type='H', in_channels=256, norm_cfg=dict(type='BN'))
+    assert made['train_cfg']['sampler']['num'] == 32
+    assert 'batch_augments' not in made['data_preprocessor']
+    assert upstream['neck'][0]['in_channels'][0] == 256
+
+
+def test_what_has_no_neck_reads_the_backbone(tool):
+    made = tool.trial.adapt(
+        dict(type='X', data_preprocessor=dict(type='P'),
+             backbone=dict(type='ResNetV1c', strides=(1, 2, 1, 1)),
+             decode_head=[dict(type='H', in_channels=2048, channels=512)],
+             auxiliary_head=dict(type='A', in_channels=(256, 512))), 'mmseg')
+    assert made['decode_head'][0]['module'] == dict(
+        type='H', in_channels=16, channels=512)
+    assert made['auxiliary_head']['module']['in_channels'] == [16, 16]
+    assert made['data_preprocessor']['size'] == (64, 64)
+
+
+def test_a_detector_in_one_piece_is_wrapped_whole(tool):
+    made = tool.trial.adapt(
+        dict(type='X', data_preprocessor=dict(type='P'), decoder=dict(),
+             backbone=dict(type='ResNet', out_indices=(3, )),
+             neck=dict(type='N', in_channels=[2048])), 'mmdet')
+    assert made['type'] == 'mmsnn.SpikingModule'
+    assert made['module']['neck'] == dict(type='N', in_channels=[16])
+
+
+def test_rows(tool):
+    found = dict(done=['build', 'train', 'predict', 'proof', 'estimate'],
+                 equal=True, energy_mj=0.12345, real_share=0.125,
+                 real={'a': 1, 'b': 9, 'c': 5, 'd': 2}, seconds=3.4)
+    assert tool.row('x', found) == (
+        '| x | yes | yes | equal | 0.123 | 12.5% | `b`, `c`, `d` and 1 more '
+        '| 3 |  |')
+    assert tool.row('x', dict(
+        done=['build'], failed='train', seconds=1, reason='E: a\nb | c')) == (
+            r'| x |  |  |  |  |  |  | 1 | train: E: a b \| c |')
+    assert len(tool.HEAD.splitlines()[0].split('|')) == 11
+
+
+def test_selecting(tool, entries):
+    every = list(entries.values())
+    assert tool.select(every, []) == every
+    names = [e.name for e in tool.select(every, ['fcos', 'mmseg/fcn/'])]
+    assert [n.split('/')[:2] for n in names] == [['mmdet', 'fcos'],
+                                                 ['mmseg', 'fcn']]
+    with pytest.raises(SystemExit, match='--only fcoss: no such algorithm'):
+        tool.select(every, ['fcoss'])
+
+
+def work(task):
+    if task == 'slow':
+        time.sleep(60)
+    elif task == 'dies':
+        os._exit(3)
+    elif task == 'limit':
+        return dict(limit=resource.getrlimit(resource.RLIMIT_AS))
+    return dict(process=os.getpid())
+
+
+def test_each_task_has_a_process_with_limits(tool):
+    tasks = ['a', 'slow', 'dies', 'b', 'limit']
+    start = time.time()
+    found = dict(tool.in_processes(work, tasks, 2, timeout=2, memory=1000))
+    assert time.time() - start < 30 and found.keys() == set(tasks)
+    assert len({os.getpid(), *(found[t]['process'] for t in 'ab')}) == 3
+    assert found['slow']['reason'] == 'took longer than 2 s'
+    assert found['dies']['reason'] == 'its process ended with status 3'
+    assert found['limit']['limit'] == (10**12, 10**12)
