@@ -49,7 +49,8 @@ def linear_attention(query: torch.Tensor, key: torch.Tensor,
 def _counts_per_unit(scale: float) -> float:
     """One over a scale; whole where that is 1 / D, rounded to float32."""
     whole = round(1 / scale)
-    rounded = torch.tensor(1 / max(whole, 1)).item()
+    rounded = torch.tensor(
+        1 / max(whole, 1), dtype=torch.float32, device='cpu').item()
     return whole if rounded == scale else 1 / scale
 
 
