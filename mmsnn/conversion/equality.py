@@ -1,19 +1,25 @@
 """Proof that nothing changed: spike counts of both forms, neuron by neuron."""
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from itertools import zip_longest
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmsnn.conversion.spikes.spike_tensor import decode
 from mmsnn.conversion.upstream.double import in_its_precision, precision
+from mmsnn.neurons import SpikingNeuron
 
+from .comparison import compare_leaves, leaves
 from .watching import Firing, neuron_layers, watch_neurons
+
+#: Results of both forms agree up to this, relative to their own scale.
+AGREE = 1e-9
+#: A potential over the threshold lies on a threshold up to this, relative to
+#: itself (to 1 where it is smaller); in float64, and in shorter types.
+TIE, SHORT_TIE = 1e-9, 1e-5
 
 
 @dataclass
@@ -27,6 +33,8 @@ class NeuronEquality:
         max_difference (int): Largest difference of a count.
         training_spikes (int): Sum of counts in training form.
         spike_train_spikes (int): Sum of spikes in spike-train form.
+        ties (int): Differences that are ties: in both forms the potential
+            lies within rounding of the same threshold, on either side of it.
     """
 
     module: str
@@ -35,6 +43,7 @@ class NeuronEquality:
     max_difference: int = 0
     training_spikes: int = 0
     spike_train_spikes: int = 0
+    ties: int = 0
 
 
 @dataclass
@@ -46,9 +55,17 @@ class EqualityReport:
         images (int): Images compared.
         rows (list[NeuronEquality]): One per neuron layer.
         output_error (float): Largest difference between what both forms
-            returned, relative to the largest value: no neuron stands behind
-            the last layers. Infinite if a shape, a label or a mask differs.
+            returned, relative to the scale of each element (see
+            :func:`~mmsnn.conversion.tensor_error.relative_error`): no neuron
+            stands behind the last layers. Infinite if a type, a key, a
+            shape, a label or a mask differs.
         never_ran (list[str]): Neuron layers that no batch has reached.
+        output_path (str): Where results differ most; empty if nowhere.
+        not_compared (list[str]): Paths and types of what both forms returned
+            and nobody can compare, such as an iterator. Where there is any,
+            the forms are not called equal.
+        output_share (float): Largest difference between results, relative to
+            the largest value: how wrong they are on the whole.
 
     Example:
         >>> report = EqualityReport('float64', 1, [
@@ -63,6 +80,9 @@ class EqualityReport:
     rows: list[NeuronEquality] = field(default_factory=list)
     output_error: float = 0.
     never_ran: list[str] = field(default_factory=list)
+    output_path: str = ''
+    not_compared: list[str] = field(default_factory=list)
+    output_share: float = 0.
 
     @property
     def total_neurons(self) -> int:
@@ -75,6 +95,12 @@ class EqualityReport:
         return sum(row.differences for row in self.rows)
 
     @property
+    def total_ties(self) -> int:
+        """Differences that are ties, over all layers. A spike more or less
+        makes true differences behind it."""
+        return sum(row.ties for row in self.rows)
+
+    @property
     def silent(self) -> list[str]:
         """Neuron layers that fired in neither form: that their counts are
         equal says nothing."""
@@ -85,18 +111,19 @@ class EqualityReport:
 
     @property
     def equal(self) -> bool:
-        """Whether something was compared and nothing differed.
+        """Whether everything was compared and nothing differed.
 
         In float64 results have to agree, too. In shorter types the order of
         sums changes them, so that only spike counts decide.
         """
         return (self.total_neurons > 0 and self.total_differences == 0
+                and not self.not_compared
                 and (self.outputs_agree or self.dtype != 'float64'))
 
     @property
     def outputs_agree(self) -> bool:
         """Whether both forms returned the same, but for rounding."""
-        return self.output_error <= 1e-9
+        return self.output_error <= AGREE
 
     def __str__(self) -> str:
         worst = max(self.rows, key=lambda r: r.differences, default=None)
@@ -106,13 +133,22 @@ class EqualityReport:
         if worst is not None and worst.differences:
             text += (f'; most at {worst.module}: {worst.differences} of '
                      f'{worst.neurons}')
+        tied = [row for row in self.rows if row.ties]
+        if tied:
+            bound = TIE if self.dtype == 'float64' else SHORT_TIE
+            text += (f'; {self.total_ties} of them are ties (within '
+                     f'{bound:.0e} of a threshold), the first at '
+                     f'{tied[0].module}')
         if self.dtype == 'float64' and not self.outputs_agree:
             text += f'; results differ by up to {self.output_error:.1e}'
-        for what, layers in (('never ran', self.never_ran),
-                             ('never fired', self.silent)):
-            if layers:
-                text += f'; {len(layers)} {what}: {", ".join(layers[:3])}'
-                text += ', ...' if len(layers) > 3 else ''
+            if self.output_path:
+                text += f' at {self.output_path}'
+        for what, names in (('results not compared', self.not_compared),
+                            ('never ran', self.never_ran),
+                            ('never fired', self.silent)):
+            if names:
+                text += f'; {len(names)} {what}: {", ".join(names[:3])}'
+                text += ', ...' if len(names) > 3 else ''
         return text
 
 
@@ -146,6 +182,7 @@ class EqualityCheck:
         if dtype != other:
             raise ValueError(f'the training form is {dtype} but the '
                              f'spike-train form {other}: compare equal types')
+        self._dtype = dtype
         self.report = EqualityReport(str(dtype).split('.')[-1])
         self._rows: dict[str, NeuronEquality] = OrderedDict()
 
@@ -167,8 +204,8 @@ class EqualityCheck:
                       run_spiking: Callable) -> tuple:
         """Compare as :meth:`compare` does, for calls other than ``forward``.
 
-        Counts of the training form are kept until the spike-train form has
-        fired, in a byte each where D allows.
+        Counts are kept until both forms have fired, in a byte each where D
+        allows.
 
         Args:
             run_training (Callable): Calls the training form.
@@ -177,36 +214,66 @@ class EqualityCheck:
         Returns:
             tuple: What both have returned.
         """
-        expected: dict[str, deque[torch.Tensor]] = OrderedDict()
+        expected, actual = _Calls(), _Calls()
+        near = self._near_thresholds
 
         def keep(firing: Firing) -> None:
-            small = firing.neuron.max_spikes < 256
             self._row(firing.path)  # in the order of the training form
-            expected.setdefault(firing.path, deque()).append(
-                firing.counts.to(torch.uint8 if small else torch.int32))
-
-        def compare(firing: Firing) -> None:
-            calls = expected.get(firing.path)
-            self._add(firing.path, calls.popleft() if calls else None,
-                      firing.counts)
+            expected.add(firing)
 
         with torch.no_grad(), in_its_precision(self.training), watch_neurons(
-                self.training, keep):
+                self.training, keep, near):
             first = run_training()
-        with watch_neurons(self.spiking.module, compare):
+        # Now, since the other form may write into the same objects.
+        found = leaves(first)
+        with watch_neurons(self.spiking.module, actual.add, near):
             second = run_spiking()
-        for name, calls in expected.items():
-            for counts in calls:
-                self._add(name, counts, None)
+        for name in (*expected, *(k for k in actual if k not in expected)):
+            for fired in zip_longest(
+                    expected.get(name, ()), actual.get(name, ())):
+                self._add(name, *fired)
+        self._compare_results(found, leaves(second))
         self.report.images += self.spiking.session.images
         self.report.never_ran = [
             path for path, _ in neuron_layers(self.training)
             if path not in self._rows
         ]
-        self.report.output_error = max(
-            self.report.output_error,
-            _difference(list(_results(first)), list(_results(second))))
         return first, second
+
+    def _compare_results(self, first, second) -> None:
+        report = self.report
+        found = compare_leaves(first, second, self._dtype)
+        if found.error > report.output_error:
+            report.output_error = found.error
+            report.output_path = found.path
+        report.output_share = max(report.output_share, found.share)
+        report.not_compared += [
+            name for name in found.not_compared
+            if name not in report.not_compared
+        ]
+
+    def _near_thresholds(self, neuron: SpikingNeuron,
+                         membrane: torch.Tensor) -> torch.Tensor | None:
+        """Which of its thresholds each potential lies on, but for rounding.
+
+        Args:
+            neuron (SpikingNeuron): The neuron, before it fires.
+            membrane (Tensor): What it is given.
+
+        Returns:
+            Tensor | None: Of all time steps: d where the d-th spike is fired
+            or just not, 0 elsewhere; None if that is so everywhere.
+        """
+        if self.spiking.form == 'free_running':
+            return None  # it fires before all of its input is there
+        potential = neuron.potentials(membrane) + neuron.offset
+        threshold = potential.round().clamp(1, neuron.max_spikes)
+        bound = TIE if self._dtype == torch.float64 else SHORT_TIE
+        near = (potential - threshold).abs() <= (
+            potential.abs().clamp(min=1) * bound)
+        if not near.any():
+            return None
+        return torch.where(near, threshold, 0).to(torch.int32)
 
     def _row(self, name: str) -> NeuronEquality:
         row = self._rows.get(name)
@@ -215,56 +282,42 @@ class EqualityCheck:
             self.report.rows.append(row)
         return row
 
-    def _add(self, name: str, expected: torch.Tensor | None,
-             actual: torch.Tensor | None) -> None:
+    def _add(self, name: str, expected: '_Fired | None',
+             actual: '_Fired | None') -> None:
         """Compare the counts of one firing, None where it did not happen."""
         row = self._row(name)
-        found = [x for x in (expected, actual) if x is not None]
+        found = [x.counts for x in (expected, actual) if x is not None]
         if expected is not None:
-            row.training_spikes += int(expected.sum())
+            row.training_spikes += int(expected.counts.sum())
         if actual is not None:
-            row.spike_train_spikes += int(actual.sum(dtype=torch.float64))
+            row.spike_train_spikes += int(actual.counts.sum())
         number = max(x.numel() for x in found)
         row.neurons += number
-        if len(found) < 2 or expected.shape != actual.shape:
+        if len(found) < 2 or found[0].shape != found[1].shape:
             row.differences += number  # it is missing or ran on another shape
         elif number:
-            difference = (actual - expected).abs()
+            difference = (found[1].int() - found[0].int()).abs()
             row.differences += int(difference.count_nonzero())
             row.max_difference = max(row.max_difference,
                                      int(difference.max()))
+            if expected.near is not None and actual.near is not None:
+                tied = (expected.near == actual.near) & (actual.near > 0)
+                row.ties += int((tied & (difference > 0)).sum())
 
 
-def _results(x) -> Iterator[torch.Tensor]:
-    """All tensors and arrays in what a model returned."""
-    if isinstance(x, BaseDataElement):
-        x = dict(sorted(x.items()))  # its names are a set
-    x = getattr(x, 'tensor', x)  # mmdet's boxes
-    if isinstance(x, torch.Tensor):
-        yield decode(x)
-    elif isinstance(x, np.ndarray):
-        yield torch.from_numpy(x)
-    elif isinstance(x, dict):
-        for value in x.values():
-            yield from _results(value)
-    elif isinstance(x, (list, tuple)):
-        for value in x:
-            yield from _results(value)
+class _Fired(NamedTuple):
+    """What a neuron has fired in one call, and where that was close."""
+
+    counts: torch.Tensor
+    near: torch.Tensor | None
 
 
-def _difference(first: list[torch.Tensor],
-                second: list[torch.Tensor]) -> float:
-    """See :attr:`EqualityReport.output_error`."""
-    if [x.shape for x in first] != [x.shape for x in second]:
-        return inf
-    error = 0.
-    for a, b in zip(first, second):
-        unequal = (a != b) & ~(a.isnan() & b.isnan())
-        if not unequal.any():
-            continue
-        if not a.is_floating_point():
-            return inf
-        gap = (a - b)[unequal].abs().max().item()
-        largest = a[a.isfinite()].abs().max().item() if isfinite(gap) else 1.
-        error = max(error, gap / (largest or 1.)) if isfinite(gap) else inf
-    return error
+class _Calls(OrderedDict[str, list[_Fired]]):
+    """What all neurons have fired, by their paths."""
+
+    def add(self, firing: Firing) -> None:
+        """Add a firing."""
+        small = firing.neuron.max_spikes < 256
+        kind = torch.uint8 if small else torch.int32
+        self.setdefault(firing.path, []).append(
+            _Fired(firing.counts.to(kind), firing.before))

@@ -332,6 +332,7 @@ class SpikingNeuron(nn.Module):
         """
         if self.is_static:
             return self._over_threshold(membrane)
+        check_input(membrane, self.timesteps)
         found = []
 
         def fire(potential):

@@ -95,6 +95,12 @@ def equality_sentence(report: Any) -> str:
             f'{"differs" if differences in (0, 1) else "differ"} between '
             'training form and spike-train form '
             f'(neurons times images; {report.images} images).')
+    if report.total_ties:
+        text += (f' {report.total_ties:,} of them are ties: the potential '
+                 'lies on a threshold, but for rounding.')
+    if report.not_compared:
+        text += (f' Not compared: {", ".join(report.not_compared[:3])}'
+                 f'{", ..." if len(report.not_compared) > 3 else ""}.')
     for what, layers in (('reached by no image', report.never_ran),
                          ('silent in both forms', report.silent)):
         if layers:
@@ -137,13 +143,12 @@ def _same(equality: Sequence[Any]) -> Answer:
     lines = [equality_sentence(report) for report in equality]
     exact = [r for r in equality if r.dtype == 'float64' and r.total_neurons]
     if not exact:
-        lines.append(NOT_MEASURED + 'no comparison in float64, where every '
-                     'count must agree. Differences in a shorter type can '
+        lines.append(NOT_MEASURED + 'no comparison in float64, where counts '
+                     'agree up to ties. Differences in a shorter type can '
                      'come from the order of summation alone.')
         return Answer(question, lines, 'missing')
     if any(report.total_differences for report in exact):
-        lines.append('In float64 every count must agree: the conversion of '
-                     'this model is wrong.')
+        lines.append(_cause(exact))
         return Answer(question, lines, 'bad')
     if not all(report.outputs_agree for report in exact):
         worst = max(report.output_error for report in exact)
@@ -151,11 +156,29 @@ def _same(equality: Sequence[Any]) -> Answer:
                      f'(relative difference {worst:.1e}): a layer behind the '
                      'last neuron is converted wrongly.')
         return Answer(question, lines, 'bad')
+    if any(report.not_compared for report in exact):
+        lines.append('All that was compared agrees, but a part of what the '
+                     'model returns could not be compared.')
+        return Answer(question, lines, 'missing')
     lines.append('A bias added in every sub-step, a neuron left out or a '
                  'shifted threshold would show as differences in float64; a '
                  'fault behind the last neuron, in what the model returns, '
                  'which was compared too.')
     return Answer(question, lines, 'good')
+
+
+def _cause(reports: Sequence[Any]) -> str:
+    """Why spike counts differ in float64."""
+    firsts = [
+        next(row for row in report.rows if row.differences)
+        for report in reports if report.total_differences
+    ]
+    if all(row.ties == row.differences for row in firsts):
+        return (f'The first differences, at {firsts[0].module}, are ties: '
+                'sums that are not exact in float64 fall on either side of a '
+                'threshold, and other counts follow from that.')
+    return ('In float64 counts agree up to ties, and these are none: the '
+            'conversion of this model is wrong.')
 
 
 def _cost(estimate: OperationsEstimate | None) -> Answer:

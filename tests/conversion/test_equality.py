@@ -233,11 +233,14 @@ def test_a_bare_neuron(form):
 def test_no_hooks_stay_behind(model, make_images):
     training = to_double(model)
     spiking = to_spike_train(training)
-    before = sum(len(m._forward_hooks) for m in spiking.modules())
+    def hooks():
+        return [[len(m._forward_hooks), len(m._forward_pre_hooks)]
+                for model in (training, spiking) for m in model.modules()]
+
+    before = hooks()
     EqualityCheck(training, spiking).compare(
         make_images(1, 16, 16, dtype=DOUBLE))
-    assert not any(m._forward_hooks for m in training.modules())
-    assert before == sum(len(m._forward_hooks) for m in spiking.modules())
+    assert hooks() == before
 
 
 def test_float32_reports_what_the_order_of_sums_does(model, make_images):

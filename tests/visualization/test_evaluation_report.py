@@ -192,6 +192,24 @@ def test_wrong_conversion_is_said(tmp_path, equality):
     assert 'class="card bad"' in html.raw
 
 
+def test_ties_are_said(tmp_path, equality):
+    html = page(tmp_path, equality=[equality(differences=2, ties=2)])
+    assert '2 of them are ties' in html.texts['answers']
+    assert 'The first differences, at net.neuron, are ties' in html.text
+    html = page(tmp_path, equality=[equality(differences=2, ties=1)])
+    assert 'the conversion of this model is wrong' in html.texts['answers']
+    assert 'class="card bad"' in html.raw
+
+
+def test_what_was_not_compared_is_said(tmp_path, equality):
+    report = equality()
+    report.not_compared = ['results[0] (generator)']
+    html = page(tmp_path, equality=[report])
+    assert 'Not compared: results[0] (generator).' in html.texts['answers']
+    assert 'could not be compared' in html.texts['answers']
+    assert 'would show as differences' not in html.text
+
+
 def test_a_fault_behind_the_last_neuron_is_said(tmp_path, equality):
     html = page(tmp_path, equality=[equality(output_error=0.25)]).texts[
         'answers']

@@ -41,6 +41,6 @@ def error_in_words(report: EqualityReport) -> str:
     change = spikes / lossless - 1 if lossless else 0.0
     return (f'Measured on {report.images} image: {share:.1%} of the neurons '
             f'fire differently, {change:+.1%} spikes, and what the model '
-            f'returns is off by up to {report.output_error:.2g} of its '
+            f'returns is off by up to {report.output_share:.2g} of its '
             'largest value. The lossless form waits for all input of a layer '
             'before it fires and has no error.')
