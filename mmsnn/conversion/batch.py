@@ -1,6 +1,6 @@
 """How many images a call of a model is about: told, or asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from inspect import signature
 from typing import Any
 
@@ -8,9 +8,8 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-#: The keyword that says which argument holds the images.
-ASK = "to_spike_train(model, batch='NAME')"
-
+from mmsnn.conversion.spikes.forms import SpikingForm
+from mmsnn.conversion.upstream.double import in_its_precision
 
 class Batch:
     """The images among the arguments of a call.
@@ -23,7 +22,9 @@ class Batch:
     4. tensors, whose first dimension is the images in all of them. Single
        numbers don't count. In a list or tuple they do where they have four
        dimensions or more, as feature maps have; shorter ones could be a list
-       with an image each.
+       with an image each,
+    5. where that leaves several numbers, the rows of the first neuron, which
+       are images: one of those numbers.
 
     Args:
         model (nn.Module): What is called.
@@ -36,7 +37,7 @@ class Batch:
     Attributes:
         images (int): N; 1 where no argument is a tensor.
         image_shape (tuple[int]): Shape of an image as the model gets it: of
-            the named argument, or of the tensor with most dimensions.
+            the tensor with most dimensions that has a row for each.
 
     Raises:
         ValueError: If it can't be told, or nothing has that name.
@@ -59,15 +60,22 @@ class Batch:
         if named is not None:
             self.images, rows = _look_up(given, named)
         elif samples:
-            self.images = _agree(samples, {
-                name: f'{n} data samples' for name, n in samples.items()})
+            if len(set(samples.values())) > 1:
+                raise ValueError(_unknown(
+                    {k: f'{n} data samples' for k, n in samples.items()}))
+            self.images = next(iter(samples.values()))
         elif hasattr(model, 'data_preprocessor') and isinstance(
                 given.get('inputs'), (torch.Tensor, list, tuple)):
             self.images, rows = _look_up(given, 'inputs')
         else:
-            self.images = _first_dimension(rows, given)
-        most = max(rows, key=lambda row: row[1].dim(), default=None)
-        self.image_shape = () if most is None else tuple(most[1].shape[1:])
+            self.images = _by_first_dimension(
+                rows, given, lambda: _neuron_rows(model, args, kwargs))
+        batches = [x.shape[1:] for _, x in rows if len(x) == self.images]
+        lists = [x.shape for name, x in rows if (named or x.dim() < 4)
+                 and len(_list_with(given, name)) == self.images]
+        self.image_shape = tuple(
+            max(lists or batches or [x.shape[1:] for _, x in rows],
+                key=len, default=()))
 
 
 def _named_arguments(forward, args, kwargs) -> dict[str, Any]:
@@ -116,64 +124,88 @@ def _sample_lists(x: Any, name: str) -> Iterator[tuple[str, list]]:
 
 def _look_up(given: dict, named: str) -> tuple[int, list]:
     """Images of the named argument, and its tensors under their names."""
-    found: Any = given
-    if named in given:
-        found = given[named]
-    else:
-        for key in named.split('.'):
-            inside = dict(_children(found))
-            if key not in inside:
-                raise ValueError(
-                    f'batch={named!r} names no argument of this call: it '
-                    f'has {", ".join(inside) or "none"}')
-            found = inside[key]
+    found = _look_into(given, named)
     if isinstance(found, torch.Tensor) and found.dim():
         return found.shape[0], [(named, found)]
     if isinstance(found, (list, tuple)):
-        # Each entry is an image: a row of one in front.
-        return len(found), [(named, x[None]) for x in found[:1]
+        return len(found), [(f'{named}.{i}', x) for i, x in enumerate(found)
                             if isinstance(x, torch.Tensor)]
+    if found is None:
+        raise ValueError(f'batch={named!r} names no argument of this call: '
+                         f'it has {", ".join(given) or "none"}')
     raise ValueError(
         f'batch={named!r} must name a tensor with a row for each image or a '
         f'list with an entry for each, but that argument is a '
         f'{type(found).__name__}')
 
 
-def _first_dimension(rows: list[tuple[str, torch.Tensor]],
-                     given: dict) -> int:
-    if not rows:
-        return 1
-    in_lists = {
-        name: x for name, x in rows
-        if x.dim() < 4 and isinstance(_parent(given, name), (list, tuple))
-    }
-    shapes = {name: f'the shape {tuple(x.shape)}' for name, x in rows}
-    if in_lists:
-        name = next(iter(in_lists)).rpartition('.')[0]
+def _by_first_dimension(rows: list[tuple[str, torch.Tensor]], given: dict,
+                        neuron_rows: Callable) -> int:
+    sizes = {x.shape[0] for _, x in rows}
+    lists = {name: _list_with(given, name) for name, x in rows if x.dim() < 4}
+    lists = {name.rpartition('.')[0]: len(x) for name, x in lists.items() if x}
+    sizes |= set(lists.values())  # if an image is in each
+    if len(sizes) <= 1:
+        return next(iter(sizes), 1)
+    images = neuron_rows()
+    if images in sizes:
+        return images
+    if lists:
+        name = next(iter(lists))
         raise ValueError(
             'the number of images can not be told: the entries of the '
             f"argument '{name}' may be images, or batches of images. Write "
             f"to_spike_train(model, batch='{name}') if each is an image, or "
             f"batch='{name}.0' if their first dimension is the images")
-    return _agree({name: x.shape[0] for name, x in rows}, shapes)
+    raise ValueError(
+        _unknown({k: f'the shape {tuple(x.shape)}' for k, x in rows}))
 
 
-def _parent(given: dict, name: str) -> Any:
+class _Reached(BaseException):
+    """A run of a model has come to its first neuron."""
+
+
+@torch.no_grad()
+def _neuron_rows(model: nn.Module, args: tuple, kwargs: dict) -> int | None:
+    """Rows of the first neuron that a call reaches, over its time steps."""
+
+    def found(form, inputs):
+        raise _Reached(inputs[0].shape[0], form.neuron.timesteps)
+
+    handles = [m.register_forward_pre_hook(found) for m in model.modules()
+               if isinstance(m, SpikingForm)]
+    try:
+        with in_its_precision(model):
+            model(*args, **kwargs)
+    except _Reached as reached:
+        rows, timesteps = reached.args
+        return None if rows % timesteps else rows // timesteps
+    finally:
+        for handle in handles:
+            handle.remove()
+    return None
+
+
+def _list_with(given: dict, name: str) -> list | tuple:
+    """The list that holds what has this name; empty if none does."""
+    above = name.rpartition('.')[0]
+    found = _look_into(given, above) if above else None
+    return found if isinstance(found, (list, tuple)) else []
+
+
+def _look_into(given: dict, name: str) -> Any:
+    """What has a name with dots; None if nothing has."""
+    if name in given:
+        return given[name]
     found: Any = given
-    *above, last = name.split('.')
-    for key in above:
-        inside = dict(_children(found))
-        if key not in inside:  # one of *args
-            return None
-        found = inside[key]
+    for key in name.split('.'):
+        found = dict(_children(found)).get(key)
     return found
 
 
-def _agree(sizes: dict[str, int], described: dict[str, str]) -> int:
-    if len(set(sizes.values())) == 1:
-        return next(iter(sizes.values()))
+def _unknown(described: dict[str, str]) -> str:
     has = ', '.join(f"'{name}' has {what}"
                     for name, what in described.items())
-    raise ValueError(
-        f'the number of images can not be told from the arguments: {has}. '
-        f'Name the one that holds the images: {ASK}')
+    return (f'the number of images can not be told from the arguments: {has}.'
+            " Name the one that holds the images: to_spike_train(model, "
+            f"batch='{next(iter(described))}')")
