@@ -1,14 +1,17 @@
-"""What mmcv's compiled ops cost.
+"""What mmcv's compiled ops cost, and which of them are refused on purpose.
 
-All of them work on real values. The arguments of a rule are the result of the
-op, and then the parameters of the function of ``mmcv._ext`` that it is for.
+All of them work on real values: spikes are decoded before. The arguments of a
+rule are the result of the op, and then the parameters of the function of
+``mmcv._ext`` that it is for.
 """
 
 from collections.abc import Callable
-from math import ceil, log2, prod
+from math import prod
 
 import torch
 
+from .reductions import steps
+from .refused import MMCV_REFUSED
 from .rule import UnclassifiedOpError
 
 #: Per pair of boxes: corners and sides of the intersection (4 + 2), the
@@ -23,9 +26,45 @@ _AREA = dict(adds=2, macs=1)
 def _nms(out, boxes, scores, iou_threshold, offset) -> dict:
     """Boxes are sorted, then each that is kept is compared with all of lower
     score. (Implementations skip some of those, or compare all pairs.)"""
+    return _box_cost(_pairs(scores, out), boxes, out)
+
+
+def _pairs(scores, kept) -> int:
+    """How many pairs those that are kept make with those of lower score."""
     rank = scores.argsort(descending=True, stable=True).argsort()
-    pairs = int((len(boxes) - 1 - rank[out]).sum())
-    return _box_cost(pairs, boxes, out)
+    return int((len(scores) - 1 - rank[kept]).sum())
+
+
+def _nms_match(out, boxes, iou_threshold) -> dict:
+    """As :func:`_nms`; the best of each group is what is kept."""
+    kept = torch.tensor([int(group[0]) for group in out], dtype=torch.int64)
+    result = boxes.new_zeros(len(kept))
+    return _box_cost(_pairs(boxes[:, 4], kept), boxes, result)
+
+
+def _line_nms(out, lines, scores, overlap, top_k) -> dict:
+    """Lanes are sorted, and each that is kept is compared with all of lower
+    score: a difference, its size and a sum for each of their points, a
+    division, and the threshold."""
+    keep, number, _ = out
+    kept = keep[:int(number)]
+    pairs, points = _pairs(scores, kept), lines.shape[1] - 5
+    return dict(
+        _real('real', lines, kept, 0),
+        adds=2 * pairs * points,
+        comparisons=pairs * (points + 1) + len(lines) * steps(len(lines)),
+        other=pairs)
+
+
+def _bbox_overlaps(out, boxes1, boxes2, ious, mode, aligned, offset) -> dict:
+    """Per pair what :func:`_nms` takes, bar its threshold; per box its
+    area."""
+    pairs, boxes = ious.numel(), len(boxes1) + len(boxes2)
+    cost = {k: pairs * v for k, v in _IOU.items()}
+    cost['comparisons'] -= pairs
+    for name, amount in _AREA.items():
+        cost[name] += amount * boxes
+    return dict(_real('real', boxes1, ious, cost.pop('macs')), **cost)
 
 
 def _softnms(out, boxes, scores, dets, iou_threshold, sigma, min_score,
@@ -48,7 +87,7 @@ def _box_cost(pairs: int, boxes, out, more: dict = {}) -> dict:
     cost = {k: pairs * (v + more.get(k, 0)) for k, v in _IOU.items()}
     for name, amount in _AREA.items():
         cost[name] += amount * number
-    cost['comparisons'] += number * max(1, ceil(log2(number + 1)))
+    cost['comparisons'] += number * steps(number)
     return dict(
         _real('real', boxes, out, cost.pop('macs')),
         note='boxes are suppressed pair by pair, on real values',
@@ -61,20 +100,47 @@ def _roi_align(out, input, rois, output, argmax_y, argmax_x, aligned_height,
     """4 multiply-accumulates per sampling point, which add up in their bin;
     a division per output, or a comparison per point if maxima are taken.
     Points outside the map count too."""
-    grid = sampling_ratio**2 * len(rois)
-    if sampling_ratio <= 0:
-        sides = (rois[:, 3:] - rois[:, 1:3]) * spatial_scale  # (w, h)
-        if not aligned:
-            sides = sides.clamp(min=1)
-        bins = sides.new_tensor([aligned_width, aligned_height])
-        grid = int((sides / bins).ceil().clamp(min=0).prod(1).sum())
-    points = grid * aligned_height * aligned_width * input.shape[1]
+    points = _sampling_points(rois, spatial_scale, sampling_ratio, output,
+                              0 if aligned else 1)
     average = pool_mode == 1
     return dict(
         _real('pool', input, output, 4 * points),
         other=output.numel() if average else 0,
         comparisons=0 if average else points,
         note='bilinear at each sampling point')
+
+
+def _sampling_points(rois, spatial_scale, sampling_ratio, output,
+                     smallest: float) -> int:
+    """Points at which the bins of all regions and channels are sampled."""
+    channels, *bins = output.shape[1:]
+    grid = sampling_ratio**2 * len(rois)
+    if sampling_ratio <= 0:
+        sides = (rois[:, 3:] - rois[:, 1:3]) * spatial_scale  # (w, h)
+        sides = sides.clamp(min=smallest)
+        grid = int((sides / sides.new_tensor(bins[::-1])).ceil().prod(1).sum())
+    return grid * prod(bins) * channels
+
+
+def _deform_roi_pool(out, input, rois, offset, output, pooled_height,
+                     pooled_width, spatial_scale, sampling_ratio,
+                     gamma) -> dict:
+    """As :func:`_roi_align`, and two products a bin where it is shifted."""
+    points = _sampling_points(rois, spatial_scale, sampling_ratio, output, 0)
+    return dict(
+        _real('pool', input, output, 4 * points + offset.numel()),
+        other=output.numel(),
+        note='bilinear at each sampling point')
+
+
+def _psa_mask(out, input, output, **geometry) -> dict:
+    """Values that are moved about."""
+    return _real('real', input, output, 0)
+
+
+def _masked_columns(out, source, rows, columns, result, **geometry) -> dict:
+    """Values that are moved to or from where a mask is set."""
+    return _real('real', source, result, 0)
 
 
 def _roi_pool(out, input, rois, output, argmax, pooled_height, pooled_width,
@@ -154,13 +220,20 @@ def _real(kind: str, input: torch.Tensor, output: torch.Tensor,
 MMCV_COSTS: dict[str, tuple[Callable, bool]] = dict(
     nms=(_nms, True),
     softnms=(_softnms, True),
+    nms_match=(_nms_match, True),
+    line_nms_forward=(_line_nms, True),
+    bbox_overlaps=(_bbox_overlaps, False),
     roi_align_forward=(_roi_align, True),
     roi_pool_forward=(_roi_pool, True),
+    deform_roi_pool_forward=(_deform_roi_pool, True),
     deform_conv_forward=(_deform_conv, False),
     modulated_deform_conv_forward=(_modulated_deform_conv, False),
     ms_deform_attn_forward=(_ms_deform_attn, False),
     carafe_forward=(_carafe_forward, False),
-    carafe_naive_forward=(_carafe_naive, False))
+    carafe_naive_forward=(_carafe_naive, False),
+    psamask_forward=(_psa_mask, False),
+    masked_im2col_forward=(_masked_columns, True),
+    masked_col2im_forward=(_masked_columns, True))
 
 
 def mmcv_cost(name: str, args: tuple, kwargs: dict,
@@ -190,6 +263,14 @@ def mmcv_cost(name: str, args: tuple, kwargs: dict,
         1800
     """
     if name not in MMCV_COSTS:
+        reason = MMCV_REFUSED.get(name)
+        if '_backward' in name:
+            reason = 'it is a gradient; a converted model only infers'
+        if reason:
+            raise UnclassifiedOpError(
+                f"no rule says what mmcv's compiled op {name} costs, on "
+                f'purpose: {reason}; if yours does, write one in '
+                'mmsnn/conversion/rules/mmcv_ops.py')
         raise UnclassifiedOpError(
             f"no rule says what mmcv's compiled op {name} costs; write one in "
             'mmsnn/conversion/rules/mmcv_ops.py')

@@ -103,15 +103,11 @@ def _gru_cell(call: Call) -> dict:
 def _transform(call: Call) -> dict:
     """A fast Fourier transform of n complex numbers takes 5 n log2 n real
     operations: 2 products and 3 additions each. Of real numbers, half."""
-    x, whole = call['self'], call.result
-    whole = whole if numbers(whole) > numbers(x) else x
-    sizes = [whole.shape[axis] for axis in call['dim']]
+    x = call['self']
     if 'c2r' in call.func._schema.name:
-        sizes[-1] = call['last_dim_size']
-        number = numbers(call.result)
-    else:
-        number = x.numel()
-    number = number * log2(max(prod(sizes), 1))
+        x = call.result
+    length = prod(x.shape[axis] for axis in call['dim'])
+    number = x.numel() * log2(max(length, 1))
     half = 1 if 'c2c' in call.func._schema.name else 0.5
     scaled = call.outputs if call.get('normalization') else 0
     return dict(

@@ -324,7 +324,7 @@ RULES = {
     **rules('count_nonzero', cost=_count),
     **rules('sort topk argsort kthvalue median nanmedian mode msort',
             cost=_sort),
-    **rules('unique2 _unique2 _unique', cost=_sort_all),
+    **rules('_unique2 _unique', cost=_sort_all),
     **rules('unique_dim', cost=_sort_slices),
     **rules('unique_dim_consecutive', cost=_comparisons),
     **rules('isin', cost=_membership),

@@ -1,4 +1,4 @@
-"""Ops that are refused on purpose: no formula would be true of them."""
+"""Ops that are refused on purpose, each with the reason."""
 
 
 def _all(reason: str, names: str) -> dict[str, str]:
@@ -62,4 +62,47 @@ REFUSED: dict[str, str] = {
     **_all(
         'it convolves in a way of its own; use Conv1d with the axes in order',
         'conv_tbc'),
+}
+
+#: Why a compiled op of mmcv has no rule.
+MMCV_REFUSED: dict[str, str] = {
+    **_all(
+        _TRAINING, """
+        sigmoid_focal_loss_forward softmax_focal_loss_forward
+        sync_bn_forward_mean sync_bn_forward_var sync_bn_forward_output
+        """),
+    **_all(
+        'it is for rotated boxes, polygons or text, which no model of mmdet, '
+        'mmseg or mmpretrain has', """
+        active_rotated_filter_forward bezier_align_forward box_iou_quadri
+        box_iou_rotated contour_expand convex_giou convex_iou
+        diff_iou_rotated_sort_vertices_forward min_area_polygons nms_quadri
+        nms_rotated pixel_group points_in_polygons_forward
+        riroi_align_rotated_forward roi_align_rotated_forward
+        rotated_feature_align_forward
+        """),
+    **_all(
+        'it is for point clouds, which no model of mmdet, mmseg or '
+        'mmpretrain has', """
+        assign_score_withk_forward ball_query_forward
+        chamfer_distance_forward dynamic_point_to_voxel_forward
+        dynamic_voxelize_forward furthest_point_sampling_forward
+        furthest_point_sampling_with_dist_forward fused_indice_conv_forward
+        gather_points_forward get_indice_pairs_2d_forward
+        get_indice_pairs_3d_forward get_indice_pairs_4d_forward
+        group_points_forward hard_voxelize_forward indice_conv_forward
+        indice_maxpool_forward iou3d_boxes_overlap_bev_forward
+        iou3d_nms3d_forward iou3d_nms3d_normal_forward knn_forward
+        points_in_boxes_all_forward points_in_boxes_cpu_forward
+        points_in_boxes_part_forward roiaware_pool3d_forward
+        roipoint_pool3d_forward stack_ball_query_forward
+        stack_group_points_forward three_interpolate_forward three_nn_forward
+        """),
+    **_all(
+        'it is of generators, video models or detectors that mmdet, mmseg '
+        'and mmpretrain do not have', """
+        bias_act border_align_forward correlation_forward filtered_lrelu
+        filtered_lrelu_act_ fused_bias_leakyrelu prroi_pool_forward
+        tin_shift_forward upfirdn2d
+        """),
 }

@@ -97,9 +97,9 @@ def antialiased_support(size: int, outputs: int, radius: int, align: bool,
     reach = radius * max(step, 1.)
     total = 0
     for i in range(outputs):
-        centre = step * i if align else step * (i + 0.5) - 0.5
-        first = max(floor(centre - reach) + 1, 0)
-        total += min(ceil(centre + reach), size) - first
+        centre = step * (i + 0.5) - 0.5
+        first = max(floor(centre - reach + 1e-9) + 1, 0)
+        total += min(ceil(centre + reach - 1e-9), size) - first
     return total
 
 

@@ -105,6 +105,12 @@ def test_deformable_convolution_is_real(modulated):
     assert 'deformable' in found.note
 
 
+def test_nms_match_as_nms():
+    dets = torch.cat([BOXES, SCORES[:, None]], 1)
+    found = record(lambda spikes: ops.nms_match(dets, 0.5)[0])
+    assert amounts(found) == (2 + 3, 8 + 6, 14 + 6, 2)
+
+
 def zeros(*shape):
     return torch.zeros(shape)
 
@@ -128,11 +134,35 @@ def zeros(*shape):
       zeros(1, 2, 2, 3), None),
      dict(pooled_height=2, pooled_width=3, spatial_scale=0.5),
      dict(comparisons=2 * 6 * 3)),
+    # as RoIAlign: 2 x 2 points in 2 x 3 bins of 2 channels; the 2 shifts of
+    # a bin are a product each
+    ('deform_roi_pool_forward',
+     (zeros(1, 2, 8, 8), zeros(1, 5), zeros(1, 2, 2, 3), zeros(1, 2, 2, 3)),
+     dict(pooled_height=2, pooled_width=3, spatial_scale=0.5,
+          sampling_ratio=2, gamma=0.1), dict(macs=4 * 48 + 12)),
+    # 2 x 3 pairs of boxes
+    ('bbox_overlaps', (zeros(2, 4), zeros(3, 4), zeros(2, 3)),
+     dict(mode=0, aligned=False, offset=0),
+     dict(macs=6 + 5, comparisons=6 * 6)),
+    ('psamask_forward', (zeros(1, 9, 2, 2), zeros(1, 4, 2, 2)),
+     dict(psa_type=0), {}),
+    ('masked_im2col_forward',
+     (zeros(1, 2, 4, 4), zeros(3), zeros(3), zeros(18, 3)),
+     dict(kernel_h=3, kernel_w=3), {}),
 ])
 def test_rules_of_ops_that_need_an_accelerator(name, args, kwargs, expected):
     cost, _ = mmcv_cost(name, args, kwargs, zeros(2, 5, 32))
     for key in ('macs', 'comparisons'):
         assert cost.get(key, 0) == expected.get(key, 0)
+
+
+def test_lanes_are_suppressed_pair_by_pair():
+    # Of 3 lanes of 4 points the best and the last are kept: 2 pairs and none.
+    kept = torch.tensor([1, 0, 9]), torch.tensor(2), None
+    cost, _ = mmcv_cost('line_nms_forward', (zeros(3, 9), SCORES, 0.5, 3), {},
+                        kept)
+    assert (cost['adds'], cost['other']) == (2 * 2 * 4, 2)
+    assert cost['comparisons'] == 2 * 5 + 3 * 2
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -144,7 +174,7 @@ def test_an_op_without_rule_is_named_with_its_module(form):
     assert spiking(torch.rand(2)).item() == 1  # runs, if nobody counts
     with spiking, pytest.raises(
             UnclassifiedOpError,
-            match=r"^1: no rule .*mmcv's compiled op box_iou_rotated costs; "
-            r'.*mmcv_ops\.py'):
+            match=r"^1: no rule .*mmcv's compiled op box_iou_rotated costs, "
+            r'on purpose: it is for rotated boxes.*mmcv_ops\.py'):
         spiking(torch.rand(2))
     assert not len(spiking.trace)
