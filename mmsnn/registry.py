@@ -11,7 +11,9 @@ Example:
     'mmsnn'
 """
 
+import inspect
 import sys
+from collections.abc import Callable
 
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
@@ -24,11 +26,12 @@ from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import DefaultScope
 from mmengine.registry import Registry as BaseRegistry
 
-from .suggest import did_you_mean
+from .suggest import did_you_mean, naming_keys
 
 
 class Registry(BaseRegistry):
-    """A registry that raises an error where a name is not registered.
+    """A registry that raises an error where a name is not registered, and
+    whose classes name a key that they do not have.
 
     mmengine's registry returns None instead. Its caller, most often the
     registry of a framework, then complains that ``mmsnn.X`` is not in the
@@ -39,7 +42,21 @@ class Registry(BaseRegistry):
         Traceback (most recent call last):
         KeyError: "no model is registered as 'mmsnn.SFANeurn' (did you mean
         'mmsnn.SFANeuron'?): mmsnn.registry.MODELS.names() lists all"
+        >>> HOOKS.build(dict(type='FreezeHook', module=['backbone']))
+        Traceback (most recent call last):
+        TypeError: mmsnn.FreezeHook has no key 'module' (did you mean
+        'modules'?); its keys are modules, begin
     """
+
+    def _register_module(self, module: type | Callable,
+                         module_name: str | list[str] | None = None,
+                         force: bool = False) -> None:
+        """Register a class, or a function that builds an object; a class
+        checks its keys from now on."""
+        super()._register_module(module, module_name, force)
+        if inspect.isclass(module) and '__init__' in vars(module):
+            module.__init__ = naming_keys(
+                module.__init__, f'{self.scope}.{module.__name__}')
 
     def names(self) -> list[str]:
         """The registered names, as a config writes them.

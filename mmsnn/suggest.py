@@ -1,7 +1,10 @@
 """What somebody who misspelt a name may have meant."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Any
 
 
 def did_you_mean(name: str, names: Iterable[str], scope: str = '') -> str:
@@ -27,3 +30,43 @@ def did_you_mean(name: str, names: Iterable[str], scope: str = '') -> str:
     written = {valid.lower(): valid for valid in names}
     near = get_close_matches(name.lower(), written, n=1)
     return f' (did you mean {scope + written[near[0]]!r}?)' if near else ''
+
+
+def naming_keys(function: Callable, called: str) -> Callable:
+    """A function that names an unknown key, the nearest one and all others.
+
+    Args:
+        function (Callable): The function. One that takes any keyword stays as
+            it is.
+        called (str): What a config calls it, such as ``'mmsnn.FreezeHook'``.
+
+    Returns:
+        Callable: The same, except that an unknown keyword is a TypeError that
+        says so.
+
+    Example:
+        >>> def pool(size, stride=1):
+        ...     return size, stride
+        >>> naming_keys(pool, 'mmsnn.Pool')(2, strides=2)
+        Traceback (most recent call last):
+        TypeError: mmsnn.Pool has no key 'strides' (did you mean 'stride'?);
+            its keys are size, stride
+    """
+    parameters = signature(function).parameters
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values()):
+        return function
+    known = [
+        name for name, p in parameters.items() if name != 'self' and
+        p.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    ]
+
+    @wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        for key in kwargs:
+            if key not in known:
+                raise TypeError(
+                    f'{called} has no key {key!r}{did_you_mean(key, known)}; '
+                    f'its keys are {", ".join(known) or "none"}')
+        return function(*args, **kwargs)
+
+    return checked

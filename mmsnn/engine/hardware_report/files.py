@@ -9,6 +9,7 @@ from typing import Any
 from mmsnn.files import dump_json, write_whole
 from mmsnn.hardware.amounts import plain
 from mmsnn.visualization import HardwareReport, write_hardware_report
+from mmsnn.visualization.metrics import json_metrics
 
 
 def write_hardware_files(folder: Path, report: HardwareReport) -> Path:
@@ -44,7 +45,7 @@ def write_hardware_files(folder: Path, report: HardwareReport) -> Path:
             implied=asdict(report.implied) if report.implied else None,
             free_running=report.free_running,
             beside_lossless=plain(report.beside_lossless),
-            metrics=report.metrics,
+            metrics=json_metrics(report.metrics),
             points=list(report.points),
             provenance=dict(report.provenance)))
     _write_csv(folder / 'layers.csv', [asdict(t) for t in report.traffic])

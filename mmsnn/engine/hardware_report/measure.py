@@ -15,6 +15,7 @@ from mmsnn.conversion import FreeRunningRun, SpikeTrainModel, to_spike_train
 from mmsnn.engine.cli import framework, set_loader_defaults
 from mmsnn.engine.image_inference import load_model
 from mmsnn.trace import OpTrace
+from mmsnn.visualization.metrics import numbers_of
 
 from .free_running import measure_free_running
 from .spike_maps import spike_maps
@@ -28,8 +29,8 @@ class Measured:
         trace (OpTrace): Of all images.
         one_size (OpTrace): Of those of the commonest size.
         maps (dict[str, ndarray]): Spike maps of the first image.
-        metrics (dict[str, float]): In spike-train form; empty if not asked
-            for.
+        metrics (dict[str, float]): In spike-train form, those that are
+            numbers; empty if not asked for.
         free_running (FreeRunningRun | str | None): The first image in that
             form; why it was not measured; None if not asked for.
     """
@@ -89,8 +90,7 @@ def measure(config: Config,
         first = next(iter(loader))
         return Measured(
             trace, one_size, spike_maps(spiking, first),
-            {k: float(v) for k, v in evaluator.evaluate(len(sizes)).items()}
-            if evaluator else {},
+            numbers_of(evaluator.evaluate(len(sizes))) if evaluator else {},
             measure_free_running(model, first) if free_running else None)
 
 

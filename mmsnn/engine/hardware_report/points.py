@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 
 from mmsnn.hardware import OperationsEstimate
@@ -13,8 +14,9 @@ POINT = dict(label=str, chip=str, energy_mj=(int, float), metric=str,
 
 def own_points(estimates: Sequence[OperationsEstimate],
                metrics: dict[str, float]) -> list[dict]:
-    """The point of this run: its first metric, over the energy of its spiking
-    form on the first chip where that is one number and no range.
+    """The point of this run: its first metric that is finite, over the energy
+    of its spiking form on the first chip where that is one number and no
+    range.
 
     Args:
         estimates (Sequence[OperationsEstimate]): Energies, one per chip.
@@ -25,10 +27,12 @@ def own_points(estimates: Sequence[OperationsEstimate],
         is no metric, or if each energy is a range.
     """
     exact = [e for e in estimates if e.exact and 'spiking_fp32' in e]
+    finite = {name: value for name, value in metrics.items()
+              if isfinite(value)}
     return [
         dict(label=f'D={e.max_spikes}', chip=e.chip,
              energy_mj=e['spiking_fp32'].energy_mj, metric=metric, value=value)
-        for e in exact[:1] for metric, value in list(metrics.items())[:1]
+        for e in exact[:1] for metric, value in list(finite.items())[:1]
     ]
 
 

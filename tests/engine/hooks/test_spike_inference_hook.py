@@ -108,6 +108,17 @@ def test_wrong_arguments_name_the_key(wrong, named):
         HOOKS.build(dict(type='mmsnn.SpikeInferenceHook', **wrong))
 
 
+@pytest.mark.parametrize('kind, key, near', [
+    ('SpikeInferenceHook', 'proof_batch', 'proof_batches'),
+    ('FreezeHook', 'beginn', 'begin'),
+    ('EffectiveRankHook', 'image', 'images'),
+    ('ReconstructionHook', 'out_dirs', 'out_dir')])
+def test_an_unknown_key_names_the_nearest(kind, key, near):
+    match = f"mmsnn.{kind} has no key '{key}' \\(did you mean '{near}'"
+    with pytest.raises(TypeError, match=match):
+        HOOKS.build({'type': f'mmsnn.{kind}', key: 1})
+
+
 def test_wrong_proof_dtype(config):
     model = build_runner(config).model
     for key, value in (('proof_dtypes', ('float65', )), ('dtype', 'int64')):
