@@ -81,4 +81,5 @@ def _equality(report) -> dict[str, Any]:
     fields = {k: json_value(v) for k, v in asdict(report).items()}
     return dict(
         fields, equal=report.equal, total_neurons=report.total_neurons,
-        total_differences=report.total_differences, silent=report.silent)
+        total_differences=report.total_differences,
+        total_ties=report.total_ties, silent=report.silent)

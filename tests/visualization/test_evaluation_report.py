@@ -101,7 +101,7 @@ def test_whole_report(tmp_path, trace, energy, equality, picture):
     assert 'mIoU 0.75 0.74 -0.01' in html.texts['metrics']
     assert 'mAcc 0.8 not measured not measured' in html.texts['metrics']
     assert 'aAcc not measured 0.9 not measured' in html.texts['metrics']
-    assert 'net.neuron 1,000 3 1 400 403' in html.texts['equality']
+    assert 'net.neuron 1,000 3 0 1 400 403' in html.texts['equality']
     provenance = html.texts['provenance']
     assert 'versions mmsnn 0.1, torch 2.8' in provenance
     assert 'seed 0' in provenance and 'note more' in provenance
@@ -274,3 +274,14 @@ def test_bad_names(tmp_path, energy, picture):
         with pytest.raises(ValueError, match='plain .png name'):
             write((bad, figure, caption))
     assert not list(tmp_path.iterdir())
+
+
+def test_ties_and_what_was_not_compared_are_shown(tmp_path, equality):
+    report = equality(differences=5, ties=4)
+    report.not_compared = [f'[{i}]: iterator' for i in range(5)]
+    html = page(tmp_path, equality=[report])
+    assert 'of 1,000; 4 are ties; 5 results not compared' in html.texts['head']
+    assert 'net.neuron 1,000 5 4 1 400 405' in html.texts['equality']
+    assert ('All that was not compared: [0]: iterator, [1]: iterator, '
+            '[2]: iterator, [3]: iterator, [4]: iterator.'
+            ) in html.texts['equality']

@@ -7,7 +7,8 @@ import pickle
 import pytest
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.registry import METRICS
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, METRICS
 
 from mmsnn.conversion import to_spike_train
 from mmsnn.engine import spike_evaluation
@@ -99,6 +100,43 @@ def test_what_is_written_is_of_the_spike_train_form(
     for sentence in ('seen.txt is written in spike-train form, ',
                      'seen/odd: object: no number, table or text'):
         assert sentence in log.read_text()
+
+
+@HOOKS.register_module()
+class SeesOutputs(Hook):
+    """What hooks get in front of ours and behind it."""
+
+    def __init__(self):
+        self.labels = []
+
+    def after_test_iter(self, runner, batch_idx, data_batch, outputs):
+        self.labels += [int(x.pred_label) for x in outputs]
+
+
+def test_other_hooks_see_the_spike_train_form(
+        config, tmp_path, other_answers, monkeypatch):
+    from mmpretrain.visualization import UniversalVisualizer
+    drawn = []
+    monkeypatch.setattr(
+        UniversalVisualizer, 'visualize_cls',
+        lambda self, image, sample, **kwargs: drawn.append(
+            int(sample.pred_label)))
+    config.custom_hooks[0].update(proof_batches=0, form='counts')
+    config.custom_hooks += [
+        dict(type='SeesOutputs', priority=priority) for priority in (1, 99)]
+    config.default_hooks = dict(
+        visualization=dict(type='VisualizationHook', enable=True, interval=1))
+    config.test_evaluator = dict(
+        type='WritesWhatItSees', place=str(tmp_path / 'place'),
+        save_path=str(tmp_path / 'seen.txt'))
+    runner = build_runner(config)
+    labels = runner.test()['seen/labels'].tolist()
+    assert len(labels) == 12 and drawn == labels
+    hooks = [h for h in runner.hooks if isinstance(h, SeesOutputs)]
+    assert [h.labels for h in hooks] == [labels, labels]
+    found = json.loads((tmp_path / 'work/spike_inference/test/metrics.json'
+                        ).read_text())
+    assert found['training_form']['seen/labels'] == [1 - x for x in labels]
 
 
 @pytest.mark.parametrize('metric', [
