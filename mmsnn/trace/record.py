@@ -100,7 +100,8 @@ class OpRecord:
         max_spikes (int): D of the neuron, or of the neuron that feeds a
             spiking synapse; 0 elsewhere.
         spikes (list[int]): Spikes emitted in sub-step 1..D of the first time
-            step, then of the second, ... (neurons only).
+            step, then of the second, ... (of neurons, and of the gates of a
+            pooling of spikes).
         in_spikes (int): Spikes that arrived, summed over sub-steps.
         in_elements (int): Elements of the input, the denominator of
             ``in_spikes``.
@@ -263,8 +264,9 @@ class OpRecord:
 
     @property
     def emitted(self) -> int:
-        """Spikes that a neuron has emitted, over all sub-steps."""
-        return sum(self.spikes)
+        """Spikes that a neuron has emitted, over all sub-steps; 0 for gates,
+        which only hand spikes on."""
+        return sum(self.spikes) if self.kind == 'neuron' else 0
 
     @property
     def accumulator_bits(self) -> int:
@@ -279,8 +281,7 @@ class OpRecord:
             images (int): Images of the run.
         """
         if images == 1 and self.spiking:
-            neuron = self.kind == 'neuron'
-            self.by_image = [list(self.spikes) if neuron else [self.sops]]
+            self.by_image = [list(self.spikes) or [self.sops]]
         self.squares = {
             name: getattr(self, name)**2 / images
             for name in _VARYING if getattr(self, name)

@@ -230,8 +230,9 @@ class OpTrace:
         depth = max((len(r.spikes) for r in self), default=0)
         totals = [0] * depth
         for record in self:
-            for d, count in enumerate(record.spikes):
-                totals[d] += count
+            if record.kind == 'neuron':
+                for d, count in enumerate(record.spikes):
+                    totals[d] += count
         return [t / neurons if neurons else 0.0 for t in totals]
 
     def audit(self) -> list[OpRecord]:

@@ -19,7 +19,12 @@ from torch.utils._pytree import tree_flatten, tree_map
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.trace import OpRecord, OpTrace, RunStatistics, total_amounts
 
-from .planned_ops import PlannedNeuron, PlannedOp, PlannedSynapse
+from .planned_ops import (
+    PlannedNeuron,
+    PlannedOp,
+    PlannedRelay,
+    PlannedSynapse,
+)
 from .synapses import fan_out
 from .tensor_sources import RecordKeys
 
@@ -192,6 +197,34 @@ class CountingPlan:
         for x in spiking:
             neuron = self.neurons[x.origin.neuron]
             neuron.last_use = max(neuron.last_use, last.neuron)
+
+    def add_relay(self, key: tuple, new: dict, amounts: dict,
+                  inputs: Sequence[SpikeTensor], output: SpikeTensor) -> None:
+        """Add gates that hand spikes on. What they fire is computed from the
+        spikes that they get, as in the recorded call.
+
+        Args:
+            key (tuple): Of their record in the trace.
+            new (dict): Fields that describe them there.
+            amounts (dict): What the recorded call has added there.
+            inputs (Sequence[SpikeTensor]): What they have read.
+            output (SpikeTensor): What they have fired.
+        """
+        if any(x.origin is None for x in (*inputs, output)):
+            self.static = False
+            return
+        fixed = {k: v for k, v in amounts.items()
+                 if k not in ('spikes', 'in_spikes')}
+        origins = [x.origin for x in (*inputs, output)]
+        last = max(origin.neuron for origin in origins)
+        self.add_static(key, new, fixed)
+        relay = PlannedRelay(self._ops[-1], self.neurons[last],
+                             call=tuple(origins))
+        self._synapses.append(relay)
+        relay.source.due.append(relay)
+        for origin in origins:
+            neuron = self.neurons[origin.neuron]
+            neuron.last_use = max(neuron.last_use, last)
 
     def add_call(self, images: int, levels: Sequence[torch.Tensor],
                  reached: Sequence[int],

@@ -1,10 +1,15 @@
 """The ops of a counting plan, and what they add up over calls."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from mmsnn.trace import OpRecord
+
+from .relays import relay_amounts
+from .synapses import synapse_cost
 
 
 @dataclass(eq=False)
@@ -110,6 +115,19 @@ class PlannedSynapse:
     call: tuple | None = None
     cost: dict = field(default_factory=dict)
 
+    def compute(self, spikes_of: Callable[[Any], Any]) -> dict:
+        """Cost of a call from its spikes.
+
+        Args:
+            spikes_of (Callable): Gives the spikes of this call in the place
+                of where they come from, and anything else as it is.
+
+        Returns:
+            dict: Amounts.
+        """
+        func, args, output = self.call
+        return synapse_cost(func, [spikes_of(x) for x in args], output)
+
     def end_call(self, images: int) -> int:
         """Add a call, after its source has done so.
 
@@ -130,3 +148,34 @@ class PlannedSynapse:
                       squares=dict(sops=sops**2 / images,
                                    in_spikes=spikes**2 / images))
         return sops
+
+
+class PlannedRelay(PlannedSynapse):
+    """Gates that hand spikes on. ``call`` has where their inputs and, last,
+    what they fire comes from."""
+
+    def compute(self, spikes_of: Callable[[Any], Any]) -> dict:
+        """Spikes of a call.
+
+        Args:
+            spikes_of (Callable): As of :class:`PlannedSynapse`.
+
+        Returns:
+            dict: Amounts.
+        """
+        *inputs, output = map(spikes_of, self.call)
+        return relay_amounts(inputs, output)
+
+    def end_call(self, images: int) -> int:
+        """Add a call.
+
+        Args:
+            images (int): Images of the call.
+
+        Returns:
+            int: 0, since gates add nothing.
+        """
+        spikes, arrived = self.cost['spikes'], self.cost['in_spikes']
+        self.op.count(images, spikes, spikes=spikes, in_spikes=arrived,
+                      squares=dict(in_spikes=arrived**2 / images))
+        return 0

@@ -16,10 +16,11 @@ from .firings import Firings
 from .module_path import ModulePath
 from .plan import CountingPlan
 from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
+from .relays import in_a_window, relay_amounts, window_geometry
 from .spike_memory import SpikeMemory
 from .substeps import axis_spikes, substep_amounts
 from .synapses import SYNAPSE_KINDS, fan_out, synapse_cost
-from .tensor_sources import RecordKeys, TensorSources
+from .tensor_sources import RecordKeys, TensorSources, tensors
 from .weight_pieces import WeightPieces
 
 #: Note of a synapse whose weights nothing seen has made.
@@ -103,6 +104,12 @@ class OpRecorder(TorchDispatchMode):
         cost.update(
             input_shape=_shape(_main_input(packet, args, kwargs)),
             output_shape=_shape(out))
+        fired = next((x for x in tensors(out)
+                      if isinstance(x, SpikeTensor)), None)
+        if fired is not None:
+            key = self._add_relay(func, args, kwargs, fired, cost, sources)
+            self._made(func, args, out, (key, ))
+            return out
         if packet in SYNAPSE_KINDS:
             self._add_weights(cost, args, weight)
         if not cost.get('spiking'):
@@ -136,6 +143,37 @@ class OpRecorder(TorchDispatchMode):
         self._connect(key, sources, operands, reads)
         self._made(func, args, out, (key, ))
         return out
+
+    def _add_relay(self, func, args, kwargs, fired: SpikeTensor, cost: dict,
+                   sources: RecordKeys) -> tuple:
+        """Add an op that gives extremes of spikes; returns the key of its
+        record."""
+        inputs = [x for x in tensors((args, kwargs))
+                  if isinstance(x, SpikeTensor)]
+        with self.paused():
+            cost.update(relay_amounts(inputs, fired))
+            geometry = window_geometry(func, args, kwargs)
+        if self.repeats > 1:
+            cost['repeats'] = cost['timesteps']
+        key, new = self._describe(func.overloadpacket.__name__,
+                                  dict(cost, geometry=geometry))
+        amounts = {k: v for k, v in cost.items() if k not in new}
+        self.plan.add_relay(key, new, amounts, inputs, fired)
+        reads = {}
+        if self.substeps:
+            with self.paused():
+                amounts['axis_spikes'] = axis_spikes(fired, self.trace.images)
+                if len(inputs) == 1:
+                    reads = self.firings.reads(
+                        inputs[0], in_a_window(geometry, inputs[0], fired))
+                elif len({x.shape for x in inputs}) == 1:
+                    both = torch.stack(inputs, 1)
+                    both.sources = self.sources.of(inputs)
+                    reads = self.firings.reads(both)
+                self.firings.number(key, fired, cost['spikes'])
+        self.trace.get(key, **new).add_call(**amounts)
+        self._connect(key, sources, (), reads)
+        return key
 
     def _weight(self, packet, args) -> int | None:
         """Which argument of a synapse holds weights that are known before

@@ -8,7 +8,6 @@ import torch
 from mmsnn.conversion.spikes.spike_tensor import Origin, SpikeTensor
 
 from .plan import CountingPlan
-from .synapses import synapse_cost
 
 
 class PlanMismatch(Exception):
@@ -81,9 +80,7 @@ class Replay:
         if neuron.last_use >= 0:
             self._spikes[number] = values, wrap
         for synapse in neuron.due:
-            func, args, output = synapse.call
-            args = [self._operand(x) for x in args]
-            self._costs.append((synapse, synapse_cost(func, args, output)))
+            self._costs.append((synapse, synapse.compute(self._operand)))
         if neuron.due:
             for done in [
                     n for n in self._spikes

@@ -82,7 +82,7 @@ def fan_out(func, args, out: torch.Tensor) -> int | torch.Tensor:
     # (C_out, C_in / groups, ...), or (C_in, C_out / groups, ...) if transposed
     channels = weight.shape[1] if transposed else weight.shape[0] // groups
     reach = [
-        _reach(x.shape[i + 2], out.shape[i + 2], kernel[i],
+        reach_of(x.shape[i + 2], out.shape[i + 2], kernel[i],
                stride[i % len(stride)], padding[i % len(padding)],
                dilation[i % len(dilation)], transposed)
         for i in range(len(kernel))
@@ -134,7 +134,7 @@ def _convolution(func, args, out, static: bool) -> dict:
         sops = x.spikes * reach
     else:
         sops = int((x.position_spikes() * reach).sum().item())
-    return dict(cost, sops=sops, **_spiking(x))
+    return dict(cost, sops=sops, **spiking_amounts(x))
 
 
 def _per_axis(numbers, axes: int) -> list[int]:
@@ -142,9 +142,23 @@ def _per_axis(numbers, axes: int) -> list[int]:
 
 
 @lru_cache(maxsize=4096)
-def _reach(size: int, out: int, kernel: int, stride: int, padding: int,
+def reach_of(size: int, out: int, kernel: int, stride: int, padding: int,
            dilation: int, transposed: bool) -> tuple[int, ...]:
-    """Along one axis: how many outputs each input position reaches."""
+    """Along one axis: how many outputs each input position reaches.
+
+    Args:
+        size (int): Input positions.
+        out (int): Output positions.
+        kernel (int): Taps of the kernel.
+        stride (int): Stride.
+        padding (int): Padding on both sides.
+        dilation (int): Distance of taps.
+        transposed (bool): Whether it is a transposed convolution.
+
+    Example:
+        >>> reach_of(4, 4, 3, 1, 1, 1, False)
+        (2, 3, 3, 2)
+    """
     reach = [0] * size
     for a in range(size if transposed else out):
         for k in range(kernel):
@@ -171,7 +185,7 @@ def _linear(left, right, is_last: bool) -> dict:
     if not isinstance(x, SpikeTensor):
         return dict(cost, macs=dense)
     return dict(cost, sops=x.spikes * _product_fan_out(left, right),
-                **_spiking(x))
+                **spiking_amounts(x))
 
 
 def _product(left, right) -> dict:
@@ -203,10 +217,18 @@ def _product(left, right) -> dict:
         common,
         sops=sops,
         accumulator_max=left.shape[-1] * train.max_spikes * largest,
-        **_spiking(train))
+        **spiking_amounts(train))
 
 
-def _spiking(x: SpikeTensor) -> dict:
+def spiking_amounts(x: SpikeTensor) -> dict:
+    """What a record says of spikes that an op reads.
+
+    Args:
+        x (SpikeTensor): The spikes.
+
+    Returns:
+        dict: Fields of an :class:`~mmsnn.trace.OpRecord`.
+    """
     return dict(
         spiking=True,
         in_spikes=x.spikes,

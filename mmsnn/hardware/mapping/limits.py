@@ -193,7 +193,8 @@ class Limits:
         """
         reasons = list(layer.reasons)
         incoming = list(network.incoming(layer.name))
-        spiking = [p for p in incoming if network.carries(p) == 'spikes']
+        spiking = [p for p in incoming if network.carries(p) == 'spikes'
+                   and p.op != 'relay']
         if spiking and self._supports(f'{weights}_weights') is False:
             other = {'shared': 'unrolled', 'unrolled': 'shared'}[weights]
             reasons.append(f'{self.chip.name} has no {weights} weights: use '

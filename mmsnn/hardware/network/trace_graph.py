@@ -30,16 +30,16 @@ def role(record: OpRecord) -> str:
         record (OpRecord): The record of the op.
 
     Returns:
-        str: ``neuron``, ``relay`` (a pooling of spikes that gives spikes),
-        ``synapse``, ``sum`` (of membranes) or ``real`` (any other op, on real
+        str: ``neuron``, ``synapse``, ``relay`` (a pooling of spikes that gives
+        spikes), ``sum`` (of membranes) or ``real`` (any other op, on real
         values).
     """
     if record.kind == 'neuron':
         return 'neuron'
-    if record.kind == 'pool' and record.spiking:
-        return 'relay'
     if record.kind in SYNAPSES:
         return 'synapse'
+    if record.spiking:
+        return 'relay'
     return 'sum' if record.op in _SUMS else 'real'
 
 

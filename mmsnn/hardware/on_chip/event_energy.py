@@ -104,16 +104,21 @@ def _population(fired: Fired, schedule: Schedule, timing: str, active: int):
         'messages sent': runs * float(fired.messages.sum()),
     }
     neurons = population.neurons
+    membranes = 0 if population.kind == 'relay' else neurons
     if timing == 'asynchronous':
         looks = runs * neurons * population.timesteps + spikes if (
             population.spikes) else 0.0
-        visits = {'neurons looked at': looks, 'neurons updated': looks}
+        visits = {'neurons looked at': looks,
+                  'neurons updated': looks if membranes else 0.0}
         return {**visits, **sent}, {**visits, **sent}
     single = {
         'neurons looked at': float(neurons * schedule.steps),
-        'neurons updated': float(neurons * active),
+        'neurons updated': float(membranes * active),
     }
-    pipeline = dict.fromkeys(single, float(neurons * schedule.interval))
+    pipeline = {
+        'neurons looked at': float(neurons * schedule.interval),
+        'neurons updated': float(membranes * schedule.interval),
+    }
     return {**single, **sent}, {**pipeline, **sent}
 
 
