@@ -119,8 +119,8 @@ def test_other_hooks_see_the_spike_train_form(
     drawn = []
     monkeypatch.setattr(
         UniversalVisualizer, 'visualize_cls',
-        lambda self, image, sample, **kwargs: drawn.append(
-            int(sample.pred_label)))
+        lambda self, image, data_sample, **kwargs: drawn.append(
+            int(data_sample.pred_label)))
     config.custom_hooks[0].update(proof_batches=0, form='counts')
     config.custom_hooks += [
         dict(type='SeesOutputs', priority=priority) for priority in (1, 99)]
