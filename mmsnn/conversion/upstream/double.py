@@ -1,38 +1,79 @@
 """Upstream code in float64."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
+
+aten = torch.ops.aten
 
 #: Compiled ops of mmcv that refuse float64, and which argument they write.
 _FLOAT32_ONLY = dict(nms=None, softnms=2)
 
+#: What is replaced by float64.
+_SHORT = (torch.float32, torch.float16, torch.bfloat16)
+
 
 class DoublePrecision(TorchDispatchMode):
-    """Lets whole models run in float64.
+    """Lets whole models run in float64, whatever upstream code asks for.
 
-    Only ops of upstream that refuse float64 get float32: mmcv's NMS, and the
-    pasting of masks, which are float32 and sampled on a float64 grid.
+    Much of it makes float32 tensors (``torch.zeros(n)``), or casts to it
+    (``x.float()``, ``cumsum(dtype=torch.float32)``). In here these are
+    float64. A float32 tensor from outside, such as the input or an attribute
+    that is no buffer, is converted where an op reads it with a float64 one;
+    what an op writes into keeps its type. Only compiled ops of mmcv that
+    refuse float64 get float32: NMS.
 
     Example:
-        >>> mask, grid = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 1, 2)
+        >>> position = torch.arange(3.)
         >>> with DoublePrecision():
-        ...     torch.nn.functional.grid_sample(
-        ...         mask, grid.double(), align_corners=False).item()
-        1.0
+        ...     x = torch.ones(3).double().cumsum(0, dtype=torch.float32)
+        ...     y = x.float() + position
+        >>> x.dtype, y.dtype
+        (torch.float64, torch.float64)
     """
 
     #: Neurons may run as kernels: none of their operations matter here.
     allows_kernels = True
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._off = False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.overloadpacket is torch.ops.aten.grid_sampler_2d:
-            image, grid, *rest = args
-            args = (image, grid.to(image.dtype), *rest)
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if self._off:
+            return func(*args, **kwargs)
+        if kwargs.get('dtype') in _SHORT:
+            kwargs = dict(kwargs, dtype=torch.float64)
+        found = {x.dtype for x in _tensors((args, kwargs))}
+        short = found.intersection(_SHORT)
+        writes = func._schema.is_mutable
+        if short and torch.float64 in found:
+            wanted = torch.float64
+            if writes:
+                wanted = _written(func, args, kwargs).dtype
+            if wanted.is_floating_point:
+                args, kwargs = tree_map(
+                    lambda x: _to(x, wanted), (args, kwargs))
+        out = func(*args, **kwargs)
+        if func is _FROM_NUMBERS or not (writes or func.is_view or short):
+            return tree_map(lambda x: _to(x, torch.float64), out)
+        return out
+
+    @contextmanager
+    def _as_given(self) -> Iterator[None]:
+        """Context in which types stay what they are."""
+        before, self._off = self._off, True
+        try:
+            yield
+        finally:
+            self._off = before
 
     def run_mmcv_op(self, name, call, args, kwargs):
         """Run a compiled op of mmcv; called by :class:`MmcvOp`.
@@ -46,34 +87,101 @@ class DoublePrecision(TorchDispatchMode):
         Returns:
             What it returns.
         """
-        if name not in _FLOAT32_ONLY:
-            return call(*args, **kwargs)
-        single, kwargs = tree_map(_to_single, (args, kwargs))
-        out = call(*single, **kwargs)
-        written = _FLOAT32_ONLY[name]
-        if written is not None:
-            args[written].copy_(single[written])
-        return out
+        with self._as_given():
+            if name in _FLOAT32_ONLY:
+                single, kwargs = tree_map(
+                    lambda x: _to(x, torch.float32), (args, kwargs))
+                out = call(*single, **kwargs)
+                written = _FLOAT32_ONLY[name]
+                if written is not None:
+                    args[written].copy_(single[written])
+                return out
+            found = {x.dtype for x in _tensors((args, kwargs))}
+            if torch.float64 not in found or not found.intersection(_SHORT):
+                return call(*args, **kwargs)
+            double = tree_map(lambda x: _to(x, torch.float64), (args, kwargs))
+            out = call(*double[0], **double[1])
+            for x, y in zip(_tensors((args, kwargs)), _tensors(double)):
+                if x is not y:  # it may have been written into
+                    x.copy_(y)
+            return out
 
 
-def _to_single(x):
-    if isinstance(x, torch.Tensor) and x.dtype == torch.float64:
-        return x.float()
+class SameTypes(TorchFunctionMode):
+    """Converts as :class:`DoublePrecision`, where PyTorch compares types
+    before a dispatch mode sees the op.
+
+    Example:
+        >>> weight = torch.ones(1, 1, 1, dtype=torch.float64)
+        >>> with SameTypes():
+        ...     torch.conv1d(torch.ones(1, 1, 2), weight).dtype
+        torch.float64
+    """
+
+    #: Neurons may run as kernels: none of their operations matter here.
+    allows_kernels = True
+
+    _COMPARING = (torch.conv1d, torch.conv2d, torch.conv3d,
+                  torch.conv_transpose1d, torch.conv_transpose2d,
+                  torch.conv_transpose3d,
+                  nn.functional.scaled_dot_product_attention)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in self._COMPARING and torch.float64 in {
+                x.dtype for x in _tensors((args, kwargs))}:
+            args, kwargs = tree_map(
+                lambda x: _to(x, torch.float64), (args, kwargs))
+        return func(*args, **kwargs)
+
+
+#: Makes a tensor of Python numbers, or of an array.
+_FROM_NUMBERS = aten.lift_fresh.default
+
+
+def _tensors(tree: Any) -> Iterator[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, (list, tuple)):
+        for x in tree:
+            yield from _tensors(x)
+    elif isinstance(tree, dict):
+        yield from _tensors(list(tree.values()))
+
+
+def _to(x: Any, dtype: torch.dtype) -> Any:
+    """Another floating-point type, for a tensor of such a type."""
+    if isinstance(x, torch.Tensor) and x.is_floating_point() and (
+            x.dtype != dtype):
+        return x.to(dtype)
     return x
 
 
-def in_its_precision(model: nn.Module):
+def _written(func, args, kwargs) -> torch.Tensor:
+    """The first tensor that an op writes into."""
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.alias_info and argument.alias_info.is_write:
+            given = args[i] if i < len(args) else kwargs.get(argument.name)
+            for x in _tensors(given):
+                return x
+    return next(_tensors((args, kwargs)))
+
+
+@contextmanager
+def in_its_precision(model: nn.Module) -> Iterator[None]:
     """Context in which a model can run, whatever floating-point type it has.
 
     Args:
         model (nn.Module): The model; the type of its first parameter counts.
 
-    Returns:
-        ContextManager: :class:`DoublePrecision` for float64, or nothing.
+    Yields:
+        None: With :class:`DoublePrecision` for float64.
     """
-    if precision(model) == torch.float64:
-        return DoublePrecision()
-    return nullcontext()
+    if precision(model) != torch.float64:
+        yield
+        return
+    with DoublePrecision(), SameTypes():
+        yield
 
 
 def precision(model: nn.Module) -> torch.dtype:
