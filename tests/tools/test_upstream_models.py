@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MODULES = ('upstream_models', 'upstream_catalogue', 'upstream_trial')
+MODULES = ('upstream_models', 'upstream_catalogue', 'upstream_configs',
+           'upstream_trial')
 
 
 @pytest.fixture(scope='module')
@@ -17,8 +18,10 @@ def tool():
     pytest.importorskip('mmdet.models')
     pytest.importorskip('mmseg.models')
     sys.path.insert(0, str(ROOT / 'tools' / 'analysis_tools'))
+    import upstream_configs
     import upstream_models
     import upstream_trial
+    upstream_models.configs = upstream_configs
     upstream_models.trial = upstream_trial
     yield upstream_models
     sys.path.pop(0)
@@ -54,7 +57,7 @@ def test_each_folder_is_tried_or_skipped_with_a_reason(tool, entries):
      (4, 8, 16, 16)),
     (dict(type='VisionTransformer', out_indices=11), (16, ))])
 def test_strides_of_upstream(tool, backbone, strides):
-    assert tool.trial.strides_of(backbone) == strides
+    assert tool.configs.strides_of(backbone) == strides
 
 
 @pytest.mark.parametrize('strides,keys', [
@@ -63,7 +66,7 @@ def test_strides_of_upstream(tool, backbone, strides):
     ((4, 8, 8, 8), dict(out_indices=(1, 2, 3, 4))),
     ((4, 4), dict(out_indices=(3, 4)))])
 def test_a_backbone_in_its_place(tool, strides, keys):
-    made = tool.trial.spiking_backbone(strides)
+    made = tool.configs.spiking_backbone(strides)
     assert {k: v for k, v in made.items() if k.startswith('out_')} == keys
 
 
@@ -78,7 +81,7 @@ def test_adapting_a_detector(tool):
                        init_cfg=dict(type='Pretrained', checkpoint='x'),
                        norm_cfg=dict(type='SyncBN')),
         train_cfg=dict(sampler=dict(type='S', num=512)))
-    made = tool.trial.adapt(upstream, 'mmdet')
+    made = tool.configs.adapt(upstream, 'mmdet')
     assert made['backbone']['out_strides'] == (4, 8, 16, 32)
     first, second = made['neck']
     assert first['type'] == second['type'] == 'mmsnn.SpikingModule'
@@ -92,19 +95,47 @@ def test_adapting_a_detector(tool):
 
 
 def test_what_has_no_neck_reads_the_backbone(tool):
-    made = tool.trial.adapt(
+    made = tool.configs.adapt(
         dict(type='X', data_preprocessor=dict(type='P'),
              backbone=dict(type='ResNetV1c', strides=(1, 2, 1, 1)),
              decode_head=[dict(type='H', in_channels=2048, channels=512)],
              auxiliary_head=dict(type='A', in_channels=(256, 512))), 'mmseg')
     assert made['decode_head'][0]['module'] == dict(
         type='H', in_channels=16, channels=512)
-    assert made['auxiliary_head']['module']['in_channels'] == [16, 16]
+    assert made['auxiliary_head']['module']['in_channels'] == (16, 16)
     assert made['data_preprocessor']['size'] == (64, 64)
 
 
+@pytest.mark.parametrize('neck,heads', [
+    (dict(type='Feature2Pyramid', embed_dim=768), (16, 16)),
+    (dict(type='JPU', in_channels=(512, 1024, 2048)), (768, 16)),
+    (dict(type='ICNeck', in_channels=(64, 256)), (768, 768))])
+def test_necks_that_hand_widths_on(tool, neck, heads):
+    made = tool.configs.adapt(
+        dict(type='X', data_preprocessor=dict(type='P'), neck=neck,
+             backbone=dict(type='ResNetV1c'),
+             decode_head=dict(type='H', in_channels=768),
+             auxiliary_head=dict(type='A', in_channels=768)), 'mmseg')
+    assert tuple(made[key]['module']['in_channels'] for key in (
+        'decode_head', 'auxiliary_head')) == heads
+
+
+@pytest.mark.parametrize('framework,key,head,side', [
+    ('mmdet', 'bbox_head', 'ATSSHead', 128), ('mmseg', 'x_head', 'H', 64),
+    ('mmdet', 'bbox_head', 'SSDHead', 300)])
+def test_sides_of_pictures(tool, framework, key, head, side):
+    plain = {key: dict(type=head)}
+    wrapped = {key: dict(type='mmsnn.SpikingModule', module=plain[key])}
+    for model in (plain, wrapped):
+        assert tool.configs.side_of(model, framework) == side
+    data = tool.trial.pictures(framework, side, with_masks=False)
+    assert data['inputs'][1].shape == (3, side, side)
+    if framework == 'mmdet':
+        assert 'masks' not in data['data_samples'][0].gt_instances
+
+
 def test_a_detector_in_one_piece_is_wrapped_whole(tool):
-    made = tool.trial.adapt(
+    made = tool.configs.adapt(
         dict(type='X', data_preprocessor=dict(type='P'), decoder=dict(),
              backbone=dict(type='ResNet', out_indices=(3, )),
              neck=dict(type='N', in_channels=[2048])), 'mmdet')

@@ -49,6 +49,7 @@ _DATA = 'other data, weights or schedules for '
 _VIDEO = 'reads videos, with a tracker behind a detector of this table'
 _TEXT = ('reads text with BERT, which needs the package transformers and its '
          'weights')
+_OWN = 'its heads read what only its own backbone returns'
 _TEACHER = 'is trained by a second, trained detector'
 
 #: Folders that are not tried, and why.
@@ -97,17 +98,22 @@ SKIPPED = dict(
         strong_baselines=f'{_DATA}gn',
         strongsort=_VIDEO,
         swin=f'{_BACKBONE}mask_rcnn',
+        tridentnet=_OWN,
         timm_example=f'{_BACKBONE}retinanet',
         v3det=f'{_DATA}dino',
         wider_face=f'{_DATA}retinanet'),
     mmseg=dict(
+        bisenetv1=f'{_BACKBONE}fcn',
+        bisenetv2=f'{_BACKBONE}fcn',
         cgnet=f'{_BACKBONE}fcn',
         convnext=f'{_BACKBONE}upernet',
+        ddrnet=_OWN,
         dpt='its head reads the tokens of a vision transformer',
         dsdl=f'{_DATA}deeplabv3',
         erfnet=f'{_BACKBONE}fcn',
         mae=f'{_BACKBONE}beit',
         mobilenet_v2=f'{_BACKBONE}fcn',
+        pidnet=_OWN,
         poolformer=f'{_BACKBONE}sem_fpn',
         resnest=f'{_BACKBONE}fcn',
         san='reads text with CLIP, which needs its weights',

@@ -3,7 +3,6 @@
 import copy
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,177 +11,50 @@ from mmengine.logging import MessageHub
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData, PixelData
 from torch import nn
+from upstream_configs import adapt, side_of
 
 import mmsnn  # noqa: F401  registers the scope
 from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.hardware import estimate
-from mmsnn.models.backbones.strides import read_outputs
 
-NEURON = dict(type='mmsnn.SFANeuron', max_spikes=4)
-#: All stages have one width, so that a head may read any of them.
-WIDTH = 16
-ARCH = dict(embed_dims=[WIDTH] * 4, depths=[1] * 5, num_heads=4)
-STAGES = (2, 4, 8, 16, 16)
-#: Strides of upstream's backbones; those of ResNets are the default.
-STRIDES = dict(
-    CSPDarknet=(8, 16, 32), CSPNeXt=(8, 16, 32), Darknet=(8, 16, 32),
-    HourglassNet=(4, 4), SSDVGG=(8, 16), BiSeNetV1=(8, 16, 32),
-    BiSeNetV2=(4, 8, 16, 32, 8), DDRNet=(8, 8), FastSCNN=(8, 32, 8),
-    HRNet=(4, 8, 16, 32), ICNet=(16, 8, 4), MobileNetV3=(2, 4, 8),
-    PIDNet=(8, 8, 8), STDCContextPathNet=(8, 8, 16, 8), EfficientNet=(8, 16,
-                                                                      32))
-#: Sides of the pictures, and those of detectors that need larger ones: a
-#: deformable convolution has no padding beyond its own.
-SIDE = dict(mmdet=128, mmseg=64)
-LARGER = dict(DDOD=264)
-#: The most regions or queries of a picture.
-REGIONS = 32
 PRODUCTS = ('conv', 'linear', 'matmul')
 SYNAPSES = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
-def strides_of(backbone: dict) -> tuple[int, ...]:
-    """Strides of the maps that an upstream backbone returns.
-
-    Args:
-        backbone (dict): Its config.
-
-    Returns:
-        tuple[int, ...]: One of each map.
-    """
-    kind = backbone['type'].split('.')[-1]
-    if kind in STRIDES:
-        return STRIDES[kind]
-    indices = backbone.get('out_indices', (0, 1, 2, 3))
-    indices = (indices, ) if isinstance(indices, int) else indices
-    strides = 4 * np.cumprod([1, *backbone.get('strides', (1, 2, 2, 2))[1:]])
-    if all(i in range(len(strides)) for i in indices):
-        return tuple(int(strides[i]) for i in indices)
-    return (4, 8, 16, 16)[-len(indices):]  # of a transformer with one stride
-
-
-def spiking_backbone(strides: tuple[int, ...]) -> dict:
-    """Config of a tiny E-SpikeFormer that gives as many maps.
-
-    Args:
-        strides (tuple[int, ...]): Strides of the maps it replaces.
-
-    Returns:
-        dict: With ``out_strides`` where its stages can be led to these, else
-        with the strides of its own last stages.
-    """
-    config = dict(type='mmsnn.ESpikeFormer', arch=ARCH, neuron=NEURON)
-    try:
-        read_outputs(None, strides, STAGES)
-    except ValueError:
-        config['out_indices'] = tuple(range(5))[-len(strides):]
-    else:
-        config['out_strides'] = strides
-    return config
-
-
-def adapt(model: dict, framework: str) -> dict:
-    """The config of a model with a spiking backbone, neck and heads.
-
-    Args:
-        model (dict): ``model`` of an upstream config.
-        framework (str): ``'mmdet'`` or ``'mmseg'``.
-
-    Returns:
-        dict: A config of its own.
-    """
-    model = _plain(copy.deepcopy(model))
-    model['data_preprocessor'].pop('batch_augments', None)
-    if framework == 'mmseg':
-        model['data_preprocessor'].pop('size_divisor', None)
-        model['data_preprocessor']['size'] = (SIDE[framework], ) * 2
-        model['test_cfg'] = dict(mode='whole')
-    parts = [k for k, v in model.items() if _is_part(k, v)]
-    model['backbone'] = spiking_backbone(strides_of(model['backbone']))
-    neck = model.get('neck')
-    for key in ['neck'] if neck else parts:
-        first = model[key]
-        for part in first[:1] if key == 'neck' and isinstance(
-                first, list) else [first]:
-            _set_width(part, key)
-    if {'encoder', 'decoder'} & model.keys():  # the detector in one piece
-        return _wrapped(model)
-    for key in parts:
-        part = model[key]
-        model[key] = ([_wrapped(x) for x in part] if isinstance(part, list)
-                      else _wrapped(part))
-    return model
-
-
-def _plain(config: Any) -> Any:
-    """A config without weights to load and norms of several processes."""
-    if isinstance(config, (list, tuple)):
-        return type(config)(_plain(x) for x in config)
-    if not isinstance(config, dict):
-        return config
-    config = {
-        k: _plain(v)
-        for k, v in config.items()
-        if k != 'pretrained' and not (isinstance(v, dict) and v.get('type') ==
-                                      'Pretrained')
-    }
-    if config.get('type') == 'SyncBN':
-        config['type'] = 'BN'
-    # Few regions are enough.
-    sampler = config.get('sampler') or {}
-    if sampler.get('num', 0) > REGIONS:
-        sampler['num'] = REGIONS
-    for key in ('max_per_img', 'num_queries'):
-        if (config.get(key) or 0) > REGIONS:
-            config[key] = REGIONS
-    return config
-
-
-def _is_part(key: str, value: Any) -> bool:
-    return bool(value) and isinstance(value, (dict, list)) and (
-        key == 'neck' or key.endswith(('_head', '_branch', 'shared_head'))
-    ) and key != 'panoptic_fusion_head'
-
-
-def _set_width(config: Any, key: str) -> None:
-    """Say how wide the maps of the backbone are that a part reads."""
-    if isinstance(config, list):
-        for part in config:
-            _set_width(part, key)
-    elif isinstance(config, dict):
-        for name, value in config.items():
-            if name in ('in_channels', 'c1_in_channels', 'in_channel'):
-                config[name] = ([WIDTH] * len(value) if isinstance(
-                    value, (list, tuple)) else WIDTH)
-            elif key == 'roi_head' and name.endswith('_head'):
-                _set_width(value, key)
-
-
-def _wrapped(module: dict) -> dict:
-    return dict(type='mmsnn.SpikingModule', neuron=NEURON, module=module)
-
-
-def pictures(framework: str, side: int, number: int = 2) -> dict:
+def pictures(framework: str, side: int, number: int = 2,
+             with_masks: bool = True, with_proposals: bool = False) -> dict:
     """Random pictures with two objects each.
 
     Args:
         framework (str): ``'mmdet'`` or ``'mmseg'``.
         side (int): Height and width.
         number (int): Of pictures. Defaults to 2.
+        with_masks (bool): With masks of the objects. Defaults to True.
+        with_proposals (bool): With regions, for detectors that propose none
+            themselves. Defaults to False.
 
     Returns:
         dict: ``inputs`` and ``data_samples``, as a data loader gives them.
     """
     generator = torch.Generator().manual_seed(1)
     make = _detection_sample if framework == 'mmdet' else _segmentation_sample
+    samples = [make(side, i) for i in range(number)]
+    for sample in samples if framework == 'mmdet' else []:
+        if not with_masks:
+            del sample.gt_instances.masks
+        if with_proposals:
+            sample.proposals = InstanceData(
+                bboxes=sample.gt_instances.bboxes.tensor + 2,
+                scores=torch.ones(2))
     return dict(
         inputs=[
             torch.randint(
                 256, (3, side, side), generator=generator, dtype=torch.uint8)
             for _ in range(number)
         ],
-        data_samples=[make(side, i) for i in range(number)])
+        data_samples=samples)
 
 
 def _detection_sample(side: int, number: int):
@@ -204,8 +76,6 @@ def _detection_sample(side: int, number: int):
         ignored_instances=InstanceData(
             bboxes=HorizontalBoxes(boxes[:0]),
             labels=torch.zeros(0, dtype=torch.long)),
-        proposals=InstanceData(
-            bboxes=boxes + 2, scores=torch.ones(2)),
         gt_sem_seg=PixelData(sem_seg=labels))
     sample.set_metainfo(
         dict(
@@ -267,20 +137,23 @@ def real_products(trace) -> dict[str, float]:
     return found
 
 
-def trial(framework: str, model: dict) -> Iterator[tuple[str, dict]]:
+def trial(framework: str, model: dict,
+          with_masks: bool = True) -> Iterator[tuple[str, dict]]:
     """Try a model, step by step.
 
     Args:
         framework (str): ``'mmdet'`` or ``'mmseg'``.
         model (dict): Its config, as :func:`adapt` gives it.
+        with_masks (bool): Whether it learns from masks. Defaults to True.
 
     Yields:
         tuple[str, dict]: The step that was done (``build``, ``train``,
         ``predict``, ``proof``, ``estimate``), and what it found.
     """
     torch.manual_seed(0)
-    kind = model.get('module', model)['type']
-    data = pictures(framework, LARGER.get(kind, SIDE[framework]))
+    data = pictures(
+        framework, side_of(model, framework), with_masks=with_masks,
+        with_proposals=model['type'] == 'FastRCNN')
     with DefaultScope.overwrite_default_scope(framework):
         built = MODELS.build(ConfigDict(model))
         built.init_weights()
@@ -289,6 +162,7 @@ def trial(framework: str, model: dict) -> Iterator[tuple[str, dict]]:
 
         built.train()
         MessageHub.get_current_instance().update_info('iter', 0)
+        MessageHub.get_current_instance().update_info('epoch', 0)
         inputs = built.data_preprocessor(copy.deepcopy(data), True)
         loss, _ = built.parse_losses(built(**inputs, mode='loss'))
         if not torch.isfinite(loss):
@@ -298,11 +172,12 @@ def trial(framework: str, model: dict) -> Iterator[tuple[str, dict]]:
         yield 'train', dict(loss=float(loss.detach()))
 
         built.eval()
+        data = {key: values[:1] for key, values in data.items()}
         with torch.no_grad():
             built.test_step(copy.deepcopy(data))
         yield 'predict', {}
 
-        double = copy.deepcopy(built).double()
+        double = detached_copy(built).double()
         check = EqualityCheck(double, to_spike_train(double))
         with torch.no_grad():
             check.compare_calls(
@@ -340,8 +215,11 @@ def try_config(framework: str, config: str) -> dict:
     start, found = time.time(), dict(done=[])
     steps = ['build', 'train', 'predict', 'proof', 'estimate']
     try:
-        model = adapt(Config.fromfile(config).model, framework)
-        for step, values in trial(framework, model):
+        upstream = Config.fromfile(config)
+        masks = any(step.get('with_mask')
+                    for step in upstream.get('train_pipeline', []))
+        model = adapt(upstream.model, framework)
+        for step, values in trial(framework, model, masks):
             found['done'].append(step)
             found.update(values)
     except Exception as error:
