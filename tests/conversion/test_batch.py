@@ -1,0 +1,142 @@
+"""How many images a call is about is told, or asked for."""
+
+import pytest
+import torch
+from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import BaseDataElement
+from torch import nn
+
+from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.neurons import SFANeuron
+
+
+class Net(nn.Module):
+    """A function of arguments, and of a neuron."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.neuron = SFANeuron()
+        self.function = function
+
+    def forward(self, first, second=None, **others):
+        given = [x for x in (first, second) if x is not None]
+        return self.function(self.neuron, *given, **others)
+
+
+def images(function, *args, batch=None, form='counts', **kwargs):
+    """Images and the shape of an image, as recorded."""
+    spiking = to_spike_train(Net(function), form, batch=batch)
+    with spiking:
+        spiking(*args, **kwargs)
+    (shape, number), = spiking.trace.image_shapes.items()
+    assert number == spiking.trace.images
+    return number, shape
+
+
+def rand(*shape):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_bytes_are_images(form):
+    x = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
+    fire = lambda neuron, x: neuron(x / 64)  # noqa: E731
+    assert images(fire, x, form=form) == (4, (3, 8, 8))
+
+
+def test_what_agrees_tells():
+    add = lambda neuron, x, y: neuron(x * y.sum())  # noqa: E731
+    assert images(add, rand(2, 3, 4, 4), rand(2, 5)) == (2, (3, 4, 4))
+    assert images(add, rand(2, 5), rand(2, 3, 4, 4)) == (2, (3, 4, 4))
+    # Single numbers hold no images.
+    assert images(add, rand(2, 5), torch.tensor(3.)) == (2, (5, ))
+
+
+def test_a_table_in_front():
+    # Which argument the neuron's rows come from: 2 images, not 77.
+    add = lambda neuron, table, x: neuron(x) + table.sum()  # noqa: E731
+    assert images(add, rand(77, 4), rand(2, 3, 8, 8)) == (2, (3, 8, 8))
+    assert images(add, second=rand(2, 3), first=rand(77, 4)) == (2, (3, ))
+
+
+def test_what_can_not_be_told_is_asked_for():
+    lose = lambda neuron, table, x: neuron(  # noqa: E731
+        (table.sum() + x.sum())[None])
+    given = rand(77, 4), rand(2, 3, 8, 8)
+    with pytest.raises(
+            ValueError, match=r"'first' has the shape \(77, 4\), 'second' has "
+            r"the shape \(2, 3, 8, 8\).*to_spike_train\(model, batch='first'"):
+        images(lose, *given)
+    assert images(lose, *given, batch='second') == (2, (3, 8, 8))
+    with pytest.raises(ValueError, match="batch='x' names no argument of this "
+                       'call: it has first, second'):
+        images(lose, *given, batch='x')
+    with pytest.raises(ValueError, match="batch='second' must name a tensor "
+                       'with a row for each image.*a float'):
+        images(lambda neuron, x, y: neuron(x), rand(2, 3), 1.,
+               batch='second')
+
+
+def test_lists_of_images_and_lists_of_maps():
+    stack = lambda neuron, x: neuron(torch.stack(x))  # noqa: E731
+    assert images(stack, [rand(3, 8, 6)] * 2) == (2, (3, 8, 6))
+    assert images(stack, [rand(3, 8, 6)]) == (1, (3, 8, 6))
+    each = lambda neuron, x: [neuron(v) for v in x]  # noqa: E731
+    levels = [rand(4, 8, 8, 8), rand(4, 16, 4, 4)]
+    assert images(each, levels) == (4, (8, 8, 8))
+    assert images(each, [rand(4, 8)] * 2) == (4, (8, ))
+    lines = lambda neuron, x: neuron(torch.cat(x))  # noqa: E731
+    with pytest.raises(ValueError, match="'first' may be images, or batches "
+                       "of images.*batch='first'.*batch='first.0'"):
+        images(lines, [rand(3, 8)] * 2)
+    assert images(lines, [rand(3, 8)] * 2, batch='first') == (2, (3, 8))
+    assert images(lines, [rand(3, 8)] * 2, batch='first.0') == (3, (8, ))
+
+
+def test_inside_dictionaries():
+    fire = lambda neuron, x: neuron(x['views'][0]) + x['k'].sum()  # noqa: E731
+    given = dict(k=rand(9), views=[rand(2, 3)])
+    assert images(fire, given) == (2, (3, ))
+    assert images(fire, given, batch='first.views.0') == (2, (3, ))
+
+
+def test_data_samples_tell():
+    fire = lambda neuron, x, data_samples: neuron(x)  # noqa: E731
+    samples = [BaseDataElement(), BaseDataElement()]
+    assert images(fire, rand(6, 4), data_samples=samples) == (2, (4, ))
+    two = lambda neuron, x, data_samples, more: neuron(x)  # noqa: E731
+    with pytest.raises(ValueError, match="'data_samples' has 2 data samples, "
+                       "'more' has 1 data samples"):
+        images(two, rand(6, 4), data_samples=samples, more=samples[:1])
+
+
+class Preprocessed(Net):
+    """Takes what a data preprocessor gives, as OpenMMLab's models do."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        self.data_preprocessor = BaseDataPreprocessor()
+
+    def forward(self, inputs, table=None, mode='tensor'):
+        return self.function(self.neuron, inputs, table)
+
+
+def test_the_data_preprocessor_tells():
+    lose = lambda neuron, x, table: neuron(  # noqa: E731
+        (x.sum() + table.sum())[None])
+    spiking = to_spike_train(Preprocessed(lose))
+    with spiking:
+        spiking.test_step(dict(inputs=rand(2, 3), table=rand(77, 4)))
+    assert spiking.trace.images == 2 and spiking.image_shape == (3, )
+
+
+def test_it_is_told_in_each_form():
+    lose = lambda neuron, x, y: neuron(  # noqa: E731
+        (x.sum() + y.sum())[None])
+    model = Net(lose)
+    for form in ('spikes', 'counts', 'free_running'):
+        with pytest.raises(ValueError, match='number of images'):
+            to_spike_train(model, form)(rand(2, 3), rand(3, 3))
+    check = EqualityCheck(model, to_spike_train(model, batch='first'))
+    check.compare(rand(2, 3), rand(3, 3))
+    assert check.report.images == 2 and check.report.equal
