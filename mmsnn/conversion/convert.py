@@ -29,7 +29,7 @@ from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
 
 from .batch import Batch
-from .fold import fold_norms
+from .fold_proof import Folding
 
 #: What becomes of the neurons in each form of a model.
 NEURON_FORMS = dict(
@@ -112,7 +112,6 @@ class SpikeTrainModel(nn.Module):
 
     Attributes:
         module (nn.Module): The converted copy.
-        folded_norms (int): Number of batch norms folded into synapses.
 
     Raises:
         ValueError: If a weight is NaN or infinite.
@@ -135,7 +134,7 @@ class SpikeTrainModel(nn.Module):
         deploy(self.module)
         for parameter in self.module.parameters():
             parameter.requires_grad = False
-        self.folded_norms = fold_norms(self.module)
+        self._folding = Folding(self.module)
         for name, parameter in self.module.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise ValueError(f'{name} of the model holds NaN or infinite '
@@ -158,6 +157,19 @@ class SpikeTrainModel(nn.Module):
     def trace(self) -> OpTrace:
         """What was recorded since recording was started last."""
         return self._recording.trace
+
+    @property
+    def folded_norms(self) -> int:
+        """Number of batch norms folded into synapses: before the first call
+        all that can be, then those of which it has proven that nothing
+        changes."""
+        return self._folding.folded_norms
+
+    @property
+    def unfolded(self) -> list[str]:
+        """Batch norms right behind a synapse that are not folded, as
+        ``'path: reason'``."""
+        return self._folding.unfolded
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -252,6 +264,8 @@ class SpikeTrainModel(nn.Module):
         device = inputs[0].device.type if inputs else 'cpu'
         with torch.no_grad(), torch.autocast(
                 device, enabled=False), in_its_precision(self.module):
+            if self._folding.prove(args, kwargs):
+                self._recording.forget_plans()
             if self._recording.active:
                 out = self._recording.run(args, kwargs, inputs)
             elif self.form == 'free_running':
@@ -271,7 +285,8 @@ class SpikeTrainModel(nn.Module):
         Returns:
             What the model itself predicts.
         """
-        data = self.module.data_preprocessor(data, False)
+        with in_its_precision(self.module):
+            data = self.module.data_preprocessor(data, False)
         if isinstance(data, dict):
             return self(**data, mode='predict')
         return self(*data, mode='predict')

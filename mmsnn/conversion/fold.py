@@ -1,14 +1,38 @@
 """Folding batch norms into the synapses in front of them."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import mmcv.cnn
+import mmcv.cnn.bricks.conv2d_adaptive_padding as adaptive_padding
+import mmcv.cnn.bricks.wrappers as wrappers
 import torch
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
+from torch.nn.utils import parametrize
 
-from mmsnn.layers import norm_as_affine
+from mmsnn.layers import SparseConv2d, SpikeConv2d, norm_as_affine
+from mmsnn.layers.sync_norm import SyncBatchNorm
+
+#: Layers that compute ``weight * input + bias``, and nothing behind it.
+_LINEAR = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d,
+           nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear, wrappers.Conv2d,
+           wrappers.Conv3d, wrappers.ConvTranspose2d, wrappers.ConvTranspose3d,
+           wrappers.Linear, adaptive_padding.Conv2dAdaptivePadding,
+           SpikeConv2d, SparseConv2d)
+_NORMS = (_BatchNorm, nn.SyncBatchNorm, SyncBatchNorm)
+_METHODS = ('forward', '_conv_forward', '__call__')
+
+
+def _definitions(kinds: tuple[type, ...]) -> set:
+    return {
+        vars(base)[name]
+        for kind in kinds for base in kind.__mro__ for name in _METHODS
+        if name in vars(base)
+    }
+
+
+_KNOWN = _definitions(_LINEAR), _definitions(_NORMS)
 
 
 def fold_norms(model: nn.Module) -> int:
@@ -16,9 +40,11 @@ def fold_norms(model: nn.Module) -> int:
 
     Known are a synapse and the norm right behind it in an ``nn.Sequential``,
     and mmcv's ``ConvModule``. Any other norm stays, and the op trace charges
-    it; so does the norm of a synapse that several places share, and of a
-    transposed convolution with groups. Folding is done in float64 and
-    rounded once.
+    it. Folding is done in float64 and rounded once.
+
+    That a model really runs the norm behind the synapse, and reads the
+    synapse's output nowhere else, can't be seen here:
+    :func:`~mmsnn.conversion.to_spike_train` proves it.
 
     Args:
         model (nn.Module): In eval mode, since the running statistics are
@@ -30,49 +56,100 @@ def fold_norms(model: nn.Module) -> int:
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval()
         >>> fold_norms(net), net[1]
-        (1, Identity())
+        (1, FoldedNorm())
     """
-    folded = 0
-    for parent, synapse, name in list(_pairs(model)):
-        _fold(synapse, getattr(parent, name))
-        setattr(parent, name, nn.Identity())
-        folded += 1
-    return folded
+    return sum(fold.apply() for fold in find_folds(model)[0])
 
 
-def _pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module, str]]:
-    """Parent, synapse, and name of the norm that follows it."""
-    uses = Counter(
-        child for module in model.modules()
-        for child in module._modules.values())
-    for module in model.modules():
-        found = []
-        if isinstance(module, mmcv.cnn.ConvModule):
-            order = [o for o in module.order if o != 'act'
-                     or module.with_activation]
-            together = order.index('norm') == order.index('conv') + 1
-            if module.with_norm and together:
-                found = [(module.conv, module.norm_name)]
-        elif type(module).forward is nn.Sequential.forward:
-            # All names, also of a child that stands there twice.
-            names = list(module._modules)
-            found = [(module[i], name) for i, name in enumerate(names[1:])]
-        for synapse, name in found:
-            if uses[synapse] == 1 and _can_fold(synapse,
-                                                getattr(module, name)):
-                yield module, synapse, name
+class FoldedNorm(nn.Identity):
+    """What a batch norm becomes: it lets pass what the synapse has done.
+
+    It is the very module, of another class, so that whoever holds it has it.
+    What it had can still be read.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Let pass, or normalise where the fold was undone meanwhile.
+
+        Args:
+            x (Tensor): (N, C, ...).
+
+        Returns:
+            Tensor: Same shape.
+        """
+        # Whoever has wrapped this method calls it after that, too.
+        kind = type(self)
+        return x if kind is FoldedNorm else kind.forward(self, x)
+
+    def __getattr__(self, name: str):
+        for kept in self.__dict__.get('_unfolded', ())[1:]:
+            if name in kept:
+                return kept[name]
+        return super().__getattr__(name)
 
 
-def _can_fold(synapse: nn.Module, norm: nn.Module) -> bool:
-    return (isinstance(synapse, (nn.modules.conv._ConvNd, nn.Linear))
-            and isinstance(norm, _BatchNorm) and not norm.training
-            and norm.running_mean is not None
-            and not (getattr(synapse, 'transposed', False)
-                     and synapse.groups > 1))
+class Fold:
+    """A batch norm, and the synapses that it stands behind.
+
+    Args:
+        path (str): Path of the norm in the model.
+        norm (_BatchNorm): The norm.
+        synapses (dict[str, Module]): The synapses by their paths. They are
+            several where places share the norm.
+    """
+
+    def __init__(self, path: str, norm: nn.Module,
+                 synapses: dict[str, nn.Module]) -> None:
+        self.path = path
+        self.norm = norm
+        self.synapses = synapses
+        self._kept: list[tuple] = []  # weights and biases
+
+    @property
+    def applied(self) -> bool:
+        """Whether the norm is folded now."""
+        return bool(self._kept)
+
+    def apply(self) -> int:
+        """Fold the norm.
+
+        Returns:
+            int: Number of synapses that it is folded into; 0 if their type
+            can't hold the weights that would be theirs.
+        """
+        scale, shift = norm_as_affine(self.norm)
+        new = [_folded(s, scale, shift) for s in self.synapses.values()]
+        if not all(p.isfinite().all() for pair in new for p in pair):
+            return 0
+        for synapse, pair in zip(self.synapses.values(), new):
+            self._kept.append((synapse, synapse.weight, synapse.bias))
+            synapse.weight, synapse.bias = pair
+        norm = self.norm
+        norm._unfolded = type(norm), norm._parameters, norm._buffers
+        norm._parameters, norm._buffers = {}, {}
+        norm.__class__ = FoldedNorm
+        return len(new)
+
+    def undo(self) -> None:
+        """Make everything as it was before."""
+        if not self.applied:
+            return
+        norm = self.norm
+        norm.__class__, norm._parameters, norm._buffers = norm._unfolded
+        del norm._unfolded
+        for synapse, weight, bias in self._kept:
+            like = dict(device=synapse.weight.device,
+                        dtype=synapse.weight.dtype)
+            norm.to(**like)
+            for x in (weight, bias):
+                if x is not None:
+                    x.data = x.data.to(**like)
+            synapse.weight, synapse.bias = weight, bias
+        self._kept = []
 
 
-def _fold(synapse: nn.Module, norm: nn.Module) -> None:
-    scale, shift = norm_as_affine(norm)
+def _folded(synapse: nn.Module, scale: torch.Tensor,
+            shift: torch.Tensor) -> tuple[nn.Parameter, nn.Parameter]:
     shape = [1] * synapse.weight.dim()
     shape[1 if getattr(synapse, 'transposed', False) else 0] = -1
     weight = synapse.weight.detach().double() * scale.view(shape)
@@ -81,5 +158,96 @@ def _fold(synapse: nn.Module, norm: nn.Module) -> None:
         bias = synapse.bias.detach().double() * scale + shift
     kind = dict(dtype=synapse.weight.dtype,
                 memory_format=torch.preserve_format)
-    synapse.weight = nn.Parameter(weight.to(**kind), requires_grad=False)
-    synapse.bias = nn.Parameter(bias.to(**kind), requires_grad=False)
+    return (nn.Parameter(weight.to(**kind), requires_grad=False),
+            nn.Parameter(bias.to(**kind), requires_grad=False))
+
+
+def find_folds(model: nn.Module) -> tuple[list[Fold], list[str]]:
+    """Batch norms that can be folded, and those that can't.
+
+    Args:
+        model (nn.Module): In eval mode.
+
+    Returns:
+        tuple[list[Fold], list[str]]: What can be folded; and for each norm
+        right behind a synapse that can't, its path and the reason.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        >>> find_folds(net)  # in train mode
+        ([], ['1: it uses the statistics of each batch'])
+    """
+    paths = {module: path for path, module in model.named_modules()}
+    uses = Counter(
+        child for module in model.modules()
+        for child in module._modules.values())
+    behind = defaultdict(list)
+    for synapse, norm in _pairs(model):
+        behind[norm].append(synapse)
+    folds, reasons = [], []
+    for norm, synapses in behind.items():
+        fold = Fold(paths[norm], norm, {paths[s]: s for s in synapses})
+        reason = _why_not(fold, uses)
+        if uses[norm] != len(synapses):
+            reason = 'it stands elsewhere, too'
+        if reason:
+            reasons.append(f'{fold.path}: {reason}')
+        else:
+            folds.append(fold)
+    return folds, reasons
+
+
+def _pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Synapses, each with the batch norm that follows it."""
+    for module in model.modules():
+        found = []
+        if isinstance(module, mmcv.cnn.ConvModule):
+            order = [o for o in module.order if o != 'act'
+                     or module.with_activation]
+            together = order.index('norm') == order.index('conv') + 1
+            if module.with_norm and together:
+                found = [(module.conv, module.norm)]
+        elif type(module).forward is nn.Sequential.forward:
+            # All of them, also a child that stands there twice.
+            children = list(module._modules.values())
+            found = list(zip(children, children[1:]))
+        for synapse, norm in found:
+            if isinstance(norm, _BatchNorm) and isinstance(
+                    synapse, (nn.modules.conv._ConvNd, nn.Linear)):
+                yield synapse, norm
+
+
+def _why_not(fold: Fold, uses: Counter) -> str:
+    """Why a norm can't be folded; empty if it can."""
+    norm = fold.norm
+    if norm.training or norm.running_mean is None:
+        return 'it uses the statistics of each batch'
+    for path, synapse in fold.synapses.items():
+        if uses[synapse] > 1:
+            return f'several places share {path}'
+        if getattr(synapse, 'transposed', False) and synapse.groups > 1:
+            return f'{path} is a transposed convolution with groups'
+        channels = getattr(synapse, 'out_channels', None) or (
+            synapse.out_features)
+        if norm.num_features != channels:
+            return (f'it has {norm.num_features} channels, but {path} has '
+                    f'{channels}')
+        reason = _unusual(path, synapse, _KNOWN[0])
+        if reason:
+            return reason
+    return _unusual('it', norm, _KNOWN[1])
+
+
+def _unusual(name: str, module: nn.Module, known: set) -> str:
+    """What may make a module compute something else than its class does."""
+    if parametrize.is_parametrized(module):
+        return f'weights of {name} are computed (torch parametrizations)'
+    if module._forward_hooks or module._forward_pre_hooks:
+        return f'hooks are registered on {name}'
+    own = [m for m in _METHODS if m in vars(module)]
+    for base in type(module).__mro__:
+        own += [m for m in _METHODS
+                if m in vars(base) and vars(base)[m] not in known]
+    if own:
+        return f'{name} ({type(module).__name__}) has its own {own[0]}'
+    return ''

@@ -76,6 +76,12 @@ class TraceRecording:
         self.active = False
         self._flush()  # a trace that was handed out is whole by now
 
+    def forget_plans(self) -> None:
+        """Record what comes next op by op: the model has changed."""
+        self._flush()
+        self._pending = None
+        self._plans.clear()
+
     def run(self, args: tuple, kwargs: dict,
             inputs: list[torch.Tensor]) -> Any:
         """Run the model and record the call.

@@ -1,0 +1,309 @@
+"""Proof that folding the norms of a model changes nothing.
+
+A norm may be folded into the synapse in front of it if the model passes the
+synapse's output to the norm, and nowhere else: no tap, no skipped norm, no
+weight that is used once more. Which way tensors take is seen when the model
+runs. So before the first call of a kind, a copy with all norms in place is run
+on the same input and watched. Folds that it does not prove are undone.
+"""
+
+import copy
+import gc
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _disable_current_modes,
+)
+
+from mmsnn.conversion.counting.tensor_sources import memory_of, tensors
+from mmsnn.conversion.upstream.copying import detached_copy
+from mmsnn.conversion.upstream.double import in_its_precision
+
+from .fold import Fold, find_folds
+
+#: Kinds of calls that are tried, at most.
+_MOST_KINDS = 32
+_UNREACHED = 'no call has reached it so far'
+
+
+class Folding:
+    """The norms of a model that are folded, as far as calls prove it.
+
+    Args:
+        model (nn.Module): In eval mode, its neurons in training form. All
+            norms that can be are folded at once.
+
+    Raises:
+        ValueError: If a norm holds NaN or infinite values.
+
+    Example:
+        >>> class Net(nn.Sequential):  # it leaves the norm out
+        ...     def __init__(self):
+        ...         super().__init__(
+        ...             nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)))
+        ...     def forward(self, x):
+        ...         return self[0][0](x).relu()
+        >>> folding = Folding(Net().eval())
+        >>> folding.folded_norms, folding.unfolded
+        (1, [])
+        >>> folding.prove((torch.ones(1, 1, 2, 2), ), {})
+        True
+        >>> folding.folded_norms, folding.unfolded
+        (0, ['0.1: relu reads the output of 0.0'])
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._folds, self._never = find_folds(model)
+        self._faults: dict[str, str] = {}  # by the path of the norm
+        self._open: dict[str, str] = {}  # why they are not folded so far
+        self._proven: set[str] = set()
+        self._tried: set = set()
+        if self._folds:
+            shared = {id(p): p for p in model.parameters()}
+            self._plain = copy.deepcopy(model, shared)
+        for fold in self._folds:
+            self._apply(fold)
+
+    @property
+    def folded_norms(self) -> int:
+        """Number of norms that are folded, one for each synapse."""
+        return sum(len(f.synapses) for f in self._folds if f.applied)
+
+    @property
+    def unfolded(self) -> list[str]:
+        """Norms right behind a synapse that are not folded, as
+        ``'path: reason'``."""
+        reasons = {**self._open, **self._faults}
+        return self._never + [f'{path}: {why}' for path, why in
+                              reasons.items()]
+
+    def prove(self, args: tuple, kwargs: dict) -> bool:
+        """Try a call, unless its kind was tried before.
+
+        Args:
+            args (tuple): Those of the call.
+            kwargs (dict): Those of the call.
+
+        Returns:
+            bool: Whether other norms are folded now.
+        """
+        kind = _kind((args, kwargs))
+        if (not self._folds or kind in self._tried
+                or len(self._tried) >= _MOST_KINDS):
+            return False
+        watch = _FoldWatch(self._plain, self._folds)
+        missing = 'no call has reached it so far'
+        try:
+            with _random_numbers_kept():
+                args, kwargs = detached_copy((args, kwargs))
+                self._plain.to(next(self._model.parameters()).device)
+                watch.run(args, kwargs)
+        except Exception as error:  # which the call itself will raise, too
+            watch.reached.clear()
+            missing = f'a trial failed ({type(error).__name__}: {error})'
+        else:
+            self._tried.add(kind)
+        before = [fold.applied for fold in self._folds]
+        for fold in self._folds:
+            self._decide(fold, watch, missing)
+        return before != [fold.applied for fold in self._folds]
+
+    def _decide(self, fold: Fold, watch: '_FoldWatch', missing: str) -> None:
+        """Fold or unfold by what was seen."""
+        path = fold.path
+        if path in watch.faults:
+            self._faults.setdefault(path, watch.faults[path])
+        if path in self._faults:
+            self._open.pop(path, None)
+            fold.undo()
+        elif watch.reached.issuperset(fold.synapses):
+            self._proven.add(path)
+            self._open.pop(path, None)
+            self._apply(fold)
+        elif path not in self._proven:
+            self._open[path] = missing
+            fold.undo()
+
+    def _apply(self, fold: Fold) -> None:
+        if not fold.applied and not fold.apply():
+            state = fold.norm.state_dict(prefix=f'{fold.path}.')
+            for name, x in state.items():
+                if not torch.isfinite(x).all():
+                    raise ValueError(f'{name} of the model holds NaN or '
+                                     'infinite values: it can not be '
+                                     'converted')
+            self._faults[fold.path] = (
+                'the weights that would be folded overflow their type')
+
+
+def _kind(x: Any) -> Any:
+    """What the way of a call through a model depends on, but for values,
+    sizes and numbers."""
+    if isinstance(x, torch.Tensor):
+        return x.dim(), x.dtype
+    if isinstance(x, dict):
+        return frozenset((k, _kind(v)) for k, v in x.items())
+    if isinstance(x, (list, tuple)):
+        return frozenset(map(_kind, x))
+    return x if isinstance(x, (bool, str, type(None))) else type(x)
+
+
+@contextmanager
+def _random_numbers_kept() -> Iterator[None]:
+    """Context that draws random numbers as if nobody had."""
+    states = random.getstate(), np.random.get_state()
+    used = torch.cuda.is_available() and torch.cuda.is_initialized()
+    gpus = range(torch.cuda.device_count()) if used else ()
+    with torch.random.fork_rng(devices=gpus):
+        try:
+            yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+
+
+class _FoldWatch(TorchDispatchMode):
+    """Watches which way the outputs of synapses take to their norms.
+
+    Args:
+        model (nn.Module): With all norms in place.
+        folds (list[Fold]): Those of another copy of the model.
+
+    Attributes:
+        faults (dict[str, str]): By the path of a norm, why folding it would
+            change something.
+        reached (set[str]): Paths of synapses whose output was normalised.
+    """
+
+    def __init__(self, model: nn.Module, folds: list[Fold]) -> None:
+        super().__init__()
+        self.model = model
+        self.faults: dict[str, str] = {}
+        self.reached: set[str] = set()
+        self._running: list[str] = []  # paths of synapses and norms
+        # Of memory: folds, the modules that may read it, and what it is.
+        self._private: dict[StorageWeakRef, list[tuple[Fold, str, str]]] = {}
+        self._outputs: dict[StorageWeakRef, tuple[Fold, str]] = {}
+        self._folds = folds
+
+    def run(self, args: tuple, kwargs: dict) -> None:
+        """Run the model and watch.
+
+        Args:
+            args (tuple): Its arguments.
+            kwargs (dict): Its keyword arguments.
+        """
+        with ExitStack() as watched:
+            for fold in self._folds:
+                norm = self.model.get_submodule(fold.path)
+                self._watch(watched, norm, fold.path, fold,
+                            self._before_norm(fold))
+                for path in fold.synapses:
+                    synapse = self.model.get_submodule(path)
+                    self._watch(watched, synapse, path, fold,
+                                after=self._after_synapse(fold, path))
+            # What others watch is the call itself, not its trial.
+            watched.enter_context(_disable_current_modes())
+            watched.enter_context(in_its_precision(self.model))
+            results = watched.enter_context(self).model(*args, **kwargs)
+        if any(not memory.expired() for memory in self._outputs):
+            gc.collect()
+        for memory, (fold, path) in self._outputs.items():
+            if not memory.expired():
+                self._fault(fold, f'the output of {path} is kept or returned')
+        del results
+
+    def _watch(self, watched: ExitStack, module: nn.Module, path: str,
+               fold: Fold, before=None, after=None) -> None:
+        """Know when a module runs, and that it alone reads its weights."""
+        for x in (*module._parameters.values(), *module._buffers.values()):
+            if x is not None:
+                self._private.setdefault(memory_of(x), []).append(
+                    (fold, path, f'weights of {path}'))
+
+        def starts(module, inputs):
+            self._running.append(path)
+            if before is not None:
+                before(inputs[0] if inputs else None)
+
+        def ends(module, inputs, output):
+            self._running.pop()
+            if after is not None:
+                after(output)
+
+        for handle in (module.register_forward_pre_hook(starts),
+                       module.register_forward_hook(ends)):
+            watched.callback(handle.remove)
+
+    def _before_norm(self, fold: Fold):
+
+        def starts(x):
+            known, path = None, ''
+            if x is not None:
+                known, path = self._outputs.get(memory_of(x), (None, ''))
+            if known is not fold:
+                self._fault(fold, 'it gets something else than the output of '
+                            + ' or '.join(fold.synapses))
+                return
+            synapse = self.model.get_submodule(path)
+            dims = synapse.weight.dim()
+            if x.dim() != dims:
+                self._fault(
+                    fold, f'it normalises dimension 1 of {x.dim()}, which '
+                    f'holds no channels of {path}')
+            elif self.model.get_submodule(fold.path).training:
+                self._fault(fold, 'it uses the statistics of each batch')
+            self.reached.add(path)
+
+        return starts
+
+    def _after_synapse(self, fold: Fold, path: str):
+
+        def ends(output):
+            memory = memory_of(output)
+            self._outputs[memory] = fold, path
+            self._private[memory] = [(fold, fold.path, f'output of {path}')]
+
+        return ends
+
+    def _fault(self, fold: Fold, reason: str) -> None:
+        self.faults.setdefault(fold.path, reason)
+
+    def _read(self, name: str, arguments: Any) -> None:
+        """An op reads its arguments, and maybe writes them."""
+        for x in tensors(arguments):
+            if x.layout is not torch.strided or x.is_nested:
+                continue
+            known = self._private.get(memory_of(x), ())
+            if known and not any(self._running[-1:] == [reader]
+                                 for _, reader, _ in known):
+                for fold, _, what in known:
+                    self._fault(fold, f'{name} reads the {what}')
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self._read(func.overloadpacket.__name__, (args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def run_mmcv_op(self, name, call, args, kwargs):
+        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
+
+        Args:
+            name (str): Its name in ``mmcv._ext``.
+            call (Callable): Runs it.
+            args (tuple): Its arguments.
+            kwargs (dict): Its keyword arguments.
+
+        Returns:
+            What it returns.
+        """
+        self._read(name, (args, kwargs))
+        return call(*args, **kwargs)
