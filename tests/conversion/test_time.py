@@ -155,3 +155,212 @@ def test_trains_are_binary_and_synapses_see_only_them(monkeypatch):
     assert [s.tolist() for s in seen] == [[[1., 0., 0.], [0., 1., 1.]]]
     torch.testing.assert_close(
         out, forward(seen[0], model[1].weight, model[1].bias))
+
+
+def sequence(x, part):
+    """Frames (N, T, F), each through a linear layer."""
+    return part.into(x.flatten(0, 1))
+
+
+def lengthwise(x, part):
+    """(N, F, T): time comes last."""
+    return part.into(x.transpose(1, 2)).flatten(0, 1)
+
+
+def joined(x, part):
+    """Frames one by one."""
+    return torch.stack([part.into(x[:, t]) for t in range(3)], 1).flatten(0, 1)
+
+
+def written(x, part):
+    """Frames written into a buffer."""
+    frames = x.new_zeros(len(x), 3, 5)
+    for t in range(3):
+        frames[:, t] = x[:, t]
+    return part.into(frames.flatten(0, 1))
+
+
+def mixed(x, part):
+    """A convolution over time, which the first neuron gets."""
+    return part.over_time(x.transpose(1, 2)).transpose(1, 2).flatten(0, 1)
+
+
+def shown(x, part):
+    return part.into(x).repeat_interleave(3, 0)
+
+
+def shown_first(x, part):
+    x = x.unsqueeze(1).expand(-1, 3, -1)
+    return part.into(x).flatten(0, 1)
+
+
+def listed(x, part):
+    return torch.stack([part.into(x)] * 3, 1).flatten(0, 1)
+
+
+def copied(x, part):
+    frames = torch.empty(len(x), 3, 4)
+    frames[:] = part.into(x)[:, None]
+    return frames.flatten(0, 1)
+
+
+def tiled(x, part):
+    return part.into(x.repeat(3, 1).view(3, -1, 5).transpose(0, 1).flatten(
+        0, 1))
+
+
+def drawn(x, part):
+    """Noise of its own in each time step."""
+    x = part.into(x)
+    return (x + 0.1 * torch.rand(3, *x.shape)).transpose(0, 1).flatten(0, 1)
+
+
+def embedded(x, part):
+    """A learnt vector of each time step is added."""
+    return (part.into(x).unsqueeze(1) + part.steps).flatten(0, 1)
+
+
+class Part(nn.Module):
+    """Linear, neurons with T = 3, linear."""
+
+    def __init__(self, arrange):
+        super().__init__()
+        self.arrange = arrange
+        self.into = nn.Linear(5, 4)
+        self.steps = nn.Parameter(torch.rand(3, 4))
+        self.over_time = nn.Conv1d(5, 4, 3, padding=1)
+        self.neuron = SFANeuron(1, timesteps=3, decay=0.5)
+        self.out = nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.out(self.neuron(4 * self.arrange(x, self)))
+        return x.unflatten(0, (-1, 3)).mean(1)
+
+
+def recorded(model, *inputs, form='counts', **keys):
+    torch.manual_seed(0)
+    with to_spike_train(model.eval(), form, **keys) as spiking:
+        spiking(*inputs)
+    return spiking.trace
+
+
+def twin_macs(trace):
+    """Synapses of a twin without spikes, which sees a still image once."""
+    return sum(twin_counts(r)['synapse MACs'] for r in trace) / trace.images
+
+
+# A linear layer from 5 to 4 and one from 4 to 2, 20 and 8 products a step.
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('arrange', [sequence, joined, written])
+def test_frames_are_data_over_time(arrange, form):
+    trace = recorded(Part(arrange), torch.rand(2, 3, 5), form=form)
+    assert {r.repeats for r in trace} == {1}
+    assert twin_macs(trace) == 3 * 28
+
+
+def test_time_may_come_last():
+    trace = recorded(Part(lengthwise), torch.rand(2, 5, 3))
+    assert twin_macs(trace) == 3 * 28
+    # 3 positions, each of 3 x 5 inputs (padding included) to 4 outputs.
+    trace = recorded(Part(mixed), torch.rand(2, 3, 5))
+    assert twin_macs(trace) == 3 * (60 + 8)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('arrange', [
+    shown, shown_first, listed, copied, tiled, drawn, embedded])
+def test_a_still_image_is_shown_several_times(arrange, form):
+    trace = recorded(Part(arrange), torch.rand(2, 5), form=form)
+    assert twin_macs(trace) == 28
+    first, last = [r for r in trace if r.kind == 'linear']
+    assert last.repeats == 3 and first.repeats == first.dense_ops // (2 * 20)
+
+
+def test_no_value_decides():
+    # All frames are alike; they are frames all the same.
+    trace = recorded(Part(sequence), torch.ones(2, 3, 5))
+    assert twin_macs(trace) == 3 * 28
+    trace = recorded(Part(shown), torch.zeros(2, 5))
+    assert twin_macs(trace) == 28
+
+
+class Volume(nn.Module):
+    """(N, C, D, H, W), which are no frames although there are five axes."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv3d(2, 3, 3, padding=1)
+        self.neuron = SFANeuron(1, timesteps=4, decay=0.5)
+        self.out = nn.Conv3d(3, 2, 1)
+
+    def forward(self, x):
+        x = self.stem(x).repeat_interleave(4, 0)
+        return self.out(self.neuron(4 * x)).unflatten(0, (-1, 4)).mean(1)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_a_volume_that_is_shown_several_times(form):
+    trace = recorded(Volume(), torch.randn(2, 2, 4, 4, 4), form=form)
+    assert {r.repeats for r in trace if r.kind == 'conv'} == {1, 4}
+    # 64 positions: 27 x 2 inputs to 3 outputs, 3 inputs to 2.
+    assert twin_macs(trace) == 64 * (162 + 6)
+
+
+def test_sequences_of_tokens():
+    # T = 8 frames of one number each: an embedding reads numbers, too.
+    class Tokens(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(9, 4)
+            self.neuron = SFANeuron(1, timesteps=8, decay=0.5)
+            self.out = nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.out(self.neuron(4 * self.table(x).flatten(0, 1)))
+
+    assert twin_macs(recorded(Tokens(), torch.ones(2, 8).long())) == 8 * 8
+
+
+def halves(x, part):
+    """Two frames, of which the second is shown twice."""
+    return part.into(x[:, [0, 1, 1]].flatten(0, 1))
+
+
+def by_numpy(x, part):
+    return part.into(torch.from_numpy(x.numpy().copy()).flatten(0, 1))
+
+
+@pytest.mark.parametrize('arrange,shape', [(halves, (2, 2, 5)),
+                                           (by_numpy, (2, 3, 5))])
+def test_what_does_not_tell_is_asked_for(arrange, shape):
+    model, x = Part(arrange), torch.rand(shape)
+    with pytest.raises(
+            ValueError, match='neuron: what reaches its 3 time steps.*Write '
+            r'to_spike_train\(model, input_over_time=True\) if it has, or '
+            'input_over_time=False'):
+        recorded(model, x)
+    trace = recorded(model, x, input_over_time=True)
+    assert twin_macs(trace) == 3 * 28
+    trace = recorded(model, x, input_over_time=False)
+    assert twin_macs(trace) == 28
+    to_spike_train(model)(x)  # without a trace it does not matter
+
+
+def test_a_static_neuron_in_front():
+    class Both(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.first = SpikeLinear(5, 4, neuron=dict(
+                type='mmsnn.SFANeuron', max_spikes=4))
+            self.second = SFANeuron(1, timesteps=3)
+            self.out = nn.Linear(4, 2)
+
+        def forward(self, x):
+            x = self.first(4 * x)
+            x = x.flatten(0, 1) if x.dim() == 3 else x.repeat_interleave(3, 0)
+            return self.out(self.second(3 * x))
+
+    assert twin_macs(recorded(Both(), torch.rand(2, 5))) == 28
+    assert twin_macs(recorded(Both(), torch.rand(2, 3, 5))) == 3 * 28

@@ -266,8 +266,9 @@ class OpRecorder(TorchDispatchMode):
         It runs in each time step if its result has a row for each.
         """
         if self.repeats > 1:
-            rows = self.trace.images * self.repeats
-            every = cost['output_shape'][:1] == (rows, )
+            images, shape = self.trace.images, cost['output_shape']
+            every = shape[:1] == (images * self.repeats, ) or (
+                self.time_axis.follows and shape[:2] == (images, self.repeats))
             cost['repeats'] = self.repeats if every else 1
         key, new = self._describe(op, cost)
         self.plan.add_static(key, new, cost)

@@ -120,7 +120,7 @@ class TimeAxis(TorchDispatchMode):
         with self._session.unrecorded():
             distinct = set()
             if membrane in self._numbers and membrane.dim():
-                rows = _of_rows(self._numbers[membrane])
+                rows = _sums(self._numbers[membrane], 1)
                 if rows.numel() % timesteps == 0:
                     distinct = {
                         len(set(row))
@@ -136,15 +136,26 @@ class TimeAxis(TorchDispatchMode):
                     f'{timesteps} times')
         return timesteps if distinct == {1} else 1
 
+    @property
+    def follows(self) -> bool:
+        """Whether no neuron over time was reached so far."""
+        return self._decided is None
+
     def _repeats_of(self, args) -> int:
-        """How often the rows that an op is about to read show an image."""
-        timesteps = self._session.timesteps
+        """How often what an op is about to read shows an image: T where it
+        is (N * T, ...) or (N, T, ...) with copies in the place of T."""
+        timesteps, images = self._session.timesteps, self._session.images
         for x in _tensors(args):
-            if x in self._numbers and x.dim() and x.shape[0] and (
-                    x.shape[0] == timesteps * self._session.images):
-                rows = _of_rows(self._numbers[x]).view(-1, timesteps)
-                if bool((rows == rows[:, :1]).all()):
-                    return timesteps
+            if x not in self._numbers or not x.numel():
+                continue
+            if x.shape[:1] == (images * timesteps, ):
+                steps = _sums(self._numbers[x], 1).view(-1, timesteps)
+            elif x.shape[:2] == (images, timesteps):
+                steps = _sums(self._numbers[x], 2)
+            else:
+                continue
+            if bool((steps == steps[:, :1]).all()):
+                return timesteps
         return 1
 
     def _of(self, tree: Any) -> list[torch.Tensor]:
@@ -231,10 +242,6 @@ def _sums(numbers: torch.Tensor, leading: int) -> torch.Tensor:
     weights = _mixed(torch.arange(rest, device=numbers.device))
     return (numbers.reshape(*numbers.shape[:leading], rest) *
             (2 * weights + 1)).sum(-1)
-
-
-def _of_rows(numbers: torch.Tensor) -> torch.Tensor:
-    return _sums(numbers, 1)
 
 
 def _computed(read: list[torch.Tensor], shape: torch.Size) -> torch.Tensor:
