@@ -11,6 +11,7 @@ from torch import nn
 from mmsnn.conversion.spikes.forms import SpikingForm
 from mmsnn.conversion.upstream.double import in_its_precision
 
+
 class Batch:
     """The images among the arguments of a call.
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmsnn.conversion import (
@@ -145,6 +146,209 @@ def test_a_one_stage_detector(detectors, make_detection_data):
     spiking = to_spike_train(detectors('fcos'), 'free_running')
     samples = spiking.test_step(make_detection_data((64, 96), (64, 96)))
     assert [s.img_id for s in samples] == [0, 1]
+
+
+def simulated(layers, x):
+    """T = 1, sub-step by sub-step, with a loop for each: neurons are dicts
+    with D and the threshold, all else are functions of the whole batch."""
+    fired = [0 * x for _ in layers]
+    for _ in range(max(y['D'] for y in layers if isinstance(y, dict))):
+        value = x
+        for i, layer in enumerate(layers):
+            if callable(layer):
+                value = layer(value)
+                continue
+            if fired[i].shape != value.shape:
+                fired[i] = torch.zeros_like(value)
+            for place, arrived in enumerate(value.flatten().tolist()):
+                count = fired[i].view(-1)[place].item()
+                if count < layer['D'] and (
+                        arrived / layer['threshold'] >= count + 0.5):
+                    fired[i].view(-1)[place] = count + 1
+            value = fired[i] / layer['D']
+    return value
+
+
+class Mixing(nn.Module):
+    """Neurons with a convolution between them, and something that is done
+    with its result."""
+
+    def __init__(self, mix, end=lambda v: v):
+        super().__init__()
+        self.first, self.second = SFANeuron(4), SFANeuron(3, threshold=0.7)
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.mix, self.end = mix, end
+
+    def forward(self, x):
+        x = self.mix(4 * self.conv(self.first(x)))
+        return self.end(self.second(x))
+
+
+MIXES = {
+    'flip': lambda v: v + v.flip(0),
+    'mean': lambda v: v - v.mean(0, keepdim=True),
+    'first': lambda v: v - v[:1],
+    'roll': lambda v: v - 0.5 * v.roll(1, 0),
+    'sorted': lambda v: v.sort(0)[0],
+    'joined': lambda v: torch.cat([v[1:], v[:1]]),
+    'attention': lambda v: (
+        (v.flatten(1) @ v.flatten(1).T).softmax(1) @ v.flatten(1)).view_as(v),
+    'largest': lambda v: v - 0.1 * v.amax(0),
+    'none': lambda v: v,
+}
+
+
+@pytest.mark.parametrize('mix', MIXES)
+def test_images_of_a_batch_may_be_mixed(mix):
+    torch.manual_seed(0)
+    model = Mixing(MIXES[mix]).double().eval()
+    x = 4 * torch.rand(3, 3, 4, 4, dtype=torch.float64)
+    layers = [dict(D=4, threshold=1.), lambda v: model.mix(4 * model.conv(v)),
+              dict(D=3, threshold=0.7)]
+    with torch.no_grad():
+        expected = simulated(layers, x)
+        lossless = model(x)
+    actual = to_spike_train(model, 'free_running')(x)
+    torch.testing.assert_close(actual, expected, rtol=1e-6, atol=0)
+    assert not torch.equal(lossless, actual)  # it matters here
+
+
+@pytest.mark.parametrize('images', [1, 2])
+def test_results_of_any_layout_are_those_after_the_last_substep(images):
+    torch.manual_seed(0)
+    table = torch.rand(4 * images, 5)  # as many rows as sub-steps
+    model = Mixing(MIXES['none'], lambda v: (
+        v[0], dict(table=table, v=v.flatten(1).T), v.shape, [v[:, 0]])).eval()
+    x = 4 * torch.rand(images, 3, 4, 4)
+    first, named, shape, (channel, ) = to_spike_train(
+        model, 'free_running')(x)
+    model.end = lambda v: v
+    whole = to_spike_train(model, 'free_running')(x)
+    assert torch.equal(first, whole[0]) and named['table'] is not None
+    assert torch.equal(named['table'], table) and shape == whole.shape
+    assert torch.equal(named['v'], whole.flatten(1).T)
+    assert torch.equal(channel, whole[:, 0])
+
+
+def test_other_arguments_stay_as_they_are():
+
+    class Position(Mixing):
+
+        def forward(self, x, table):  # (N, N), by chance
+            return super().forward(x).flatten(1)[:, :2] @ table
+
+    torch.manual_seed(0)
+    model = Position(MIXES['none']).eval()
+    x, table = 4 * torch.rand(2, 3, 4, 4), torch.rand(2, 2)
+    actual = to_spike_train(model, 'free_running')(x, table)
+    whole = to_spike_train(model, 'free_running')(x, torch.eye(2))
+    torch.testing.assert_close(actual, whole @ table)
+
+
+@pytest.mark.parametrize('regions,images', [(8, 2), (7, 2), (4, 1)])
+def test_regions_of_interest_are_refused_whatever_their_number(regions,
+                                                               images):
+
+    class Regions(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = SFANeuron(4), SFANeuron(4)
+
+        def forward(self, x):
+            x = self.first(x)
+            return self.second(torch.stack(
+                [x[0, :, i % 4, i // 4] for i in range(regions)]))
+
+    spiking = to_spike_train(Regions(), 'free_running')
+    with pytest.raises(ValueError, match=rf"second: form='free_running' needs "
+                       rf'one row .*here {images}, .*\({regions}, 3\)'):
+        spiking(torch.rand(images, 3, 4, 4))
+
+
+class Changing(nn.Module):
+    """Does not the same in each sub-step."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.first, self.second = SFANeuron(2), SFANeuron(2)
+        self.what = what
+
+    def forward(self, x):
+        x = self.first(x)
+        much = bool(x.sum() > 1)
+        if self.what == 'shape':
+            return self.second(x[:, :2] if much else x)
+        x = self.second(x)
+        again = dict(more=much, less=not much).get(self.what)
+        return self.second(x) if again else x
+
+
+@pytest.mark.parametrize('what,said', [
+    ('shape', r'its membranes have the shape \(2, 2\) in one and \(2, 3\) in'),
+    ('more', 'it ran more often than in the first'),
+    ('less', 'it ran 1 times in one and 2 times in another')])
+def test_what_depends_on_values_is_refused(what, said):
+    spiking = to_spike_train(Changing(what), 'free_running')
+    x = torch.tensor([[0.6, 2., 2.], [0.1, 0.1, 0.1]])
+    spiking.module.first.neuron.scale = 0.3
+    with pytest.raises(ValueError, match=f'^second: .*{said}'):
+        spiking(x)
+    # Nothing is left behind.
+    spiking.module.what = 'none'
+    assert (spiking(torch.full((2, 3), 9.)) > 0).all()
+
+
+def test_a_neuron_behind_a_mean_over_time_by_hand():
+
+    class Readout(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.over_time = SFANeuron(2, scale=1., timesteps=2)
+            self.last = SFANeuron(4, scale=1.)
+
+        def forward(self, x):
+            x = self.over_time(x.flatten(0, 1))
+            return self.last(x.unflatten(0, (-1, 2)).sum(1))
+
+    model = Readout().eval()
+    # Spikes of the first: 2 in step 1 and 1 in step 2; the last one gets 1,
+    # 2, 3, 3 by the 2 x 2 sub-steps and fires in three of them.
+    x = torch.tensor([[[2.], [1.]]])
+    assert model(x).item() == 3
+    assert to_spike_train(model, 'free_running')(x).item() == 3
+    # 2 and 2: by 1, 2, 3, 4, so it fires four times. -3 is added later: what
+    # was fired can't be taken back.
+    x = torch.tensor([[[2.], [2.]]])
+    assert to_spike_train(model, 'free_running')(x).item() == 4
+
+
+def test_neurons_of_other_numbers_of_time_steps():
+    model = nn.Sequential(
+        nn.Flatten(0, 1), SFANeuron(2, timesteps=4), nn.Unflatten(0, (4, 2)),
+        nn.Flatten(0, 1), SFANeuron(2, timesteps=2))
+    with pytest.raises(ValueError, match="^4: form='free_running' needs "
+                       'neurons with timesteps=1 or 4.*this one has 2'):
+        to_spike_train(model, 'free_running')(torch.rand(2, 4, 3))
+
+
+def test_data_samples_are_written_once():
+
+    class Counting(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.neuron = SFANeuron(4)
+
+        def forward(self, x, samples):
+            for sample in samples:
+                sample.seen = sample.get('seen', 0) + 1
+            return self.neuron(x)
+
+    samples = [BaseDataElement(), BaseDataElement()]
+    to_spike_train(Counting(), 'free_running')(torch.rand(2, 3), samples)
+    assert [s.seen for s in samples] == [1, 1]
 
 
 def test_no_trace():

@@ -116,9 +116,10 @@ class FreeRunningNeuron(SpikingForm):
                     torch.zeros_like(arrived[:, 0])))
         firing = self._firings[number]
         if firing.fired.shape != arrived.shape:
-            self._refuse(f'its membranes have the shape '
-                         f'{tuple(arrived.shape)} in one and '
-                         f'{tuple(firing.fired.shape)} in another')
+            now, before = (tuple(x.flatten(0, 1).shape)
+                           for x in (arrived, firing.fired))
+            self._refuse(f'its membranes have the shape {now} in one and '
+                         f'{before} in another')
         return firing
 
     def _refuse(self, what: str) -> None:
