@@ -4,15 +4,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from mmsnn.conversion.rules.moves import UNSET
-from mmsnn.conversion.rules.rule import Effect
+from mmsnn.conversion.rules.rule import Call, Effect
 from mmsnn.conversion.rules.table import find_rule
-from mmsnn.conversion.spikes.on_spikes import holds, write
-from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.spikes.on_spikes import (
+    elements,
+    holds,
+    recorded,
+    write,
+)
+from mmsnn.conversion.spikes.origin import Origin
+from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, decode
 
 from .tensor_sources import TensorSources, memory_of, tensors
+
+#: What leaves spikes spikes although other tensors have a say.
+_KEEPS = (Effect.MOVED, Effect.EXTREME)
 
 
 class SpikeMemory:
@@ -41,6 +50,7 @@ class SpikeMemory:
     def __init__(self, sources: TensorSources) -> None:
         self._sources = sources
         self._trains: dict[Any, SpikeTensor] = {}  # flat, by memory
+        self._random = False  # whether numbers were drawn in this call
         self._unset: set = set()  # memory whose values nothing has set yet
         self._empty: set = set()  # what is about to be written for the first
 
@@ -56,17 +66,22 @@ class SpikeMemory:
             tuple[tuple, dict]: The same where nothing holds spikes. What the
             op writes into, or gives another view of, stays as it is.
         """
-        mutable = func._schema.is_mutable
-        if func.is_view or not (self._trains or mutable):
-            return args, kwargs
         rule = find_rule(func)
-        written = list(_written(func, args)) if mutable else []
+        moves = rule is not None and rule.effect in _KEEPS
+        if func.is_view or not (self._trains or moves):
+            return args, kwargs
+        written = list(_written(func, args))
         if self._trains:
             args, kwargs = tree_map(
                 lambda x: self._spikes_in(x, written), (tuple(args), kwargs))
-        moves = rule is not None and rule.effect is Effect.MOVED
-        if written and moves and _spiking(args, kwargs) is not None:
+        if not moves or _spiking(args, kwargs) is None:
+            return args, kwargs
+        if written:
             self._empty = {memory_of(x) for x in written if self._is_empty(x)}
+        elif any(self._differs(x)
+                 for x in elements(Call(func, args, kwargs), rule.data)):
+            # It may be zero now, and something else for the next image.
+            return tree_map(decode, (tuple(args), kwargs))
         return args, kwargs
 
     def note(self, func, args: tuple, kwargs: dict, out: Any) -> None:
@@ -84,6 +99,32 @@ class SpikeMemory:
             for x in _written(func, args):
                 self._write(func, args, kwargs, x)
             self._empty = set()
+        self._random |= torch.Tag.nondeterministic_seeded in func.tags
+        spikes = [x for x in tree_leaves((args, kwargs))
+                  if isinstance(x, SpikeTensor) and x.origin is not None]
+        if len(spikes) == 1:
+            for i, x in enumerate(tensors(out)):
+                if isinstance(x, SpikeTensor) and x.origin is None:
+                    index = i if isinstance(out, (list, tuple)) else None
+                    self._set_origin(x, spikes[0].origin, func, args, kwargs,
+                                     index)
+
+    def _set_origin(self, x: SpikeTensor, origin: Origin, func, args, kwargs,
+                    index: int | None) -> None:
+        """Note how spikes were moved, where constants had a say in that."""
+        others = [y for y in tree_leaves((args, kwargs))
+                  if isinstance(y, torch.Tensor)
+                  and not isinstance(y, SpikeTensor)]
+        if not self._random and not any(
+                self._differs(y) or self._sources.holds(y) for y in others):
+            x.origin = origin.moved(
+                recorded(SpikeTensor, func, args, kwargs, index), False)
+
+    def _differs(self, x: Any) -> bool:
+        """Whether a plain tensor may hold other values for other inputs."""
+        return isinstance(x, torch.Tensor) and not isinstance(
+            x, SpikeTensor) and self._sources.depend_on_input(
+                self._sources.of(x))
 
     def forget(self, arguments: Any) -> None:
         """Note that something unseen may have written into tensors.

@@ -71,6 +71,17 @@ class TensorSources:
                     dict.fromkeys(self._sources.get(memory, nothing)))
         return tuple(found)
 
+    def holds(self, x: torch.Tensor) -> bool:
+        """Whether the model held a tensor before it ran.
+
+        Args:
+            x (Tensor): Any.
+
+        Returns:
+            bool: False for what is made while it runs.
+        """
+        return memory_of(x) in self._held
+
     def connect(self, key: Any, sources: RecordKeys) -> None:
         """Note what an op has read.
 

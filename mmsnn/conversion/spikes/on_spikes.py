@@ -38,7 +38,7 @@ def holds(kind: type,
     call = Call(func, args, kwargs)
     kinds = set() if into is None else {_kind(into)}
     largest = 0.
-    for x in _elements(call, rule.data):
+    for x in elements(call, rule.data):
         if isinstance(x, kind):
             kinds.add(_kind(x))
             largest = torch.tensor(  # as it is rounded
@@ -54,8 +54,16 @@ def _kind(spikes) -> tuple:
     return spikes.scale, spikes.max_spikes, spikes.binary, spikes.timesteps
 
 
-def _elements(call: Call, names: tuple[str, ...]) -> Iterator[Any]:
-    """Arguments whose elements the result may hold."""
+def elements(call: Call, names: tuple[str, ...]) -> Iterator[Any]:
+    """Arguments whose elements the result may hold.
+
+    Args:
+        call (Call): The call.
+        names (tuple[str]): Their names, see :class:`.Rule`.
+
+    Yields:
+        Any: Tensors, numbers; False where the op has no such argument.
+    """
     for name in names:
         x = call.get(name, False)
         if isinstance(x, (list, tuple)):
@@ -166,24 +174,49 @@ def _recorded(kind: type, func, args, kwargs, index: int | None):
     leaves = tree_leaves((args, kwargs))
     if sum(isinstance(x, torch.Tensor) for x in leaves) > 1:
         return None
-    args, kwargs = tree_map(lambda x: HERE if isinstance(x, kind) else x,
-                            (tuple(args), kwargs))
+    return recorded(kind, func, args, kwargs, index)
+
+
+def recorded(kind: type, func, args, kwargs, index: int | None) -> tuple:
+    """A move that is the same in each call.
+
+    Args:
+        kind (type): :class:`.SpikeTensor`.
+        func (OpOverload): The op.
+        args (tuple): Its arguments, one of them spikes.
+        kwargs (dict): Its keyword arguments.
+        index (int, optional): Of the spikes among its results.
+
+    Returns:
+        tuple: For :attr:`.Origin.moves`. Other tensors are copied, since the
+        model may write into them later.
+    """
+
+    def keep(x):
+        if isinstance(x, kind):
+            return HERE
+        return x.clone() if isinstance(x, torch.Tensor) else x
+
+    args, kwargs = tree_map(keep, (tuple(args), kwargs))
     return func, args, kwargs, index
 
 
 def _places(kind: type, func, args, kwargs, into=None):
     """Places after a move: moved in the same way, as float64, which is exact
-    below 2**53, since not every op moves integers.
+    below 2**53, since not every op moves integers. None if not known.
 
     Those of ``into`` are written.
     """
-    leaves = tree_leaves((args, kwargs))
-    if any(x.places is None for x in leaves if isinstance(x, kind)):
+    spikes = [x for x in tree_leaves((args, kwargs)) if isinstance(x, kind)]
+    if any(x.places is None for x in spikes):
+        return None
+    if 'as_strided' in func._schema.name and not all(
+            _lie_alike(x.places, x.parts[0]) for x in spikes):
         return None
 
     def place(x):
         if isinstance(x, kind):
-            return x.places.double()
+            return x.places if func.is_view else x.places.double()
         floating = isinstance(x, torch.Tensor) and x.is_floating_point()
         return x.double() if floating else x
 
@@ -192,3 +225,10 @@ def _places(kind: type, func, args, kwargs, into=None):
         (tuple(args), {k: v for k, v in kwargs.items() if k != 'dtype'}))
     moved = tree_map(lambda x: x.long(), func(*args, **kwargs))
     return moved if into is None else into.copy_(moved)
+
+
+def _lie_alike(x: torch.Tensor, y: torch.Tensor) -> bool:
+    """Whether elements of two tensors stand at the same places in memory."""
+    sizes = [z.untyped_storage().nbytes() // z.element_size() for z in (x, y)]
+    return sizes[0] >= sizes[1] and (x.stride(), x.storage_offset()) == (
+        y.stride(), y.storage_offset())

@@ -46,9 +46,8 @@ class Origin:
         """
         for func, args, kwargs, index in self.moves:
             args = [
-                spikes if x is HERE else
-                [spikes] if isinstance(x, list) and HERE in x else x
-                for x in args
+                [spikes if y is HERE else y for y in x] if isinstance(
+                    x, list) else spikes if x is HERE else x for x in args
             ]
             result = func(*args, **kwargs)
             spikes = result if index is None else result[index]

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmsnn.conversion import UnclassifiedOpError, to_spike_train
+from mmsnn.conversion.counting.trace_recording import TraceRecording
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.neurons import SFANeuron
 
@@ -333,3 +334,53 @@ def test_values_leave_as_arrays_and_lists():
     assert spikes.data.tolist() == [0.5, 1.]
     assert torch.tensor(spikes.tolist()).tolist() == [0.5, 1.]
     assert 'trains' in repr(spikes) and 'trains' in f'{spikes}'
+
+
+@pytest.mark.parametrize('move, recorded', [
+    (lambda x: torch.cat([x, torch.zeros_like(x)]), 1),
+    (lambda x: x.masked_fill(torch.arange(6) > 3, 0), 1),
+    (lambda x: x.index_select(1, torch.tensor([0, 0, 5, 4, 3, 1])), 1),
+    (lambda x: F.pad(x[None], (1, 1), mode='circular')[0, :, :6], 1),
+    (lambda x: F.max_pool1d(x[None], 3, 1, 1)[0], 1),
+    (lambda x: x[:, torch.randperm(6)], 3),  # another one each time
+    (lambda x: torch.where(x > 0.5, x, 0.), 3),
+    (filled, 3)])
+def test_moves_by_constants_are_replayed(move, recorded, monkeypatch):
+    """What depends on values, or is drawn, is watched in each call."""
+    x = torch.tensor([[0., 1, 2, 3, 4, 5], [1, 1, 0, 0, 2, 0]])
+    spiking = to_spike_train(Moved(move, 6), 'counts')
+    calls, record = [], TraceRecording._record
+    monkeypatch.setattr(
+        TraceRecording, '_record',
+        lambda *args: calls.append(0) or record(*args))
+    torch.manual_seed(0)
+    with spiking:
+        for k in (1, 2, 3):
+            spiking(k * x)
+    assert len(calls) == recorded
+    torch.manual_seed(0)
+    neuron = SFANeuron(3)
+    counts = [3 * move(neuron(k * x)).sum() for k in (1, 2, 3)]
+    assert list(spiking.trace)[-1].in_spikes == round(sum(counts).item())
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_what_is_zero_by_chance_is_no_silent_neuron(form):
+    """Numbers that follow from the image, and happen to be zero."""
+
+    class Net(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.neuron, self.fc = SFANeuron(3), nn.Linear(6, 2)
+
+        def forward(self, x):
+            rest = (x - 2).relu()
+            return self.fc(torch.cat([self.neuron(x[:, :3]), rest], 1))
+
+    x = torch.ones(2, 3)
+    with to_spike_train(Net(), form) as spiking:
+        spiking(x)  # the rest is zero
+        spiking(3 * x)
+    fc = list(spiking.trace)[-1]
+    assert (fc.spiking, fc.calls, fc.macs) == (False, 2, 2 * 2 * 12)
