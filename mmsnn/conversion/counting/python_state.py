@@ -149,7 +149,7 @@ class PythonState:
         return self._look_at_object(x)
 
     def _look_at_function(self, x: FunctionType) -> Iterable[Any]:
-        inside = list(vars(x).values())  # what it wraps
+        inside = [*self._hold(vars(x), dict(vars(x))).values()]
         if _of_library(x):
             return inside
         inside += [*(x.__closure__ or ()), x.__defaults__, x.__kwdefaults__]
