@@ -102,10 +102,9 @@ class Firings:
                 continue
             number = train.places - firing.base
             there = (number >= 0) & (number < firing.size)
-            if there.any():
-                reads = self._reads(firing, train, number, there, reached)
-                if not (reads.in_order and reads.spikes == reads.fired):
-                    found[firing.key] = reads
+            reads = self._reads(firing, train, number, there, reached)
+            if not reads.in_order:
+                found[firing.key] = reads
         return found
 
     def _reads(self, firing: _Firing, train, number, there,

@@ -353,10 +353,8 @@ def _reached(func, args, out) -> torch.Tensor | None:
     None where all do."""
     if func.overloadpacket is not torch.ops.aten.convolution:
         return None
-    reach = fan_out(func, args, out)
-    if isinstance(reach, int) or bool((reach > 0).all()):
-        return None
-    return reach > 0
+    reach = torch.as_tensor(fan_out(func, args, out)) > 0
+    return None if bool(reach.all()) else reach
 
 
 def _main_input(packet, args, kwargs):

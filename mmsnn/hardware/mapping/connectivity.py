@@ -28,6 +28,7 @@ class Connectivity:
             that every source is taken to be connected to every target.
         order (tuple[int]): For each of ``axes`` the axis of the source that
             it is about. A source that has fewer has further ones of length 1.
+        target_order (tuple[int]): The same for the target.
         read (float): Part of the sources of ``axes`` that are read.
         density (float): Part of the connections of ``axes`` that there are.
     """
@@ -35,12 +36,14 @@ class Connectivity:
     axes: tuple[Axis | ChannelAxis, ...]
     exact: bool
     order: tuple[int, ...] = ()
+    target_order: tuple[int, ...] = ()
     read: float = 1.0
     density: float = 1.0
 
     def __post_init__(self):
-        if not self.order:
-            object.__setattr__(self, 'order', tuple(range(len(self.axes))))
+        for name in ('order', 'target_order'):
+            if not getattr(self, name):
+                object.__setattr__(self, name, tuple(range(len(self.axes))))
 
     def from_source(self, values: list) -> list:
         """Values of the axes of the source, in the order of ``axes``.
@@ -62,8 +65,28 @@ class Connectivity:
             >>> found.from_source('chw'), found.to_source('whc')
             (['w', 'c', 'h'], ['h', 'c', 'w'])
         """
-        placed = dict(zip(self.order, values))
-        return [placed[axis] for axis in sorted(placed)]
+        return _placed(self.order, values)
+
+    def from_target(self, values: list) -> list:
+        """As :meth:`from_source`, of the target.
+
+        Args:
+            values (list): One for each axis of the target, filled up.
+        """
+        return [values[axis] for axis in self.target_order]
+
+    def to_target(self, values: list) -> list:
+        """As :meth:`to_source`, of the target.
+
+        Args:
+            values (list): One for each of ``axes``.
+        """
+        return _placed(self.target_order, values)
+
+
+def _placed(order: tuple[int, ...], values: list) -> list:
+    placed = dict(zip(order, values))
+    return [placed[axis] for axis in sorted(placed)]
 
 
 def connectivity(projection: Projection, source: Population,
@@ -106,12 +129,12 @@ def connectivity(projection: Projection, source: Population,
         geometry = Geometry(shape, shape, ones, ones, (0, ) * len(ones), ones,
                             groups=shape[0])
     if projection.scattered:
-        return _scattered(projection, source, target)
+        return _unknown(projection, source, target)
     if geometry is not None and _fits(projection, geometry, source, target):
         return _along(projection, geometry, source, target)
     if geometry is None or (not geometry.kernel and geometry.groups == 1):
         return _all_to_all(projection, source, target)
-    return Connectivity(tuple(_dense(source.shape, target.shape)), False)
+    return _unknown(projection, source, target)
 
 
 def _fits(projection: Projection, geometry: Geometry, source: Population,
@@ -135,6 +158,8 @@ def _along(projection: Projection, geometry: Geometry, source: Population,
     lengths = source.shape + (1, ) * (axes - len(source.shape))
     lengths = [lengths[axis] for axis in order]
     ends = target.shape + (1, ) * (axes - len(target.shape))
+    target_order = projection.target_axes or tuple(range(axes))
+    ends = [ends[axis] for axis in target_order]
     picks = projection.picks or (None, ) * axes
     channel = channels(geometry.in_shape[0], geometry.out_shape[0],
                        geometry.groups, lengths[0], ends[0],
@@ -151,7 +176,7 @@ def _along(projection: Projection, geometry: Geometry, source: Population,
         dilation=geometry.dilation[i],
         transposed=geometry.transposed,
         picks=picks[i + 1]) for i in range(len(geometry.kernel)))
-    return Connectivity((channel, *positions), True, order)
+    return Connectivity((channel, *positions), True, order, target_order)
 
 
 def _all_to_all(projection: Projection, source: Population,
@@ -168,15 +193,17 @@ def _all_to_all(projection: Projection, source: Population,
     return Connectivity(axes, True, density=density)
 
 
-def _scattered(projection: Projection, source: Population,
-               target: Population) -> Connectivity:
-    """As if each target read every source, but of these only a part."""
-    read = source.neurons if projection.neurons_read is None else (
-        projection.neurons_read)
-    density = projection.synapses / (source.neurons * target.neurons)
-    return Connectivity(
-        tuple(_dense(source.shape, target.shape)), False,
-        read=read / source.neurons, density=min(1.0, density))
+def _unknown(projection: Projection, source: Population,
+             target: Population) -> Connectivity:
+    """As if each target read every source that is read at all."""
+    read = density = 1.0
+    if projection.neurons_read is not None:
+        read = projection.neurons_read / source.neurons
+    if projection.scattered:
+        density = min(1.0, projection.synapses /
+                      (source.neurons * target.neurons))
+    return Connectivity(tuple(_dense(source.shape, target.shape)), False,
+                        read=read, density=density)
 
 
 def _dense(source_shape, target_shape, picks=()):

@@ -239,14 +239,15 @@ def _distribute(link: Link, shares, part: bool) -> tuple[np.ndarray, ...]:
         ])
         first, *others = shares
         shares = [first / read if read else first, *others]
-    arriving = product([
+    at_target = link.connectivity.to_target
+    arriving = product(at_target([
         axis.distinct(e, share)
         for axis, e, share in zip(axes, edges, shares)
-    ])
-    adding = product([
+    ]))
+    adding = product(at_target([
         axis.connections(e, share)
         for axis, e, share in zip(axes, edges, shares)
-    ])
+    ]))
     if link.source is None:
         return arriving, adding, np.zeros(1)
     leaving = [

@@ -110,10 +110,11 @@ class Link:
     connectivity: Connectivity
 
     @property
-    def edges(self) -> tuple[np.ndarray, ...]:
+    def edges(self) -> list[np.ndarray]:
         """Bounds of the blocks of the target along each axis of the
         connectivity."""
-        return self.target.block_edges(len(self.connectivity.axes))
+        return self.connectivity.from_target(
+            self.target.block_edges(len(self.connectivity.axes)))
 
     @property
     def source_edges(self) -> list[np.ndarray]:
@@ -283,8 +284,9 @@ def _demand(network: Network, population: Population, tilings: dict,
         if (network.carries(p) != 'real' and p.static
                 and p.target in tilings):
             found = connectivity(p, population, network[p.target])
-            edges = Slices(network[p.target], tilings[p.target],
-                           0).block_edges(len(found.axes))
+            edges = found.from_target(
+                Slices(network[p.target], tilings[p.target],
+                       0).block_edges(len(found.axes)))
             reach = found.to_source(
                 [axis.fan_out(e) for axis, e in zip(found.axes, edges)])
             outgoing.append((found.read, reach))

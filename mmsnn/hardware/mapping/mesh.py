@@ -164,7 +164,8 @@ def travel(link: Link, mesh: Mesh, shares) -> Travel:
         axis.overlap(e, s, share)
         for axis, e, s, share in zip(axes, edges, source_edges, shares)
     ]
-    strides = _strides([len(e) - 1 for e in edges])
+    strides = link.connectivity.from_target(
+        _strides([len(e) - 1 for e in target.block_edges(len(axes))]))
     source_strides = link.connectivity.from_source(
         _strides([len(e) - 1 for e in link.source.block_edges(len(axes))]))
     here, there = (mesh.positions(

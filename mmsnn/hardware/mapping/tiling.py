@@ -166,7 +166,7 @@ def _needs(demand: Demand, sizes) -> tuple[dict, np.ndarray]:
     neurons = _over_sizes(sizes)
     axons, total, stored, fan_in = 0.0, 0.0, 0.0, 0.0
     for projection, found in demand.incoming:
-        axes = found.axes
+        axes = found.to_target(found.axes)
         rows = [[axis_inputs(axis, size) for size in s] for axis, s in zip(
             axes, sizes + [[1]] * (len(axes) - len(sizes)))]
         most, sums, links = (
@@ -180,8 +180,10 @@ def _needs(demand: Demand, sizes) -> tuple[dict, np.ndarray]:
             [axis_inputs(axis, 1)[2] for axis in axes])
         if projection.op == 'relay':
             continue
-        stored = stored + (_shared(projection, demand.population, sizes)
-                           if demand.shared else found.density * links)
+        stored = stored + (
+            _shared(projection, demand.population, sizes,
+                    found.target_order[0])
+            if demand.shared else found.density * links)
     axons_out = 0.0
     for read, reach in demand.outgoing:
         factors = []
@@ -209,13 +211,15 @@ def _needs(demand: Demand, sizes) -> tuple[dict, np.ndarray]:
     return needs, zeros + total
 
 
-def _shared(projection: Projection, population: Population, sizes):
-    """Weights that a block needs if a core stores each of them once."""
+def _shared(projection: Projection, population: Population, sizes,
+            axis: int):
+    """Weights that a block needs if a core stores each of them once: those
+    of its channels, which lie along an axis of the population."""
     if projection.geometry is None:  # every output has its own
         return _over_sizes(sizes) * projection.weights / population.neurons
-    channels = min(projection.geometry.out_shape[0], population.shape[0])
-    factors = [np.minimum(sizes[0], channels) / channels]
-    factors += [np.ones(len(s)) for s in sizes[1:]]
+    channels = min(projection.geometry.out_shape[0], population.shape[axis])
+    factors = [np.ones(len(s)) for s in sizes]
+    factors[axis] = np.minimum(sizes[axis], channels) / channels
     return _over_sizes(factors) * projection.weights
 
 

@@ -9,7 +9,7 @@ from mmsnn.trace import OpRecord, OpTrace, Reads, Source
 from .populations import FIRING_KINDS, Network, Population, Projection
 from .profiles import sampled_profile
 from .remainder import remainder_notes, remainder_of
-from .shapes import Shapes
+from .shapes import Shapes, reads_features
 from .synapse_parts import divided, neurons_read
 from .trace_graph import JOINS, TraceGraph, role, run_notes
 from .wiring import Wiring, wire
@@ -265,6 +265,9 @@ class NetworkBuilder:
         if not sources and operands:  # Q, K and V of the same neurons
             sources = dict(list(operands.items())[:1])
         reads = self.graph.reads.get(i, {})
+        some = {held: source for held, source in sources.items()
+                if source not in reads or reads[source].elements}
+        sources = some or sources
         read = [(self.by_name[held], reads.get(source))
                 for held, source in sources.items()]
         parts = divided(record, read, self.images,
@@ -272,7 +275,6 @@ class NetworkBuilder:
         for (population, found), source, part in zip(read, sources.values(),
                                                      parts):
             wiring = self._wiring(i, population, source, found, part.offset)
-            scattered = wiring.scattered and found is not None
             self.projections.append(
                 Projection(
                     record.module,
@@ -294,20 +296,23 @@ class NetworkBuilder:
                     record.note or NOT_STATIC,
                     operand=next(iter(operands), ''),
                     neurons_read=neurons_read(found, population)
-                    if scattered else None,
+                    if found and part.spikes_read else None,
                     spikes_read=part.spikes_read,
+                    target_axes=self.shapes.target_axes(
+                        i, self.graph.home[i], wiring.geometry),
                     **vars(wiring)))
 
     def _wiring(self, i: int, population: Population, source: Source,
                 reads: Reads | None, offset: int) -> Wiring:
         """Which neurons of a population a synapse reads."""
         geometry = self.shapes.geometry(i, population)
+        if reads is None and isinstance(source, int) and (
+                not self.shapes.in_order_of(i, source)):
+            reads = self.shapes.whole(source, population)
         if reads is None or not isinstance(source, int):
             return Wiring(geometry, source_offset=offset)
-        record = self.records[i]
         return wire(reads, geometry, self.shapes.axes(source),
-                    population.shape,
-                    record.kind == 'linear' and not record.geometry)
+                    population.shape, reads_features(self.records[i]))
 
     def _sops(self, record: OpRecord, source: Population,
               share: Fraction) -> tuple[float, ...]:

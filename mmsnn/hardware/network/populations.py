@@ -232,11 +232,13 @@ class Projection:
             with all, for each axis of the source the indices that are read.
         source_axes (tuple[int]): For each axis of the input of ``geometry``
             the axis of the source that lies along it. Empty: in their order.
+        target_axes (tuple[int]): The same for the output of ``geometry`` and
+            the axes of the target.
         scattered (bool): Whether it reads neurons that are not given by
             indices along axes. All cores of the source are then taken to
             send to all of the target.
-        neurons_read (int | None): If ``scattered``: how many neurons of the
-            source it reads. None: all.
+        neurons_read (int | None): How many neurons of the source it reads;
+            None: all. It counts where ``picks`` do not say it.
         spikes_read (tuple[float]): Mean spikes of the source that it reads
             per run, in each sub-step of the source, each once. Empty: all.
     """
@@ -258,6 +260,7 @@ class Projection:
     target_offset: int = 0
     picks: tuple[tuple[int, ...] | None, ...] = field(default=(), repr=False)
     source_axes: tuple[int, ...] = ()
+    target_axes: tuple[int, ...] = ()
     scattered: bool = False
     neurons_read: int | None = None
     spikes_read: tuple[float, ...] = ()

@@ -7,7 +7,8 @@ the shape of one run, in one time step, channels first.
 
 import math
 
-from mmsnn.trace import OpRecord, OpTrace, is_spiking_synapse
+from mmsnn.trace import OpRecord, OpTrace, Reads, is_spiking_synapse
+from mmsnn.trace.reads import runs
 
 from .populations import Geometry, Population
 from .trace_graph import TraceGraph
@@ -53,7 +54,7 @@ class Shapes:
         them so."""
         last = set()
         for i, sources in self.graph.sources.items():
-            if _reads_features(self.records[i]):
+            if reads_features(self.records[i]):
                 features = self.records[i].input_shape[-1:]
                 last |= {
                     s for s in sources if isinstance(s, int)
@@ -134,7 +135,77 @@ class Shapes:
         """
         if len(record.input_shape) < 2:
             return 0
-        return record.input_shape[-1 if _reads_features(record) else 1]
+        return record.input_shape[-1 if reads_features(record) else 1]
+
+    def in_order_of(self, i: int, source: int) -> bool:
+        """Whether a population has its axes in the order in which an op
+        that reads the layer as it is takes them: channels first.
+
+        Args:
+            i (int): Number of the op.
+            source (int): Number of the layer's op.
+
+        Returns:
+            bool: True also for what is no layer that fires, or is read
+            otherwise.
+        """
+        record, layer = self.records[i], self.records[source]
+        inner = len(layer.output_shape) - 1
+        if not (record.spiking and layer.spiking and record.kind != 'matmul'
+                and record.input_shape[1:] == layer.output_shape[1:]
+                and inner > 1):
+            return True
+        first = inner if reads_features(record) else 1
+        return self.axes(source)[0] == first
+
+    def whole(self, source: int, population: Population) -> Reads:
+        """All elements of a layer in their order, as the trace has them.
+
+        Args:
+            source (int): Number of the layer's op.
+            population (Population): The population of the layer.
+        """
+        inner = self.records[source].output_shape[1:]
+        rows = population.neurons // math.prod(inner)
+        shape = [rows, population.timesteps, *inner]
+        lengths = [rows * population.timesteps, *inner]
+        lines = [
+            runs([k * math.prod(lengths[a + 1:]) for k in range(n)])
+            for a, n in enumerate(lengths)
+        ]
+        number = math.prod(shape)
+        return Reads(shape, number, number, [], [], 0, 0, lines)
+
+    def target_axes(self, i: int, home: int,
+                    geometry: Geometry | None) -> tuple[int, ...]:
+        """Which axis of its target lies along each axis of an op's output.
+
+        Args:
+            i (int): Number of the synapse's op.
+            home (int): Number of the op whose population holds its result.
+            geometry (Geometry | None): Of the op.
+
+        Returns:
+            tuple[int]: Empty if they are in their order, or it is not known.
+        """
+        record, held = self.records[i], self.records[home]
+        if geometry is None or not geometry.kernel:
+            return ()
+        inner = list(range(1, len(held.output_shape)))
+        if reads_features(record):
+            if held.output_shape[-1:] != record.output_shape[-1:]:
+                return ()
+            inner = inner[-1:] + inner[:-1]
+        elif held.output_shape[1:] != record.output_shape[1:]:
+            return ()
+        axes = self.axes(home)
+        if 0 in axes:
+            inner.insert(1, 0)
+        if sorted(inner) != sorted(a or 0 for a in axes) or len(inner) != len(
+                geometry.out_shape):
+            return ()
+        order = tuple(axes.index(a) for a in inner)
+        return () if order == tuple(range(len(order))) else order
 
     def geometry(self, i: int, source: Population) -> Geometry | None:
         """Geometry of a synapse.
@@ -151,7 +222,7 @@ class Shapes:
         if record.kind == 'matmul' or 0 in (*record.input_shape[1:],
                                             *record.output_shape[1:]):
             return None
-        if _reads_features(record):
+        if reads_features(record):
             return self._linear(record, source)
         g = record.geometry
         if not g:
@@ -181,8 +252,12 @@ class Shapes:
         return Geometry.linear(inputs, outputs, tokens if tokens > 1 else None)
 
 
-def _reads_features(record: OpRecord) -> bool:
-    """Whether an op is a linear layer on the last axis of its input."""
+def reads_features(record: OpRecord) -> bool:
+    """Whether an op is a linear layer on the last axis of its input.
+
+    Args:
+        record (OpRecord): Of the op.
+    """
     return record.kind == 'linear' and not record.geometry
 
 

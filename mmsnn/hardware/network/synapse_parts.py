@@ -77,9 +77,9 @@ def divided(record: OpRecord, read: Sequence[Read], images: int,
         weights = record.weights
         if side_by_side:
             weights = weights * numbers[k] // channels
-        known = reads is None or reads.spikes == reads.fired
-        parts.append(Part(_share(arriving, k), _share(filled, k), weights,
-                          offset, () if known else tuple(spikes[k])))
+        parts.append(
+            Part(_share(arriving, k), _share(filled, k), weights, offset,
+                 tuple(spikes[k]) if _in_part(reads) else ()))
         offset += numbers[k] if side_by_side else 0
     return parts
 
@@ -98,6 +98,11 @@ def neurons_read(reads: Reads, population: Population) -> int:
     """
     return min(population.neurons,
                ceil(reads.elements / max(1, population.timesteps)))
+
+
+def _in_part(reads: Reads | None) -> bool:
+    """Whether some elements of a population are not read."""
+    return reads is not None and not reads.whole
 
 
 def _sampled(population: Population, reads: Reads | None) -> list[float]:
@@ -122,7 +127,7 @@ def _correct(record: OpRecord, read: Sequence[Read],
     """Scale what was sampled so that in all as many spikes arrive as the
     trace has counted, no more than a population has."""
     partly = [k for k, (_, r) in enumerate(read)
-              if r and r.spikes != r.fired and arriving[k]]
+              if _in_part(r) and arriving[k]]
     if not partly or not record.in_spikes:
         return
     rest = Fraction(record.in_spikes, images) - sum(

@@ -382,4 +382,6 @@ def _over_sources(row: Received, values: np.ndarray, reduce) -> np.ndarray:
         index[place] = known
         grid[tuple(index)] = reduce.reduceat(picked, starts[known],
                                              axis=place)
-    return grid.ravel()
+    places = row.link.connectivity.to_target(
+        [last - i for i in range(len(axes))])
+    return grid.transpose(places[::-1]).ravel()
