@@ -185,3 +185,26 @@ def test_each_task_has_a_process_with_limits(tool):
     assert found['slow']['reason'] == 'took longer than 2 s'
     assert found['dies']['reason'] == 'its process ended with status 3'
     assert found['limit']['limit'] == (10**12, 10**12)
+
+
+#: Of each kind the fastest: what failed before strides, layouts, precision,
+#: attention, deformable and 1-d convolutions and rules of costs were right.
+QUICK = dict(
+    centernet='mmdet/centernet/centernet_r18', psanet='mmseg/psanet',
+    dmnet='mmseg/dmnet', yolox='mmdet/yolox', rtmdet='mmdet/rtmdet/rtmdet_',
+    panoptic_fpn='mmdet/panoptic_fpn', conditional_detr='mmdet/conditional',
+    segnext='mmseg/segnext', segmenter='mmseg/segmenter',
+    centripetalnet='mmdet/centripetalnet', point_rend='mmseg/point_rend',
+    gfl='mmdet/gfl')
+
+
+@pytest.mark.parametrize('name', list(QUICK))
+def test_an_upstream_model(tool, entries, name):
+    entry, = (e for e in entries.values() if e.name.startswith(QUICK[name]))
+    found = tool.trial.try_config(entry.framework, str(entry.config))
+    assert found['done'] == ['build', 'train', 'predict', 'proof',
+                             'estimate'], found
+    assert found['equal'], found['report']
+    assert found['layers'] > 30
+    assert len(found['silent']) <= 0.05 * found['layers']
+    assert found['energy_mj'] > 0 and 0 < found['real_share'] < 1

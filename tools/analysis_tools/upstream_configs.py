@@ -16,12 +16,13 @@ STAGES = (2, 4, 8, 16, 16)
 STRIDES = dict(
     CSPDarknet=(8, 16, 32), CSPNeXt=(8, 16, 32), Darknet=(8, 16, 32),
     HourglassNet=(4, 4), SSDVGG=(8, 16), FastSCNN=(8, 32, 8),
-    HRNet=(4, 8, 16, 32), ICNet=(16, 8, 4), MobileNetV3=(2, 4, 8),
+    HRNet=(4, 8, 16, 32), ICNet=(16, 8, 4), MobileNetV3=(4, 8, 16),
     STDCContextPathNet=(8, 8, 16, 8), EfficientNet=(8, 16, 32))
-#: Sides of the pictures, and those of models that need larger ones for
-#: convolutions or poolings without padding.
+#: Sides of the pictures, and those for heads and necks with convolutions or
+#: poolings that have no padding, or with large maps.
 SIDE = dict(mmdet=128, mmseg=64)
-LARGER = dict(DDODHead=264, SSDHead=300, LRASPPHead=400)
+SIDES = dict(
+    DDODHead=264, SSDHead=300, LRASPPHead=784, Feature2Pyramid=32)
 #: The most regions or queries of a picture.
 REGIONS = 32
 #: Keys of necks and heads for the width of what they read.
@@ -82,11 +83,11 @@ def side_of(model: dict, framework: str) -> int:
     Returns:
         int: In pixels.
     """
-    heads = (model.get(key) for key in ('bbox_head', 'decode_head'))
-    kinds = (head.get('module', head)['type'] for head in heads
-             if isinstance(head, dict))
-    return max((LARGER.get(kind, 0) for kind in kinds),
-               default=0) or SIDE[framework]
+    parts = (model.get(key) for key in ('neck', 'bbox_head', 'decode_head'))
+    kinds = [part.get('module', part)['type'] for part in parts
+             if isinstance(part, dict)]
+    return next((SIDES[kind] for kind in kinds if kind in SIDES),
+                SIDE[framework])
 
 
 def adapt(model: dict, framework: str) -> dict:
