@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from mmsnn.visualization import (
@@ -76,18 +77,13 @@ class PictureCollector:
         """
         if not self.samples:
             return []
-        classes = self.metainfo['classes']
+        classes, palette = self._classes_and_palette()
         if self._task == 'pred_sem_seg':
-            for sample in self.samples:  # labels without class are ignored
-                if sample.truth is not None:
-                    sample.truth[sample.truth >= len(classes)] = IGNORED
-            figure = plot_predictions(self.samples, classes,
-                                      self.metainfo['palette'], IGNORED)
+            figure = plot_predictions(self.samples, classes, palette, IGNORED)
             caption = ('Predictions beside the ground truth, in training '
                        'form and in spike-train form.')
         elif self._task == 'pred_instances':
-            figure = plot_detections(self.samples, classes,
-                                     self.metainfo.get('palette'))
+            figure = plot_detections(self.samples, classes, palette or None)
             caption = ('Annotated objects, and those detected in training '
                        'form and in spike-train form with a score of at '
                        f'least {LEAST_SCORE}.')
@@ -96,6 +92,31 @@ class PictureCollector:
             caption = ('Images with their class and what both forms '
                        'predict.')
         return [('predictions.png', figure, caption)]
+
+
+    def _classes_and_palette(self) -> tuple[list[str], list[tuple]]:
+        """Names and colours of all labels, also of those that the dataset
+        has none for. An annotated pixel of such a label is ignored."""
+        classes = list(self.metainfo.get('classes') or ())
+        palette = self.metainfo.get('palette')
+        palette = list(palette) if isinstance(palette, (list, tuple)) else []
+        of_pixels = self._task == 'pred_sem_seg'
+        seen = [-1]
+        for sample in self.samples:
+            if of_pixels and classes and sample.truth is not None:
+                sample.truth[sample.truth >= len(classes)] = IGNORED
+            for shown in (sample.truth, sample.training, sample.spike_train):
+                if shown is not None:
+                    labels = np.ravel(getattr(shown, 'labels', shown))
+                    seen += labels[~(of_pixels & (labels == IGNORED))].tolist()
+        classes += [f'class {i}' for i in range(len(classes), max(seen) + 1)]
+        if of_pixels or palette:
+            colours = colormaps['tab20'].colors
+            palette += [
+                tuple(round(255 * x) for x in colours[i % 20])
+                for i in range(len(palette), len(classes))
+            ]
+        return classes, palette[:len(classes)]
 
 
 def _task(sample) -> str | None:

@@ -149,6 +149,8 @@ class SpikeInferenceHook(Hook):
         if mode not in self.phases:
             return
         loop = runner.val_loop if mode == 'val' else runner.test_loop
+        if self._evaluation and runner.model is self._evaluation.spiking:
+            runner.model = self._wrapped  # the last one was broken off
         self._wrapped = runner.model
         model = runner.model
         if is_model_wrapper(model):
@@ -165,7 +167,7 @@ class SpikeInferenceHook(Hook):
             dtype=self.dtype)
         self._plain = None
         self._samples = PictureCollector(
-            self.pictures, loop.dataloader.dataset.metainfo)
+            self.pictures, getattr(loop.dataloader.dataset, 'metainfo', {}))
         runner.logger.info(
             f'evaluating in spike-train form (form={self.form}, '
             f'{self._evaluation.spiking.folded_norms} norms folded)')
@@ -239,6 +241,8 @@ class SpikeInferenceHook(Hook):
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         for report in evaluation.equality:
             runner.logger.info(f'both forms compared: {report}')
+        for reason in evaluation.spiking.unfolded:
+            runner.logger.info(f'norm not folded: {reason}')
         for row in compare_metrics(plain, metrics):
             if not row.is_number:
                 runner.logger.info(f'both forms compared: {row}')

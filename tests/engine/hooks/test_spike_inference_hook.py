@@ -38,6 +38,21 @@ def test_both_loops_report(config, form, tmp_path):
     assert metrics['accuracy/top1'] == same
 
 
+def test_after_an_evaluation_that_was_broken_off(config, monkeypatch):
+    config.custom_hooks[0].update(form='counts', proof_batches=0)
+    runner = build_runner(config)
+    model = runner.model
+    evaluator = runner.test_loop.evaluator
+    process = evaluator.process
+    monkeypatch.setattr(
+        evaluator, 'process', lambda **kwargs: [][0])  # no disk space, say
+    with pytest.raises(IndexError):
+        runner.test()
+    monkeypatch.setattr(evaluator, 'process', process)
+    assert 'accuracy/top1' in runner.test()
+    assert runner.model is model
+
+
 def test_report_on_hardware(config, tmp_path):
     config.custom_hooks[0].update(
         form='counts', phases=('test', ), chips=['cmos45', 'loihi_sanafe'])
