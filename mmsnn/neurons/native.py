@@ -65,7 +65,7 @@ def is_traced() -> bool:
         False
     """
     return not torch.compiler.is_compiling() and (
-        torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+        torch._C._is_tracing() or torch._C._are_functorch_transforms_active()
         or forward_ad._current_level >= 0)
 
 

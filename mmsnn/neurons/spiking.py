@@ -21,6 +21,7 @@ from .temporal import fire_over_time, usable
 #: kernel and no short cut stands in for it.
 EQUATIONS = ('charge', 'discharge', 'decay', '_fire', 'unroll', 'run',
              '_fire_over_time', 'is_static')
+_NUMBER = (float, int)
 
 
 class SpikingNeuron(nn.Module):
@@ -160,9 +161,10 @@ class SpikingNeuron(nn.Module):
     @property
     def _is_plain(self) -> bool:
         """Whether kernels know its equations and numbers."""
-        return not self.own_equations and all(
-            isinstance(x, (float, int))
-            for x in (self.threshold, self.scale, self.offset, self.slope))
+        return (not self.own_equations and isinstance(self.scale, _NUMBER)
+                and isinstance(self.threshold, _NUMBER)
+                and isinstance(self.offset, _NUMBER)
+                and isinstance(self.slope, _NUMBER))
 
     def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire, from a state of zero; nothing is kept for the next call.
@@ -380,12 +382,12 @@ class SpikingNeuron(nn.Module):
             str: Those of a static neuron, and more of any other.
         """
         parts = [
-            f'max_spikes={self.max_spikes}, scale={self.scale:g}, '
-            f'threshold={self.threshold:g}'
+            f'max_spikes={self.max_spikes}', f'scale={_shown(self.scale)}',
+            f'threshold={_shown(self.threshold)}'
         ]
         if not self.is_static:
             parts += [
-                f'timesteps={self.timesteps}', f'decay={float(self.decay):g}'
+                f'timesteps={self.timesteps}', f'decay={_shown(self.decay)}'
             ]
             parts += [
                 name for name in ('decay_input', 'learn_decay')
@@ -393,6 +395,12 @@ class SpikingNeuron(nn.Module):
             ]
             parts += [f'reset={self.reset!r}', f'surrogate={self.surrogate!r}']
         return ', '.join(parts)
+
+
+def _shown(number: float | torch.Tensor) -> str:
+    if isinstance(number, torch.Tensor) and number.dim():
+        return f'{number.numel()} values'
+    return f'{float(number):g}'
 
 
 def _single(number: float) -> float:

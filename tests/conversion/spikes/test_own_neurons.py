@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from mmengine.registry import MODELS
 from torch import nn
 
 from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.layers import ESDSA
 from mmsnn.neurons import LIFNeuron, SFANeuron, SpikingNeuron
 
 DOUBLE = torch.float64
@@ -77,6 +79,53 @@ def test_they_run_their_own_equations(make, form):
     assert all(row.training_spikes for row in check.report.rows)
     emitted = sum(row.spike_train_spikes for row in check.report.rows)
     assert spiking.trace.total('emitted') == emitted
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('timesteps', [1, 2])
+def test_a_threshold_for_each_channel(form, timesteps):
+
+    def make():
+        neuron = SFANeuron(max_spikes=3, timesteps=timesteps)
+        neuron.threshold = torch.tensor([0.5, 1., 2., 1 / 3], dtype=DOUBLE)
+        return neuron
+
+    net = network(make)
+    u = torch.ones(2 * timesteps, 4, dtype=DOUBLE)
+    # Half up of 2, 1, 1/2 and 3.
+    assert (3 * net[0](u))[0].round().tolist() == [2, 1, 1, 3]
+    check = EqualityCheck(net, to_spike_train(net, form))
+    check.compare(values())
+    assert check.report.equal and check.report.rows[1].training_spikes
+    assert 'threshold=4 values' in str(net)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_from_a_config_in_layers_that_give_keys(form):
+
+    @MODELS.register_module(force=True)
+    class SlowlyLeaking(SFANeuron):
+
+        def charge(self, inputs, state):
+            return inputs + 0.9 * state
+
+    try:
+        torch.manual_seed(0)
+        net = ESDSA(16, dict(type='SlowlyLeaking', timesteps=2), num_heads=4)
+    finally:
+        MODELS.module_dict.pop('SlowlyLeaking')
+    net = net.double().eval()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.bias.data.uniform_(0, 2)
+    spiking = to_spike_train(net, form)
+    check = EqualityCheck(net, spiking)
+    generator = torch.Generator().manual_seed(0)
+    x = 3 * torch.rand(4, 16, 3, 3, generator=generator, dtype=DOUBLE)
+    with spiking:
+        check.compare(x)
+    assert check.report.equal and not check.report.silent
+    assert len(check.report.rows) == 5 and spiking.folded_norms == 4
 
 
 def test_free_running_runs_them_too():
