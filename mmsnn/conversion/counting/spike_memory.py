@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from mmsnn.conversion.rules.moves import UNSET
 from mmsnn.conversion.rules.rule import Call, Effect
@@ -15,7 +15,6 @@ from mmsnn.conversion.spikes.on_spikes import (
     recorded,
     write,
 )
-from mmsnn.conversion.spikes.origin import Origin
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, decode
 
 from .tensor_sources import TensorSources, memory_of, tensors
@@ -100,24 +99,21 @@ class SpikeMemory:
                 self._write(func, args, kwargs, x)
             self._empty = set()
         self._random |= torch.Tag.nondeterministic_seeded in func.tags
-        spikes = [x for x in tree_leaves((args, kwargs))
-                  if isinstance(x, SpikeTensor) and x.origin is not None]
-        if len(spikes) == 1:
-            for i, x in enumerate(tensors(out)):
-                if isinstance(x, SpikeTensor) and x.origin is None:
-                    index = i if isinstance(out, (list, tuple)) else None
-                    self._set_origin(x, spikes[0].origin, func, args, kwargs,
-                                     index)
+        for i, x in enumerate(tensors(out)):
+            if isinstance(x, SpikeTensor) and x.origin is None:
+                index = i if isinstance(out, (list, tuple)) else None
+                self._set_origin(x, func, args, kwargs, index)
 
-    def _set_origin(self, x: SpikeTensor, origin: Origin, func, args, kwargs,
+    def _set_origin(self, x: SpikeTensor, func, args, kwargs,
                     index: int | None) -> None:
         """Note how spikes were moved, where constants had a say in that."""
-        others = [y for y in tree_leaves((args, kwargs))
-                  if isinstance(y, torch.Tensor)
-                  and not isinstance(y, SpikeTensor)]
-        if not self._random and not any(
-                self._differs(y) or self._sources.holds(y) for y in others):
-            x.origin = origin.moved(
+        found = list(tensors((args, kwargs)))
+        spikes = [y for y in found if isinstance(y, SpikeTensor)]
+        constant = not self._random and not any(
+            self._differs(y) or self._sources.holds(y) for y in found
+            if not isinstance(y, SpikeTensor))
+        if constant and len(spikes) == 1 and spikes[0].origin is not None:
+            x.origin = spikes[0].origin.moved(
                 recorded(SpikeTensor, func, args, kwargs, index), False)
 
     def _differs(self, x: Any) -> bool:
