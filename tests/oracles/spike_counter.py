@@ -210,8 +210,7 @@ def _step(step: Step, given: list[Value], count: Count) -> Value:
     if step.name in EXTREMES:
         extreme, number = EXTREMES[step.name]
         out = extreme(x.array)
-        count.comparisons += number(x.array, out) * (
-            x.kind[1] if x.kind else 1)
+        count.comparisons += number(x.array, out)
         return Value(out, x.kind)
     if step.name == 'cat':
         y = given[1]
