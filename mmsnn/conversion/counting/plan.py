@@ -104,13 +104,15 @@ class CountingPlan:
         self._statistics = RunStatistics()
 
     def watch(self, func) -> None:
-        """Note whether the shape of an op's result depends on values.
+        """Note whether the shape of an op's result depends on values, or
+        its cost (torchvision's, on boxes).
 
         Args:
             func (OpOverload): The op.
         """
         if (torch.Tag.data_dependent_output in func.tags
-                or torch.Tag.dynamic_output_shape in func.tags):
+                or torch.Tag.dynamic_output_shape in func.tags
+                or func.namespace == 'torchvision'):
             self.static = False
 
     def connect(self, key: tuple, sources: RecordKeys,

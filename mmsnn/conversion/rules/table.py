@@ -2,7 +2,14 @@
 
 from functools import cache
 
-from . import elementwise, moves, products, reductions, windows
+from . import (
+    elementwise,
+    moves,
+    products,
+    reductions,
+    torchvision_ops,
+    windows,
+)
 from .refused import REFUSED
 from .rule import Effect, Rule, UnclassifiedOpError
 
@@ -38,6 +45,8 @@ def find_rule(func) -> Rule | None:
         <Effect.UNCHANGED: 'unchanged'>
     """
     space, name = func._schema.name.split('::')
+    if space == 'torchvision':
+        return torchvision_ops.RULES.get(name)
     if space != 'aten':
         return None
     overload = func._overloadname
@@ -68,7 +77,8 @@ def rule_of(func) -> Rule:
     if space != 'aten':
         raise UnclassifiedOpError(
             f'no rule says what {func} costs: the tables of '
-            'mmsnn/conversion/rules have rules for aten ops only')
+            'mmsnn/conversion/rules have rules for aten ops, and for some of '
+            'torchvision')
     reason = REFUSED.get(name) or REFUSED.get(name.rstrip('_'))
     if reason:
         raise UnclassifiedOpError(
