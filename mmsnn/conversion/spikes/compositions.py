@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import cache
-from math import sqrt
 
 import torch
 from torch.utils._pytree import tree_leaves
 
 from mmsnn.conversion.rules.table import find_rule
+
+from .functions import attention
 
 aten = torch.ops.aten
 
@@ -83,27 +84,15 @@ def _addbmm(x, left, right, *, beta=1, alpha=1):
     return _plus(x, torch.bmm(left, right).sum(0), beta, alpha)
 
 
-def _attention(query, key, value, mask, causal, scale):
-    scores = torch.matmul(query, key.transpose(-1, -2))
-    scores = scores * (1 / sqrt(query.shape[-1]) if scale is None else scale)
-    if causal:
-        seen = torch.ones(
-            scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        scores = scores.masked_fill(~seen, -torch.inf)
-    if mask is not None:
-        scores = scores + mask
-    return torch.matmul(torch.softmax(scores, -1), value)
-
-
 def _flash_cpu(query, key, value, dropout_p=0., is_causal=False, *,
                attn_mask=None, scale=None):
-    out = _attention(query, key, value, attn_mask, is_causal, scale)
+    out = attention(query, key, value, attn_mask, is_causal, scale)
     return out, out.new_empty(0)  # sums that only training reads
 
 
 def _flash(query, key, value, dropout_p=0., is_causal=False,
            return_debug_mask=False, *, scale=None):
-    out = _attention(query, key, value, None, is_causal, scale)
+    out = attention(query, key, value, None, is_causal, scale)
     empty = out.new_empty(0)
     return (out, empty, empty, empty, query.shape[-2], key.shape[-2], empty,
             empty, empty)
@@ -111,7 +100,7 @@ def _flash(query, key, value, dropout_p=0., is_causal=False,
 
 def _efficient(query, key, value, attn_bias, compute_log_sumexp, dropout_p=0.,
                is_causal=False, *, scale=None):
-    out = _attention(query, key, value, attn_bias, is_causal, scale)
+    out = attention(query, key, value, attn_bias, is_causal, scale)
     empty = out.new_empty(0)
     return out, empty, empty, empty
 

@@ -5,13 +5,14 @@ from math import frexp
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
-from mmsnn.conversion.rules.rule import Effect
+from mmsnn.conversion.rules.rule import Effect, UnclassifiedOpError
 from mmsnn.conversion.rules.table import find_rule
 from mmsnn.neurons import spikes_per_position
 
 from .compositions import composition
+from .functions import FUNCTIONS
 from .on_spikes import extreme, holds, move
 from .origin import HERE, Origin
 
@@ -194,14 +195,23 @@ class SpikeTensor(torch.Tensor):
     def __array__(self, *args, **kwargs):
         return self._read().__array__(*args, **kwargs)
 
+    def __dlpack__(self, *args, **kwargs):
+        return self._read().__dlpack__(*args, **kwargs)
+
     def __format__(self, spec):
         return format(self._read() if spec else repr(self), spec)
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if func is torch.nn.functional.pad and _is_circular(*args, **kwargs):
-            return _pad_circular(*args, **kwargs)
+        if func in _ON_MEMORY:
+            raise UnclassifiedOpError(
+                f'Tensor.{func.__name__} needs the memory of a tensor, which '
+                'spikes do not have: call it on their values, x * 1')
+        if func in FUNCTIONS:
+            out = FUNCTIONS[func](*args, **kwargs)
+            if out is not NotImplemented:
+                return out
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **kwargs)
 
@@ -216,16 +226,16 @@ class SpikeTensor(torch.Tensor):
             return synapse(func, *args, **kwargs)
         rule = find_rule(func)
         kept = rule is not None and holds(cls, rule, func, args, kwargs)
-        if func._schema.is_mutable and isinstance(args[0], cls):
-            if kept and rule.effect is Effect.UNCHANGED:
-                return args[0]
-            raise TypeError(
+        written = func._schema.is_mutable and _writes_spikes(
+            func, args, kwargs)
+        if kept and rule.effect is Effect.UNCHANGED:
+            return args[0] if written else args[0].alias()
+        if written:
+            raise UnclassifiedOpError(
                 f'{func} would change spikes in place, which fire once and '
                 'are read by others: write it so that it makes a new tensor '
-                f'(y = x * 2 for x *= 2, torch.where for x[...] = 0)')
+                '(y = x * 2 for x *= 2, torch.where for x[...] = 0)')
         if kept and not func._schema.is_mutable:
-            if rule.effect is Effect.UNCHANGED:
-                return args[0].alias()
             if rule.effect is Effect.EXTREME:
                 return extreme(cls, func, args, kwargs)
             return move(cls, rule, func, args, kwargs)
@@ -249,34 +259,28 @@ def decode(x):
     return x.decode() if isinstance(x, SpikeTensor) else x
 
 
-def _is_circular(x, pad, mode='constant', value=None) -> bool:
-    return mode == 'circular' and isinstance(x, SpikeTensor)
+#: What would read or write memory of a tensor without an op.
+_ON_MEMORY = {
+    torch.Tensor.apply_, torch.Tensor.data_ptr, torch.Tensor.map_,
+    torch.Tensor.map2_, torch.Tensor.share_memory_, torch.Tensor.storage,
+    torch.Tensor.untyped_storage
+}
 
 
-def _pad_circular(x, pad, mode='circular', value=None):
-    """What stands beyond an end is what stands before the other: a move,
-    which PyTorch does by writing into a tensor."""
-    for i in range(len(pad) // 2):
-        axis = x.dim() - 1 - i
-        crop = [max(-p, 0) for p in pad[2 * i:2 * i + 2]]
-        before, after = (max(p, 0) for p in pad[2 * i:2 * i + 2])
-        size = x.shape[axis] - sum(crop)
-        if max(before, after) > size:
-            raise ValueError(
-                f'circular padding of {max(before, after)} on {size} '
-                'positions: it can not wrap around more than once')
-        if sum(crop):
-            x = x.narrow(axis, crop[0], size)
-        if before or after:
-            times = [3 if n == axis else 1 for n in range(x.dim())]
-            x = x.repeat(times).narrow(axis, size - before,
-                                       before + size + after)
-    return x
+def _writes_spikes(func, args, kwargs) -> bool:
+    """Whether what an op writes into is spikes."""
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is None or not argument.alias_info.is_write:
+            continue
+        x = args[i] if i < len(args) else kwargs.get(argument.name)
+        if any(isinstance(y, SpikeTensor) for y in tree_leaves(x)):
+            return True
+    return False
 
 
 def _convolution(func, x, weight, bias, *args):
     if isinstance(weight, SpikeTensor):
-        raise TypeError(
+        raise UnclassifiedOpError(
             'a convolution whose weights are spikes has no form for chips: '
             'write it as a product, with torch.nn.functional.unfold')
     bias = decode(bias)

@@ -384,3 +384,15 @@ def test_what_is_zero_by_chance_is_no_silent_neuron(form):
         spiking(3 * x)
     fc = list(spiking.trace)[-1]
     assert (fc.spiking, fc.calls, fc.macs) == (False, 2, 2 * 2 * 12)
+
+
+@pytest.mark.parametrize('call', [
+    lambda s: torch.add(torch.ones(2), 1, out=s),
+    lambda s: torch._foreach_add_([s], 1.), lambda s: s.apply_(float),
+    lambda s: s.data_ptr(), lambda s: s.untyped_storage(),
+    lambda s: s.__iadd__(1)])
+def test_nothing_is_written_past_the_spikes(call):
+    """Neither is it lost, nor does it reach memory that is not there."""
+    spikes = SpikeTensor([torch.ones(2)], 1., 1, True)
+    with pytest.raises(UnclassifiedOpError, match='write it|call it on'):
+        call(spikes)
