@@ -187,7 +187,7 @@ def _container(x: Any, path: str, above: tuple[int, ...]) -> Iterator[Leaf]:
         keys = sorted(x.keys(), key=lambda k: (type(k).__name__, repr(k)))
         yield Leaf(path, type(x))
         for key in keys:
-            plain = isinstance(key, (*_VALUES, float, tuple))
+            plain = isinstance(key, float) or _is_value(key)
             yield Leaf(path, ('key', key) if plain else 'key',
                        opaque='' if plain else f'key of {type(key).__name__}')
         yield from _parts(x, keys, path, above, '[{!r}]')
@@ -229,8 +229,14 @@ def _sequence(x: Sequence, path: str,
         yield from _walk(value, path + part, above)
 
 
+def _is_value(x: Any) -> bool:
+    if isinstance(x, (tuple, frozenset)):
+        return all(map(_is_value, x))
+    return isinstance(x, _VALUES)
+
+
 def _set(x: Set, path: str) -> Iterator[Leaf]:
-    if all(isinstance(value, _VALUES) for value in x):
+    if all(map(_is_value, x)):
         yield Leaf(path, (type(x), set(x)))
     elif all(isinstance(value, (int, float)) for value in x):
         yield Leaf(path, (type(x), len(x)))

@@ -10,7 +10,7 @@ on the same input and watched. Folds that it does not prove are undone.
 import copy
 import gc
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import (
     TorchDispatchMode,
     _disable_current_modes,
@@ -171,6 +172,23 @@ def _random_numbers_kept() -> Iterator[None]:
             np.random.set_state(states[1])
 
 
+class _PlainReads(TorchFunctionMode):
+    """Sees tensors that become Python lists, which no operation does.
+
+    Args:
+        read (Callable): Called with the function's name and the tensors.
+    """
+
+    def __init__(self, read: Callable[[str, Any], None]) -> None:
+        super().__init__()
+        self._tell = read
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.tolist:
+            self._tell('tolist', args)
+        return func(*args, **(kwargs or {}))
+
+
 class _FoldWatch(TorchDispatchMode):
     """Watches which way the outputs of synapses take to their norms.
 
@@ -214,6 +232,7 @@ class _FoldWatch(TorchDispatchMode):
             # What others watch is the call itself, not its trial.
             watched.enter_context(_disable_current_modes())
             watched.enter_context(in_its_precision(self.model))
+            watched.enter_context(_PlainReads(self._read))
             results = watched.enter_context(self).model(*args, **kwargs)
         if any(not memory.expired() for memory in self._outputs):
             gc.collect()

@@ -127,6 +127,11 @@ def data(net, x):
     return net.last(net.f[1](y)) + F.relu(y.data)
 
 
+def as_list(net, x):
+    y = net.f[0](x)
+    return net.last(net.f[1](y)), y.tolist()[0][0]
+
+
 def kept(net, x):
     net.kept = net.f[0](x)
     return net.last(net.f[1](net.kept))
@@ -170,6 +175,7 @@ def in_place(net, x):
     (skipped, 'reads the output of f.0'),
     (viewed, 'f.1: flip reads the output of f.0'),
     (data, 'reads the output of f.0'),
+    (as_list, 'f.1: tolist reads the output of f.0'),
     (kept, 'f.1: the output of f.0 is kept or returned'),
     (neuron_behind, 'reads the output of f.0'),
     (weight, 'f.1: convolution reads the weights of f.0'),
