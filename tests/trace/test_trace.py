@@ -7,7 +7,8 @@ from torch import nn
 
 from mmsnn.conversion import to_spike_train
 from mmsnn.neurons import SFANeuron
-from mmsnn.trace import OpRecord, OpTrace, RunStatistics
+from mmsnn.trace import OpRecord, OpTrace, Reads, RunStatistics
+from mmsnn.trace.reads import runs
 
 
 class Net(nn.Module):
@@ -151,6 +152,49 @@ def test_a_damaged_file_is_named(tmp_path, text):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=r'trace\.json is not an op trace'):
         OpTrace.load(path)
+
+
+def test_what_is_read_of_a_layer_is_kept(tmp_path):
+    """Through a file, an old file without it, and traces of two processes,
+    which have sampled other spikes."""
+    def trace(spikes, step=1):
+        made = OpTrace([OpRecord('n', 'neuron', 'neuron'),
+                        OpRecord('fc', 'linear', 'mm', spiking=True)], 1)
+        n, fc = made._records
+        made.connect(n, ['input'])
+        made.connect(fc, [n], reads={n: Reads(
+            [1, 1, 4], 2, 2, spikes, [3, 2], sum(spikes), anchor=1,
+            lines=[[[1, 1, 0]], [[1, 2, step]]])})
+        return made
+
+    one = trace([2, 1])
+    one.save(tmp_path / 'trace.json')
+    loaded = OpTrace.load(tmp_path / 'trace.json')
+    assert loaded.reads() == one.reads() == [{}, {0: one.reads()[1][0]}]
+    both = OpTrace.merged([loaded, trace([1, 1])]).reads()[1][0]
+    assert (both.spikes, both.fired, both.arrived) == ([3, 2], [6, 4], 5)
+    assert both.lines == [[[1, 1, 0]], [[1, 2, 1]]]
+    # Other elements: which ones is not known any more.
+    other = OpTrace.merged([loaded, trace([1, 1], step=2)]).reads()[1][0]
+    assert other.spikes == [3, 2] and not other.lines
+    raw = json.loads((tmp_path / 'trace.json').read_text())
+    for record in raw['records']:
+        del record['reads'], record['weight_pieces']
+    (tmp_path / 'old.json').write_text(json.dumps(dict(raw, format=3)))
+    old = OpTrace.load(tmp_path / 'old.json')
+    assert old.reads() == [{}, {}] and old.sources() == one.sources()
+
+
+@pytest.mark.parametrize('numbers, expected', [
+    ([], []), ([7], [[7, 1, 0]]), ([0, 1, 2], [[0, 3, 1]]),
+    ([5, 5, 5, 4], [[5, 3, 0], [4, 1, 0]]), ([-1, -1], [[-1, 2, 0]]),
+    ([3, 2, 1, 0, -1], [[3, 4, -1], [-1, 1, 0]]),
+    ([-1, 0, 4, 8, 9], [[-1, 1, 0], [0, 3, 4], [9, 1, 0]]),
+])
+def test_numbers_as_runs(numbers, expected):
+    assert runs(numbers) == expected
+    reads = Reads([1], 1, 1, [], [], 0, lines=[expected])
+    assert reads.indices(0) == numbers
 
 
 def test_a_missing_file_is_named(tmp_path):

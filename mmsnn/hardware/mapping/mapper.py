@@ -309,6 +309,11 @@ def _links(network: Network, slices: dict[str, Slices]):
 def _conditions(network: Network) -> list[str]:
     """What the cores can not do, so that it must happen outside."""
     texts, runs = [], network.runs
+    for r in network.remainder:
+        if r.sops:
+            texts.append(
+                f'{r.module}: {runs * r.sops:,.0f} additions by spikes per '
+                f'image run outside the cores: what causes them {r.reason}')
     for p in network.projections:
         if network.carries(p) == 'real' and p.op != 'real':
             texts.append(

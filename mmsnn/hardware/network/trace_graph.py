@@ -155,12 +155,15 @@ class TraceGraph:
     def _leave_out_constants(self) -> None:
         """Leave out what depends on nothing that the model is given."""
         constant: set[Source] = set()
-        for i, sources in self.sources.items():
-            record = self.records[i]
+        for i, record in enumerate(self.records):
             if not record.spiking and record.kind != 'neuron' and (
-                    constant.issuperset(sources)):
+                    constant.issuperset(self._all[i])):
                 constant.add(i)
-        self.left_out.update(dict.fromkeys(constant, CONSTANT))
+        self.left_out.update(
+            (i, CONSTANT) for i in constant
+            if i in self.sources or self.left_out.get(i) == NUMBER
+            or self.left_out.get(i) == RESULTS
+            and not self.records[i].postprocess)
         self.sources = {
             i: {s: operand for s, operand in sources.items()
                 if s not in constant}

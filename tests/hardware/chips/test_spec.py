@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from mmsnn.hardware import MissingFigureError, Range, list_chips, load_chip
+from mmsnn.hardware.chips.schema import SCHEMA
 
 FIGURE = {'value': 2.0, 'unit': 'pJ', 'source': 'a paper', 'status': 'read'}
 
@@ -199,6 +200,93 @@ def test_ranges_tables_and_lists_are_read(tmp_path):
     assert chip.at('high').figures['events.fire'].value == 2
     with pytest.raises(ValueError, match="'low' or 'high', got 'mean'"):
         chip.at('mean')
+
+
+COUNTS = [name for name in SCHEMA['limits'] if name not in (
+    'chips', 'cores', 'cores_per_tile', 'mesh_width', 'mesh_height')]
+WRONG_COUNTS = [0, -1, 2.5, True, '4', 10**400, float('inf'), [],
+                {'low': 0, 'high': 4}, {'low': 1.5, 'high': 4},
+                {'low': 4, 'high': 2}, {'low': True, 'high': 4},
+                {'low': 1}, {'low': 1, 'high': 2, 'mean': 1}]
+
+
+def refused(tmp_path, section, name, values, message):
+    for value in values:
+        entry = dict(value=value, unit=SCHEMA[section][name], source='x',
+                     status='read')
+        path = write(tmp_path, spec(**{section: {name: entry}}))
+        with pytest.raises(ValueError, match=message):
+            load_chip(path)
+
+
+@pytest.mark.parametrize('name', SCHEMA['limits'])
+def test_limits_are_whole_numbers(tmp_path, name):
+    refused(tmp_path, 'limits', name, WRONG_COUNTS,
+            f'limits.{name}.value must')
+
+
+@pytest.mark.parametrize('name', COUNTS)
+def test_limits_may_be_ranges(tmp_path, name):
+    entry = dict(value={'low': 2, 'high': 4.0}, unit=SCHEMA['limits'][name],
+                 source='x', status='read')
+    chip = load_chip(write(tmp_path, spec(limits={name: entry})))
+    assert chip.figures[f'limits.{name}'].value == Range(2, 4)
+
+
+WRONG_COSTS = [0, -1, True, '4', 10**400, float('inf'), [1],
+               {'low': -1, 'high': 4}, {'low': 4, 'high': 2},
+               {'low': False, 'high': 4}, {'low': 0, 'high': 0},
+               {'low': 1, 'high': 2, 'mean': 1}, {True: 2}]
+
+
+@pytest.mark.parametrize('key', [
+    f'{section}.{name}' for section, names in SCHEMA.items()
+    for name in names if section not in ('limits', 'support')
+])
+def test_costs_are_positive_numbers(tmp_path, key):
+    refused(tmp_path, *key.split('.'), WRONG_COSTS, f'{key}.value must')
+
+
+@pytest.mark.parametrize('name', SCHEMA['support'])
+def test_abilities_are_true_or_false(tmp_path, name):
+    refused(tmp_path, 'support', name,
+            [1, 0, 'yes', 1.0, [True], {'low': True, 'high': True}],
+            f'support.{name}.value must be true')
+
+
+def abilities(**values):
+    return {name: dict(value=value, unit='yes/no', source='x',
+                       status='unknown' if value is None else 'read')
+            for name, value in values.items()}
+
+
+def test_a_chip_can_run_somehow(tmp_path):
+    both = abilities(synchronous=False, asynchronous=False)
+    with pytest.raises(ValueError, match='support.synchronous and support.'
+                       'asynchronous are both false.*must be true, or null'):
+        load_chip(write(tmp_path, spec(support=both)))
+    for other in (True, None):
+        load_chip(write(tmp_path, spec(support=abilities(
+            synchronous=False, asynchronous=other))))
+    load_chip(write(tmp_path, spec(support=abilities(synchronous=False))))
+
+
+@pytest.mark.parametrize('changes, near', [
+    ({'memroy': {}}, "did you mean 'memory'"),
+    ({'limits': {'neuron': FIGURE}}, "did you mean 'limits.neurons'"),
+    ({'events': {'synops': FIGURE}}, "did you mean 'events.synop'"),
+    ({'fp32': {'mac': {**FIGURE, 'vaule': 1}}},
+     "did you mean 'fp32.mac.value'"),
+])
+def test_a_wrong_key_names_the_nearest(tmp_path, changes, near):
+    with pytest.raises(ValueError, match=near):
+        load_chip(write(tmp_path, spec(**changes)))
+
+
+def test_a_container_is_a_name(tmp_path):
+    path = write(tmp_path, spec(events=events(contained_in=['events.synop'])))
+    with pytest.raises(ValueError, match='contained_in must name a figure'):
+        load_chip(path)
 
 
 def test_a_truth_must_be_one(tmp_path):

@@ -115,6 +115,90 @@ def test_every_count_equals_that_of_a_list_of_connections(name):
         [sum(o.values()) for o in overlaps])
 
 
+def random_picks(rng, length, size):
+    """Indices along an axis of the source, or -1, for each of the op's."""
+    kind = rng.integers(4)
+    if kind == 0:
+        start = rng.integers(-1, 2)
+        found = np.arange(start, start + length)
+        return tuple(int(i) if 0 <= i < size else -1 for i in found)
+    return tuple(int(i) for i in rng.integers(-1, size, length))
+
+
+@pytest.mark.parametrize('seed', range(12))
+@pytest.mark.parametrize('name', ['padding', 'stride', 'groups', 'depthwise',
+                                  'transposed', 'tokens'])
+def test_parts_of_a_source_in_any_order(name, seed):
+    """Axes of source and target in another order, and indices along them."""
+    g = CONVS[name]
+    rng = np.random.default_rng(seed)
+    axes = len(g.in_shape)
+    order, target_order = (tuple(int(a) for a in rng.permutation(axes))
+                           for _ in range(2))
+    lengths = [int(n) for n in rng.integers(2, 6, axes)]
+    picks = tuple(random_picks(rng, n, size)
+                  for n, size in zip(g.in_shape, lengths))
+    shape, out = [0] * axes, [0] * axes
+    for i, (a, b) in enumerate(zip(order, target_order)):
+        shape[a], out[b] = lengths[i], g.out_shape[i]
+    found = connectivity(
+        Projection('p', 'a', 'b', 'conv', geometry=g, picks=picks,
+                   source_axes=order, target_axes=target_order),
+        Population('a', tuple(shape), spikes=(0., )),
+        Population('b', tuple(out), spikes=(0., )))
+    assert found.exact and found.order == order
+    edges = edges_of(g.out_shape, rng)
+    share = [rng.random(n) for n in lengths]
+    sources, count, reached = {}, {}, {}
+    for to, at in connections(g):
+        at = tuple(p[i] for p, i in zip(picks, at))
+        if -1 in at:
+            continue
+        here = block(to, edges)
+        sources.setdefault(here, set()).add(at)
+        count[here] = count.get(here, 0) + 1
+        reached.setdefault(at, set()).add(here)
+    for here in itertools.product(*(range(len(e) - 1) for e in edges)):
+        for method, expected in (
+            ('distinct', len(sources.get(here, ()))),
+            ('connections', count.get(here, 0))):
+            assert expected == np.prod([
+                getattr(axis, method)(e)[i]
+                for axis, e, i in zip(found.axes, edges, here)])
+        weights = sum(np.prod([s[i] for s, i in zip(share, at)])
+                      for at in sources.get(here, ()))
+        assert weights == pytest.approx(np.prod([
+            axis.distinct(e, s)[i]
+            for axis, e, i, s in zip(found.axes, edges, here, share)]))
+    fans = [axis.fan_out(e) for axis, e in zip(found.axes, edges)]
+    for at in itertools.product(*map(range, lengths)):
+        assert np.prod([f[i] for f, i in zip(fans, at)]) == len(
+            reached.get(at, ()))
+
+
+def test_a_part_that_all_read():
+    """Each of 2 targets reads the first and third of 4 channels."""
+    found = connectivity(
+        Projection('p', 'a', 'b', 'linear', synapses=4 * 2,
+                   geometry=Geometry.linear(4, 2), picks=((0, 2), None)),
+        Population('a', (4, 2), spikes=(0., )),
+        Population('b', (2, ), spikes=(0., )))
+    assert found.exact and found.density == 1
+    channels, positions = found.axes
+    assert channels.distinct(np.array([0, 2])) == [2]
+    assert channels.fan_out(np.array([0, 1, 2])).tolist() == [2, 0, 2, 0]
+    assert positions.distinct(np.array([0, 1])) == [2]
+
+
+def test_scattered_neurons_are_a_part_of_all():
+    found = connectivity(
+        Projection('p', 'a', 'b', 'linear', synapses=6, scattered=True,
+                   neurons_read=3),
+        Population('a', (2, 3), spikes=(0., )),
+        Population('b', (2, ), spikes=(0., )))
+    assert (found.exact, found.read, found.density) == (False, .5, .5)
+
+
 def test_offsets_place_parts_of_a_concatenation():
     """The second of two sources of 2 channels feeds a depthwise op of 4."""
     g = Geometry((4, 3), (4, 3), (1, ), (1, ), (0, ), (1, ), groups=4)

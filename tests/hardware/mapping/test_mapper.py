@@ -15,6 +15,7 @@ from mmsnn.hardware import (
 )
 from mmsnn.hardware.mapping.core_loads import count_loads
 from mmsnn.hardware.mapping.tiling import block_sizes
+from mmsnn.hardware.timing.asynchronous import _over_sources
 from mmsnn.hardware.timing.schedule import lossless_schedule
 
 
@@ -232,6 +233,75 @@ def test_messages_and_hops_equal_those_of_every_neuron(tiny_chip):
     assert row.messages.sum() * row.travel.hops_ns == \
         pytest.approx(hops_y / 4)
     assert row.additions.sum() == pytest.approx(60)
+
+
+def test_messages_and_hops_of_a_part_in_another_order(tiny_chip):
+    """Against a list of neurons: 3 of 4 channels, backwards, of a layer whose
+    channels lie last; in the target they do, too."""
+    picks = (3, -1, 0, 1)
+    network = Network(
+        (Population('in', (2, 6), spikes=(1., ), kind='input'),
+         Population('a', (6, 4), spikes=(6., )),
+         Population('b', (6, 4), spikes=(1., ))),
+        (Projection('p', 'in', 'a', 'linear', sops=(1., )),
+         Projection('q', 'a', 'b', 'conv', geometry=conv(4, 6, 3),
+                    sops=(60., ), picks=(picks, (5, 4, 3, 2, 1, 0)),
+                    source_axes=(1, 0), target_axes=(1, 0),
+                    spikes_read=(4., ))))
+    chip = tiny_chip({'limits.cores': 64, 'limits.mesh_width': 8,
+                      'limits.mesh_height': 8, 'limits.axons_out': 99})
+    mapping = map_network(network, chip)
+    loads = count_loads(mapping)
+    row = loads.received[1]
+
+    def core(name, index):
+        s = mapping.slices[name]
+        at = [int(np.searchsorted(e, i, side='right')) - 1
+              for e, i in zip(s.edges, index)]
+        return at[0] + at[1] * s.blocks[0]
+
+    def tile(name, number):
+        y, x = divmod(mapping.slices[name].first_core + number, 8)
+        return (7 - x if y % 2 else x), y
+
+    assert mapping.slices['a'].cores > 2 and mapping.slices['b'].cores > 2
+    hops = 0
+    sent = np.zeros(mapping.slices['a'].cores)
+    arrived = np.zeros(mapping.slices['b'].cores)
+    for x, c in itertools.product(range(6), range(4)):
+        here = core('a', (x, c))
+        if c not in picks:
+            continue
+        place = 5 - x  # of the op, which reads backwards
+        reached = {
+            core('b', (t, o)) for o in range(4)
+            for t in (place - 1, place, place + 1) if 0 <= t < 6
+        }
+        sent[here] += len(reached)
+        for there in reached:
+            arrived[there] += 1
+            hops += sum(abs(p - q) for p, q in zip(tile('a', here),
+                                                   tile('b', there)))
+    # 4 spikes of the 18 neurons that are read, each alike.
+    share = 4 / 18
+    assert row.sent[0] == pytest.approx(share * sent)
+    assert row.messages[0] == pytest.approx(share * arrived)
+    assert loads.fired['a'].spikes.sum() == pytest.approx(6)
+    assert row.messages.sum() * (
+        row.travel.hops_ew + row.travel.hops_ns) == pytest.approx(share * hops)
+    assert row.additions.sum() == pytest.approx(60)
+    # Earliest and latest source of each target core.
+    times = np.arange(1., 1 + mapping.slices['a'].cores)
+    for reduce, pick in ((np.minimum, min), (np.maximum, max)):
+        found = _over_sources(row, times, reduce)
+        for there in range(len(found)):
+            sources = [
+                times[core('a', (x, c))] for x in range(6) for c in picks
+                if c >= 0 and there in {
+                    core('b', (t, o)) for o in range(4)
+                    for t in (4 - x, 5 - x, 6 - x) if 0 <= t < 6}
+            ]
+            assert found[there] == pick(sources)
 
 
 def test_additions_without_a_connection_are_refused(tiny_chip):

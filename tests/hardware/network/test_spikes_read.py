@@ -331,8 +331,11 @@ def test_messages_are_the_spikes_that_are_read(wide_chip, seed, tmp_path):
              and any(network.spikes_read(p))]
     expected = [(e, spikes) for e, spikes in expected if any(spikes)]
     assert len(found) == len(expected)
+
+    def key(spikes):
+        return [round(s * images) for s in spikes]
+
     # The layers that a synapse reads may stand in another order.
-    key = (lambda spikes: [round(s * images) for s in spikes])
     assert sorted(key(network.spikes_read(p)) for p in found) == sorted(
         spikes for _, spikes in expected)
     for p in found:
@@ -358,3 +361,43 @@ def test_messages_are_the_spikes_that_are_read(wide_chip, seed, tmp_path):
     trace.save(tmp_path / 'trace.json')
     assert network_from_trace(OpTrace.load(tmp_path / 'trace.json')) == (
         network)
+
+
+class Slice(nn.Module):
+    """A convolution on a part of what a layer fires."""
+
+    def __init__(self, part, inputs):
+        super().__init__()
+        self.stem, self.neuron = nn.Conv2d(1, 8, 3), SFANeuron(2)
+        self.conv, self.part = nn.Conv2d(inputs, 3, 3, padding=1), part
+
+    def forward(self, x):
+        return self.conv(self.part(self.neuron(self.stem(x))))
+
+
+@pytest.mark.parametrize('part, inputs', [
+    (lambda s: s[:, 4:], 4), (lambda s: s.chunk(4, 1)[2], 2),
+    (lambda s: s[:, ::3], 3), (lambda s: s[:, [7, 0]], 2),
+    (lambda s: s[..., 1:3], 8), (lambda s: s[:, 2:].repeat(1, 2, 1, 1), 12),
+])
+def test_a_slice_over_many_batches(part, inputs):
+    """What is sampled in the first call holds for all: spikes in all of them
+    are exact."""
+    torch.manual_seed(0)
+    model = Slice(part, inputs).eval()
+    batches = [4 * torch.randn(n, 1, 6, 6) for n in (2, 2, 1, 2)]
+    with to_spike_train(model, 'counts') as spiking:
+        for x in batches:
+            spiking(x)
+    network = network_from_trace(spiking.trace)
+    projection, = network.outgoing('neuron')
+    read = 0
+    for x in batches:
+        with torch.no_grad():
+            s = (model.neuron(model.stem(x)) * 2).round()
+        # Each element once, however often it is read.
+        number = torch.arange(1., s[0].numel() + 1).view(1, *s.shape[1:])
+        seen = part(number).flatten().long().unique() - 1
+        read += int(s.flatten(1)[:, seen].sum())
+    assert sum(network.spikes_read(projection)) == pytest.approx(read / 7)
+    assert read < 7 * network['neuron'].total_spikes
