@@ -22,8 +22,8 @@ from typing import Any
 from upstream_catalogue import FRAMEWORKS, SKIPPED, Entry, catalogue
 
 HEAD = ('| model | training step | prediction | proof in float64 | mJ an '
-        'image | real MACs | products that stay real | seconds | refused '
-        'because |\n|---|---|---|---|---|---|---|---|---|')
+        'image | real MACs | products that stay real | stops at |\n'
+        '|---|---|---|---|---|---|---|---|')
 STEPS = ('train', 'predict', 'proof', 'estimate')
 
 
@@ -134,7 +134,7 @@ def row(name: str, found: dict) -> str:
         text = ' '.join(found['reason'].split()).replace('|', r'\|')
         reason = f'{found["failed"]}: {text[:300]}'
     return '| ' + ' | '.join(
-        [name, *cells, proof, *cost, f'{found["seconds"]:.0f}', reason]) + ' |'
+        [name, *cells, proof, *cost, reason]) + ' |'
 
 
 def skipped_rows() -> list[str]:
@@ -195,7 +195,8 @@ def main():
             entries, args.jobs, args.timeout, args.memory):
         results[entry.name] = found
         print(f'[{len(results)}/{len(entries)}] {row(entry.name, found)} '
-              f'{found.get("where", "")}', file=sys.stderr, flush=True)
+              f'{found["seconds"]:.0f} s {found.get("where", "")}',
+              file=sys.stderr, flush=True)
     table = '\n'.join([HEAD, *(row(e.name, results[e.name])
                                for e in entries)])
     if args.json:

@@ -232,7 +232,7 @@ class SpikingBackbone(BaseModule):
             ``out_indices``, in the order of the stages, and downsampled as
             ``out_strides`` says: (N * T, C, H', W'), all time steps of the
             first sample first, or (N, C, H', W') with ``mean_over_time``.
-            They have the memory layout of the input, or channels-last with
+            They are contiguous, or channels-last where the input is or with
             ``channels_last``. Sides are rounded up.
 
         Raises:
@@ -242,10 +242,12 @@ class SpikingBackbone(BaseModule):
         timesteps, repeats = self._time_of(x)
         if x.dim() == 5:
             x = x.flatten(0, 1)
-        plain = x.is_contiguous() and not self.channels_last
+        last = torch.channels_last
+        plain = not self.channels_last and (
+            x.is_contiguous() or not x.is_contiguous(memory_format=last))
         if x.device.type == 'cpu':
             # Convolutions on CPU are faster so; the layers keep the format.
-            x = x.contiguous(memory_format=torch.channels_last)
+            x = x.contiguous(memory_format=last)
             if self.keep_freed_memory:
                 keep_freed_memory()
         outs = tuple(self._run_stages(x, repeats))
