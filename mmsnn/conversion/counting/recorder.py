@@ -19,7 +19,7 @@ from .real_ops import FACTORIES, UnclassifiedOpError, real_cost
 from .relays import in_a_window, relay_amounts, window_geometry
 from .spike_memory import SpikeMemory
 from .substeps import axis_spikes, substep_amounts
-from .synapses import SYNAPSE_KINDS, fan_out, synapse_cost
+from .synapses import SYNAPSE_OPS, fan_out, synapse_cost
 from .tensor_sources import RecordKeys, TensorSources, tensors
 from .weight_pieces import WeightPieces
 
@@ -84,11 +84,11 @@ class OpRecorder(TorchDispatchMode):
             with self:  # the ops that it consists of are recorded
                 return compose(*args, **kwargs)
         weight = None
-        if packet in SYNAPSE_KINDS:
+        if packet in SYNAPSE_OPS:
             weight = self._weight(packet, args)
         try:
             out = func(*args, **kwargs)
-            if packet in SYNAPSE_KINDS:
+            if packet in SYNAPSE_OPS:
                 cost = synapse_cost(func, args, out, weight)
             else:
                 cost = real_cost(func, args, kwargs, out)
@@ -110,10 +110,10 @@ class OpRecorder(TorchDispatchMode):
             key = self._add_relay(func, args, kwargs, fired, cost, sources)
             self._made(func, args, out, (key, ))
             return out
-        if packet in SYNAPSE_KINDS:
+        if packet in SYNAPSE_OPS:
             self._add_weights(cost, args, weight)
         if not cost.get('spiking'):
-            if packet in SYNAPSE_KINDS:
+            if packet in SYNAPSE_OPS:
                 cost['note'] = cost.get('note') or (
                     'its input is real values, not spikes')
             key = self._add_real(packet.__name__, cost, sources)

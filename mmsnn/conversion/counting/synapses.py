@@ -5,14 +5,14 @@ from math import prod
 
 import torch
 
+from mmsnn.conversion.rules.rule import Effect
+from mmsnn.conversion.rules.table import RULES
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, aten
 
-#: aten op -> kind of record in the trace.
-SYNAPSE_KINDS = {
-    aten.convolution: 'conv',
-    aten.addmm: 'linear',
-    aten.mm: 'linear',
-    aten.bmm: 'matmul',
+#: Ops of which the table of rules says that spikes are added up in them.
+SYNAPSE_OPS = {
+    getattr(aten, name) for name, rule in RULES.items()
+    if rule.effect is Effect.SYNAPSE
 }
 
 
@@ -25,7 +25,7 @@ def synapse_cost(func, args, out: torch.Tensor,
     account, not approximated.
 
     Args:
-        func (OpOverload): An op of :data:`SYNAPSE_KINDS`.
+        func (OpOverload): An op of :data:`SYNAPSE_OPS`.
         args (tuple): Its arguments.
         out (Tensor): Its result.
         weight (int, optional): Which of the arguments holds weights that are
@@ -66,7 +66,7 @@ def fan_out(func, args, out: torch.Tensor) -> int | torch.Tensor:
     """How many output elements each spike reaches.
 
     Args:
-        func (OpOverload): An op of :data:`SYNAPSE_KINDS` with one operand of
+        func (OpOverload): An op of :data:`SYNAPSE_OPS` with one operand of
             spikes.
         args (tuple): Its arguments.
         out (Tensor): Its result.

@@ -132,11 +132,7 @@ def _weight_norm(call: Call) -> dict:
 
 #: Counted by what their spikes reach, see
 #: :mod:`mmsnn.conversion.counting.synapses`.
-_SYNAPSES = {
-    **rules('convolution', effect=Effect.SYNAPSE, kind='conv'),
-    **rules('addmm mm', effect=Effect.SYNAPSE, kind='linear'),
-    **rules('bmm', effect=Effect.SYNAPSE, kind='matmul'),
-}
+_SYNAPSES = rules('convolution addmm mm bmm', effect=Effect.SYNAPSE)
 
 RULES = {
     **_SYNAPSES,

@@ -121,7 +121,6 @@ class Rule:
             spikes, says whether the effect holds; else it is ``REAL``.
         permutes (bool): Whether no element is there twice, if none is left
             out.
-        kind (str): Of the record of a synapse.
     """
 
     effect: Effect = Effect.REAL
@@ -129,7 +128,6 @@ class Rule:
     data: tuple[str, ...] = ('self', )
     when: Callable[[Call, float], bool] | None = None
     permutes: bool = False
-    kind: str = ''
 
 
 def rules(names: str, **fields) -> dict[str, Rule]:

@@ -1,5 +1,7 @@
 """The lossless forms that a neuron takes in a converted model."""
 
+from types import MethodType
+
 import torch
 from torch import nn
 
@@ -93,6 +95,23 @@ class SpikingForm(nn.Module):
         self.neuron = neuron
         self.path = path
         self.session = session
+
+    def __getattr__(self, name):
+        """What a model reads of a neuron (its scale, D, T) is still there;
+        what computes is not."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            neuron = self.__dict__.get('_modules', {}).get('neuron')
+            if name.startswith('_') or not hasattr(neuron, name):
+                raise
+            value = getattr(neuron, name)
+            if isinstance(value, MethodType):
+                raise AttributeError(
+                    f'{self.path}: a neuron of a converted model has no '
+                    f'{name}, which would give no spikes: call the neuron '
+                    'itself') from None
+            return value
 
     def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire.

@@ -84,3 +84,27 @@ def test_large_but_finite_membranes_are_fine(form):
     u = torch.tensor([3e38, 3e38, -3e38, 0.])
     assert to_spike_train(SFANeuron(4), form)(u).counts().tolist() == [
         4, 4, 0, 0]
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_what_a_model_reads_of_its_neurons(form):
+
+    class Net(torch.nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.neuron = SFANeuron(4, scale=0.5, threshold=2.)
+
+        def forward(self, x):
+            assert self.neuron.max_spikes == 4 and self.neuron.threshold == 2.
+            return self.neuron(x) / self.neuron.scale
+
+    net, x = Net(), torch.tensor([1., 4.])
+    spiking = to_spike_train(net, form)
+    assert spiking(x).tolist() == net(x).tolist() == [1., 2.]
+    neuron = spiking.module.neuron
+    with pytest.raises(AttributeError,
+                       match='^neuron: .* has no run, .* call the neuron'):
+        neuron.run(x)
+    with pytest.raises(AttributeError, match='nonsense'):
+        neuron.nonsense

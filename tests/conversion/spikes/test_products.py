@@ -6,6 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.conversion.counting.synapses import SYNAPSE_OPS
+from mmsnn.conversion.spikes.spike_tensor import SYNAPSES
 from mmsnn.neurons import SFANeuron
 
 FORMS = ['spikes', 'counts']
@@ -163,3 +165,7 @@ def test_spikes_into_an_lstm(form, double):
     spikes = spikes_of(x.double()).sum()
     # four gates of three states, in both directions
     assert spiking.trace.total('sops') == 2 * 12 * spikes
+
+
+def test_what_the_table_calls_a_synapse_is_run_and_counted_as_one():
+    assert set(SYNAPSES) == SYNAPSE_OPS
