@@ -69,10 +69,11 @@ class Firings:
             levels (list[int]): Spikes in each of T x D sub-steps.
         """
         part = spikes.parts[0]
-        places = torch.empty_like(part, dtype=torch.int64)
         end = self._next + part.numel()
-        places.copy_(torch.arange(self._next, end, device=part.device).view(
-            part.shape))
+        places = torch.arange(self._next, end, device=part.device).view(
+            part.shape)
+        if not part.is_contiguous():  # moves may depend on strides
+            places = torch.empty_like(part, dtype=torch.int64).copy_(places)
         spikes.places = places
         self._firings.append(
             _Firing(key, self._next, part.shape, spikes.timesteps,

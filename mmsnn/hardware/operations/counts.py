@@ -112,9 +112,6 @@ def twin_counts(record: OpRecord) -> Counts:
     for cause in (SYNAPSE_ACS, UPDATES, *MEMORY_CAUSES):
         counts[cause] = 0
     counts[ACTIVATION_WRITES] = record.neurons
-    if record.spiking and record.kind not in ('neuron', *SYNAPSES):
-        # Gates compare in each of D sub-steps, a twin compares numbers once.
-        counts[COMPARISONS] = Fraction(record.comparisons, record.max_spikes)
     if record.kind in SYNAPSES:
         counts[SYNAPSE_MACS] = record.dense_ops
         counts[WEIGHT_READS if record.static else ACTIVATION_READS] += (
