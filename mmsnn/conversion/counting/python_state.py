@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from mmengine.registry import Registry
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 #: What never changes, or holds nothing that a model would look at.
 _CLOSED = (bool, int, float, complex, str, bytes, type(None), type(...),
@@ -37,8 +38,13 @@ _LIBRARIES = frozenset(
      'mmengine', 'mmdet', 'mmseg', 'mmpretrain', 'mmsnn', 'scipy', 'cv2',
      'PIL', 'pycocotools'))
 
-#: Hooks of a module that no forward pass reads.
-_NO_FORWARD = re.compile('_(backward|state_dict|load_state_dict|is_full)')
+#: What every module has. Of that, a forward pass reads these containers,
+#: which stay the same objects, and ``training``.
+# What a norm was before it was folded is not read, either.
+_UNREAD = frozenset(vars(nn.Module())) - {'training'} | {'_unfolded'}
+_CONTAINERS = ('_parameters', '_buffers', '_modules')
+_HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_forward_hooks_with_kwargs',
+          '_forward_pre_hooks_with_kwargs', '_forward_hooks_always_called')
 
 #: Reaching more objects than this, one does not go on looking.
 MOST_OBJECTS = 100_000
@@ -78,8 +84,13 @@ class PythonState:
         self.known = True
         self._closed = (*_CLOSED, *closed)
         self._seen: dict[int, Any] = {}  # alive, so that ids stay theirs
-        self._empty: list = []  # containers
-        self._held: list = []  # what changes, and what it was
+        # What changes, and what it was. All of it is looked at before each
+        # call, by as few operations of Python as possible.
+        self._empty: list = []
+        self._no_hooks: list = []
+        self._hooks_ever = RemovableHandle.next_id
+        self._modules: dict[tuple, _Attributes] = {}  # by names
+        self._held: list = []
         self._before: list = []
         self._read: list[tuple[Callable, Any, Any]] = []
         self._tensors: list[tuple] = []
@@ -93,14 +104,25 @@ class PythonState:
         """Whether everything is as it was when this was made."""
         try:
             return (self.known and not any(self._empty) and
+                    self._has_its_hooks() and
+                    all(x.are_same() for x in self._modules.values()) and
                     all(map(operator.eq, self._held, self._before)) and
                     all(read(x) == before for read, x, before in self._read)
                     and all(space.get(name, _NOTHING) is value
                             for space, name, value in self._globals) and
                     all(x.shape == shape and x.dtype is dtype
                         for x, shape, dtype in self._tensors))
-        except (RuntimeError, ValueError):
+        except (KeyError, RuntimeError, ValueError):
             return False  # other tensors or arrays: they are not one bool
+
+    def _has_its_hooks(self) -> bool:
+        """Whether no hook was added where none was."""
+        if self._hooks_ever == RemovableHandle.next_id:
+            return True
+        if any(self._no_hooks):
+            return False
+        self._hooks_ever = RemovableHandle.next_id
+        return True
 
     def _hold(self, x: Any, before: Any) -> Any:
         if before:
@@ -126,7 +148,7 @@ class PythonState:
         if isinstance(x, (tuple, frozenset)):
             return x
         if isinstance(x, dict):
-            return [*self._hold(x, dict(x)).values(), *_attributes(x)]
+            return [*self._hold(x, x.copy()).values(), *_attributes(x)]
         if isinstance(x, (list, set, collections.deque)):
             return [*self._hold(x, x.copy()), *_attributes(x)]
         if isinstance(x, FunctionType):
@@ -149,9 +171,10 @@ class PythonState:
         return self._look_at_object(x)
 
     def _look_at_function(self, x: FunctionType) -> Iterable[Any]:
-        inside = [*self._hold(vars(x), dict(vars(x))).values()]
+        inside = list(vars(x).values())  # what it wraps
         if _of_library(x):
             return inside
+        self._hold(vars(x), dict(vars(x)))
         inside += [*(x.__closure__ or ()), x.__defaults__, x.__kwdefaults__]
         for name in _names(x.__code__):
             if name in x.__globals__:
@@ -162,11 +185,10 @@ class PythonState:
 
     def _look_at_object(self, x: Any) -> Iterable[Any]:
         inside = [type(x)]
-        if hasattr(x, '__dict__'):
-            held = self._hold(vars(x), dict(vars(x)))
-            module = isinstance(x, nn.Module)
-            inside += [v for k, v in held.items()
-                       if not (module and _NO_FORWARD.match(k))]
+        if isinstance(x, nn.Module):
+            inside += self._look_at_module(vars(x))
+        elif hasattr(x, '__dict__'):
+            inside += self._hold(vars(x), vars(x).copy()).values()
         if isinstance(x, GeneratorType):
             self.known = False
         elif _has_hidden_state(x):
@@ -180,6 +202,47 @@ class PythonState:
                 inside += self._hold_by(
                     lambda x: [getattr(x, n, _NOTHING) for n in slots], x)
         return inside
+
+
+    def _look_at_module(self, held: dict) -> Iterable[Any]:
+        """Watch the attributes of a module."""
+        names = tuple(k for k in held if k not in _UNREAD)
+        if names not in self._modules:
+            self._modules[names] = _Attributes(names)
+        self._modules[names].add(held)
+        inside = [held[k] for k in (*names, *_CONTAINERS)]
+        for hooks in (held[k] for k in _HOOKS):
+            (inside if hooks else self._no_hooks).append(hooks)
+        return inside
+
+
+class _Attributes:
+    """Attributes of modules that have the same ones.
+
+    Args:
+        names (tuple[str]): Those that are compared, ``training`` among them.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._get = operator.itemgetter(*names)
+        self._modules: list[dict] = []
+        self._numbers: list[int] = []
+        self._before: list = []
+
+    def add(self, held: dict) -> None:
+        """Add a module.
+
+        Args:
+            held (dict): All that it has.
+        """
+        self._modules.append(held)
+        self._numbers.append(len(held))
+        self._before.append(self._get(held))
+
+    def are_same(self) -> bool:
+        """Whether the modules have what they had."""
+        return (list(map(len, self._modules)) == self._numbers and
+                list(map(self._get, self._modules)) == self._before)
 
 
 def random_state() -> tuple:

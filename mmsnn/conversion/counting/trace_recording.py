@@ -166,7 +166,7 @@ class TraceRecording:
 
     def _python_state(self) -> PythonState:
         return PythonState([self._module],
-                           closed=(ModulePath, Session, CountingPlan))
+                           closed=(ModulePath, Session))
 
     def _replay(self, plan: CountingPlan, args, kwargs) -> Any:
         """Run with only the neurons watched, and the order of modules."""
