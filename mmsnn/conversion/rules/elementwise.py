@@ -3,7 +3,7 @@ argument."""
 
 import torch
 
-from .rule import Call, Effect, amounts, numbers, rules
+from .rule import Call, Effect, amounts, numbers, numbers_together, rules
 
 
 def additions(call: Call) -> dict:
@@ -95,7 +95,7 @@ def _drop(call: Call) -> dict:
 
 def _square_error(call: Call) -> dict:
     """A difference and its square; a sum where one is asked for."""
-    number = max(numbers(call['self']), numbers(call['target']))
+    number = numbers_together(call['self'], call['target'])
     reduced = number if call.get('reduction', 0) else 0
     mean = 1 if call.get('reduction', 0) == 1 else 0
     return amounts('real', adds=number + reduced, macs=number, other=mean)
@@ -105,7 +105,7 @@ def _absolute_error(call: Call) -> dict:
     """A difference, its size and whether it is small, and its square; a sum
     where one is asked for."""
     cost = dict(_square_error(call))
-    number = max(numbers(call['self']), numbers(call['target']))
+    number = numbers_together(call['self'], call['target'])
     return dict(cost, comparisons=2 * number)
 
 
@@ -183,8 +183,9 @@ RULES = {
     **rules('clamp_max', **_keeps(comparisons, _within('min', 'max'))),
     **rules('hardtanh', **_keeps(comparisons, _within('min_val', 'max_val'))),
     **rules('threshold', **_keeps(functions, _passes_zero)),
-    **rules('relu6 nan_to_num', **_keeps(functions, lambda call, largest: (
-        'relu6' not in call.func._schema.name or largest <= 6))),
+    **rules('relu6', **_keeps(
+        functions, lambda call, largest: largest <= 6)),
+    **rules('nan_to_num', **_keeps(functions)),
     **rules('maximum minimum fmax fmin', effect=Effect.EXTREME,
             data=('self', 'other'), cost=comparisons),
     # Functions that count as one operation, with the comparisons and products

@@ -27,9 +27,8 @@ _PERMUTATIONS = rules(
 #: An element may be there several times, or not at all; zeros may be added.
 _MOVES = rules(
     """
-    _chunk_cat _unsafe_index _unsafe_masked_index as_strided as_strided_copy
-    constant_pad_nd diag_embed diagonal diagonal_copy gather im2col index
-    index_select masked_select max_unpool2d max_unpool3d
+    _unsafe_index as_strided as_strided_copy diag_embed diagonal
+    diagonal_copy gather im2col index index_select masked_select max_unpool2d max_unpool3d
     reflection_pad1d reflection_pad2d reflection_pad3d repeat
     repeat_interleave replication_pad1d replication_pad2d replication_pad3d
     split split_copy split_with_sizes split_with_sizes_copy take
@@ -52,7 +51,7 @@ _MERGES = {
     **rules('_chunk_cat _stack block_diag cat stack',
             effect=Effect.MOVED, data=('tensors', )),
     **rules('where', effect=Effect.MOVED, data=('self', 'other')),
-    **rules('index_fill masked_fill scatter.value scatter_.value',
+    **rules('index_fill masked_fill scatter.value',
             effect=Effect.MOVED, data=('self', 'value')),
     **rules('index_copy masked_scatter', effect=Effect.MOVED,
             data=('self', 'source')),

@@ -4,7 +4,15 @@ from math import ceil, log2, prod
 
 import torch
 
-from .rule import Call, Effect, UnclassifiedOpError, amounts, numbers, rules
+from .rule import (
+    Call,
+    Effect,
+    UnclassifiedOpError,
+    amounts,
+    numbers,
+    numbers_together,
+    rules,
+)
 
 
 def _sum(call: Call) -> dict:
@@ -86,7 +94,7 @@ def _own_distances(call: Call) -> dict:
 
 
 def _distance(call: Call) -> dict:
-    terms = max(numbers(call['self']), numbers(call['other']))
+    terms = numbers_together(call['self'], call['other'])
     return _with_differences(_power_sum(float(call['p']), terms, 1), terms)
 
 
@@ -119,7 +127,8 @@ def _statistics_norm(call: Call) -> dict:
 def _batch_norm(call: Call) -> dict:
     """Factor and offset of each element; statistics where they are not
     given."""
-    given = call.get('running_mean') is not None and not call.get('training')
+    training = call.get('training', 'with_update' in call.func._schema.name)
+    given = call.get('running_mean') is not None and not training
     return _norm(call, 1 if given else 3)
 
 
@@ -130,7 +139,7 @@ def _norm(call: Call, macs: int) -> dict:
 
 
 def _rms_norm(call: Call) -> dict:
-    """A square and a factor each, and an offset where there is one."""
+    """A square and a factor each, and a weight where there is one."""
     rows = call.inputs // max(prod(call['normalized_shape']), 1)
     weighted = 1 if call.get('weight') is not None else 0
     return amounts(
@@ -151,23 +160,22 @@ def steps(number: int) -> int:
 
 
 def _length(call: Call) -> int:
-    """Elements along the axis that an op works on."""
-    shape, axis = call.first.shape, call.get('dim', -1)
+    """Elements along the axis that an op works on; all where it has none."""
+    axis = call.get('dim', 'all')
+    if axis == 'all':  # the median of a whole tensor
+        return call.inputs
+    shape = call.first.shape
     return shape[-1 if axis is None else axis] if shape else 1
 
 
 def _sort(call: Call) -> dict:
-    """n log2 n comparisons for each row of n elements."""
+    """n log2 n comparisons for each row of n elements; where slices along an
+    axis are sorted, each is compared element by element."""
     return amounts('real', comparisons=call.inputs * steps(_length(call)))
 
 
 def _sort_all(call: Call) -> dict:
     return amounts('real', comparisons=call.inputs * steps(call.inputs))
-
-
-def _sort_slices(call: Call) -> dict:
-    """Slices along an axis, each compared element by element."""
-    return amounts('real', comparisons=call.inputs * steps(_length(call)))
 
 
 def _membership(call: Call) -> dict:
@@ -322,10 +330,9 @@ RULES = {
             '_is_all_true _is_any_true unique_consecutive',
             cost=_comparisons),
     **rules('count_nonzero', cost=_count),
-    **rules('sort topk argsort kthvalue median nanmedian mode msort',
+    **rules('sort topk argsort kthvalue median nanmedian mode unique_dim',
             cost=_sort),
     **rules('_unique2 _unique', cost=_sort_all),
-    **rules('unique_dim', cost=_sort_slices),
     **rules('unique_dim_consecutive', cost=_comparisons),
     **rules('isin', cost=_membership),
     **rules('searchsorted bucketize', cost=_search),

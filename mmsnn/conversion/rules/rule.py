@@ -179,3 +179,18 @@ def numbers(x: Any) -> int:
     if isinstance(x, (list, tuple)):
         return sum(map(numbers, x))
     return 0
+
+
+def numbers_together(first: torch.Tensor, second: torch.Tensor) -> int:
+    """How many real numbers two tensors have, broadcast to one shape.
+
+    Args:
+        first (Tensor): One of them.
+        second (Tensor): The other one.
+
+    Example:
+        >>> numbers_together(torch.ones(3, 1), torch.ones(4))
+        12
+    """
+    number = torch.broadcast_shapes(first.shape, second.shape).numel()
+    return number * (2 if first.is_complex() or second.is_complex() else 1)

@@ -176,6 +176,12 @@ SHAPE = (2, 4, 6, 6)
     (lambda x: x.topk(2, 0)[0], 'real', dict(comparisons=288 * 2)),
     (lambda x: x.kthvalue(2)[0], 'real', dict(comparisons=288 * 3)),
     (lambda x: x.median(-1)[0], 'real', dict(comparisons=288 * 3)),
+    (lambda x: x.median(), 'real', dict(comparisons=288 * 9)),
+    (lambda x: x.nanmedian(), 'real', dict(comparisons=288 * 9)),
+    # 8 rows and 36 columns make 288 pairs.
+    (lambda x: F.mse_loss(x.view(8, 36)[:, :1], x.view(8, 36)[:1],
+                          reduction='none'), 'real',
+     dict(adds=288, macs=288)),
     (lambda x: x.msort(), 'real', dict(comparisons=288 * 2)),
     (lambda x: x.flatten().unique(), 'real', dict(comparisons=288 * 9)),
     (lambda x: x.flatten().unique_consecutive(), 'real',
