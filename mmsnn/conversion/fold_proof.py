@@ -102,7 +102,7 @@ class Folding:
                 or len(self._tried) >= _MOST_KINDS):
             return False
         watch = _FoldWatch(self._plain, self._folds)
-        missing = 'no call has reached it so far'
+        missing = _UNREACHED
         try:
             with _random_numbers_kept():
                 args, kwargs = detached_copy((args, kwargs))

@@ -39,11 +39,6 @@ class Session:
     final: bool = True
 
     @property
-    def batch_size(self) -> int:
-        """Rows of the call, bar time steps."""
-        return self.images
-
-    @property
     def timestep(self) -> int:
         """The time step in which free running is."""
         return self.substep // self.substeps

@@ -141,7 +141,7 @@ class SpikingForm(nn.Module):
             spikes, levels = self._fire(membrane)
         if session.recorder is not None:
             per_image = membrane.numel() // max(
-                session.batch_size * self.neuron.timesteps, 1)
+                session.images * self.neuron.timesteps, 1)
             with session.unrecorded():
                 number = session.recorder.add_neuron(
                     self.path, given, spikes, levels,
