@@ -8,7 +8,7 @@ from .checks import warn_of_other_levels
 #: What defines how a neuron fires. Where a subclass replaces one of them, no
 #: kernel and no short cut stands in for it.
 EQUATIONS = ('charge', 'discharge', 'decay', '_fire', 'unroll', 'run',
-             '_fire_over_time', 'is_static')
+             '_fire_over_time', '_over_threshold', 'is_static')
 
 
 class NeuronModule(nn.Module):

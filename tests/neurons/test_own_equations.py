@@ -47,6 +47,13 @@ class Eager(SFANeuron):
     offset = 0.75
 
 
+class Rising(SFANeuron):
+    """Other potential over the threshold."""
+
+    def _over_threshold(self, potential):
+        return potential / 2
+
+
 class Loud(SFANeuron):
     """Other forward, the same equations."""
 
@@ -94,6 +101,12 @@ def test_offset_by_hand(path):
     neuron = Eager(max_spikes=2, scale=1.)
     u = torch.tensor([0.2, 0.25, 1.2, 1.25, 9.])
     assert neuron(u).tolist() == [0, 1, 1, 2, 2]
+
+
+def test_potential_over_the_threshold_by_hand(path):
+    # 1.25, 1.5 and 2 are rounded half up.
+    spikes = Rising(max_spikes=4, scale=1.)(torch.tensor([2.5, 3., 4.]))
+    assert spikes.tolist() == [1., 2., 2.]
 
 
 @pytest.mark.parametrize('kind', [Leaky, Deep, Fading, Gain])

@@ -59,7 +59,8 @@ class OpRecorder(TorchDispatchMode):
         self.time_axis = None  # a TimeAxis, where neurons have T > 1
         self.memory = SpikeMemory(sources)
         self._paused = False
-        self._products: dict[str, int] = {}
+        # Of products of spikes: the largest integer that each can reach.
+        self._products: dict[tuple, int] = {}
 
     @contextmanager
     def paused(self):
@@ -132,6 +133,8 @@ class OpRecorder(TorchDispatchMode):
             sources = self.sources.of(train, *(
                 x for x in args if x is not other and x is not train))
         key, new = self._describe(packet.__name__, cost)
+        if 'accumulator_max' in cost:
+            self._products[key] = cost['accumulator_max']
         self.plan.add_synapse(key, new, cost, func, args, out)
         reads = {}
         if self.substeps:
@@ -279,17 +282,22 @@ class OpRecorder(TorchDispatchMode):
     def _bound_accumulator(self, cost, operands) -> None:
         """Find the largest integer that a product of spikes can reach.
 
-        A product on one operand of spikes is ``Q (K^T V)``: its other
-        operand reaches what the ``K^T V`` of the same module can reach.
+        A product on one operand of spikes is ``Q (K^T V)``: its other operand
+        reaches what ``K^T V`` can reach. Where an op lies in between, such as
+        a factor, it reaches what it reached, or what products of the same
+        module can reach if that is more.
         """
-        module = self.path.name
         real = [x for x in operands if not isinstance(x, SpikeTensor)]
         if not real:
-            self._products[module] = cost['accumulator_max']
-        elif module in self._products:
-            cost['accumulator_max'] *= self._products[module]
+            return
+        made_by = self.sources.of(real[0])
+        if len(made_by) == 1 and made_by[0] in self._products:
+            cost['accumulator_max'] *= self._products[made_by[0]]
         elif real[0].numel():
-            cost['accumulator_max'] *= ceil(real[0].abs().max().item())
+            cost['accumulator_max'] *= max(
+                ceil(real[0].abs().max().item()),
+                *(most for (module, *_), most in self._products.items()
+                  if module == self.path.name), 0)
 
     def add_neuron(self, path: str, membrane: torch.Tensor,
                    spikes: SpikeTensor, levels: list[int],

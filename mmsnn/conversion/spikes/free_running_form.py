@@ -99,7 +99,7 @@ class FreeRunningNeuron(SpikingForm):
         t = session.timestep if timesteps > 1 else 0
         potential = neuron.charge(arrived[:, t], firing.state)
         fired = firing.fired[:, t]
-        excess = potential / neuron.threshold - (1 - neuron.offset)
+        excess = neuron._over_threshold(potential) - (1 - neuron.offset)
         fired += (excess - fired >= 0) & (fired < neuron.max_spikes)
         if timesteps > 1 and session.ends_timestep:
             firing.state = neuron.discharge(potential, fired)

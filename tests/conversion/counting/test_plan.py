@@ -247,6 +247,18 @@ class Products(nn.Module):
         return x @ (x.transpose(-2, -1) @ x)
 
 
+class Scaled(Products):
+    """``(Q K^T * factor) V``."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        x = self.neuron(x)
+        return (x @ x.transpose(-2, -1) * self.factor) @ x
+
+
 @pytest.mark.parametrize('form', ['spikes', 'counts'])
 def test_width_of_accumulators_is_that_of_the_largest_sum(form):
     with to_spike_train(Products(), form) as spiking:
@@ -255,3 +267,15 @@ def test_width_of_accumulators_is_that_of_the_largest_sum(form):
     widths = [r.accumulator_max for r in spiking.trace if r.kind == 'matmul']
     # 5 tokens of 3 x 3; then 2 channels of 3 times that.
     assert widths == [45, 270]
+
+
+def test_width_of_accumulators_behind_a_factor():
+    with to_spike_train(Scaled(1000.), 'counts') as spiking:
+        out = spiking(torch.full((1, 3, 5), 9.))
+    large = [r.accumulator_max for r in spiking.trace if r.kind == 'matmul']
+    # 5 channels of 3 x 3, times 1000; then 3 tokens of 3 times that.
+    assert large == [45, 405_000] and out.max() == 405_000
+    with to_spike_train(Scaled(0.01), 'counts') as spiking:
+        spiking(torch.full((1, 3, 5), 9.))
+    small = [r.accumulator_max for r in spiking.trace if r.kind == 'matmul']
+    assert small == [45, 405]  # a chip may have the factor in a threshold
