@@ -28,7 +28,8 @@ _PERMUTATIONS = rules(
 _MOVES = rules(
     """
     _unsafe_index as_strided as_strided_copy diag_embed diagonal
-    diagonal_copy gather im2col index index_select masked_select max_unpool2d max_unpool3d
+    diagonal_copy gather im2col index index_select masked_select max_unpool2d
+    max_unpool3d
     reflection_pad1d reflection_pad2d reflection_pad3d repeat
     repeat_interleave replication_pad1d replication_pad2d replication_pad3d
     split split_copy split_with_sizes split_with_sizes_copy take

@@ -29,9 +29,11 @@ class SpikeTensor(torch.Tensor):
     - *counts*: one tensor of spike counts times the scale, on which a synapse
       runs once. Same sums, not expanded: for counting over large sets.
 
-    To PyTorch it looks like one tensor of the dense shape. Reshaping and
-    indexing keep it spikes; convolutions, linears and matrix products turn
-    it into membrane potentials; every other op first decodes it.
+    To PyTorch it looks like one tensor of the dense shape. What only moves
+    spikes, takes extremes of them or changes no value of theirs keeps it
+    spikes; convolutions, linears and matrix products turn it into membrane
+    potentials; every other op first decodes it. The table of rules
+    (:mod:`mmsnn.conversion.rules`) says which does what.
 
     Args:
         parts (Sequence[Tensor]): The D binary tensors, or the one tensor of
