@@ -1,11 +1,23 @@
 """Ops that move, make or look up data: no arithmetic is charged for them."""
 
+from math import frexp
+
+import torch
+
 from .rule import Call, Effect, rules
 
 
-def _stays_float(call: Call, largest: float) -> bool:
-    dtype = call['dtype']
-    return dtype is None or dtype.is_floating_point
+def _keeps_values(call: Call, largest: float) -> bool:
+    """Whether a type holds counts times the scale as they are, but for the
+    last place of float32."""
+    spikes, dtype = call['self'], call['dtype']
+    if dtype is None:
+        return True
+    if not dtype.is_floating_point:
+        return False
+    eps = torch.finfo(dtype).eps
+    exact = frexp(spikes.scale)[0] == 0.5 and spikes.max_spikes * eps <= 2
+    return exact or eps <= torch.finfo(torch.float32).eps
 
 
 #: Each element comes from one of the first argument, and none is there twice
@@ -45,7 +57,7 @@ _MOVES.update(
             data=('self', 'fill')),
     **rules('embedding', effect=Effect.MOVED, data=('weight', )),
     **rules('_to_copy', effect=Effect.MOVED, permutes=True,
-            when=_stays_float))
+            when=_keeps_values))
 
 #: Elements of several arguments.
 _MERGES = {

@@ -129,6 +129,25 @@ def test_what_is_no_longer_spikes_costs_macs(form, move):
 
 
 @pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('most, dtype, spikes', [
+    (4, torch.float16, True),  # quarters
+    (6, torch.float16, False),  # sixths
+    (6, torch.float64, True),
+    (256, torch.bfloat16, True),
+    (512, torch.bfloat16, False),  # counts of nine bits and more
+])
+def test_types_that_round_spikes_make_them_real(form, most, dtype, spikes):
+    model = Moved(lambda x: x.to(dtype).to(x.dtype), 6).eval()
+    model.neuron = SFANeuron(most)
+    x = torch.linspace(-1, most + 1, 12).view(2, 6)
+    with to_spike_train(model, form) as spiking:
+        out = spiking(x)
+    fc = [r for r in spiking.trace if r.module == 'fc']
+    assert torch.allclose(out, model(x), atol=1e-6)
+    assert [bool(r.sops) for r in fc] == [spikes]
+
+
+@pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('same', [
     torch.relu, F.relu6, torch.abs, lambda x: F.relu_(x),
     lambda x: x.clamp(0, 1), lambda x: x.clamp(min=-1), lambda x: x.clamp_(0),
