@@ -273,8 +273,7 @@ class CountingPlan:
         trace.image_shapes[self.image_shape] += self._images
         for op in self._ops:
             trace.get(op.key, **op.new).add_call(
-                **OpRecord.times(self._calls, op.amounts), **op.counted)
-            op.counted = {}
+                **OpRecord.times(self._calls, op.amounts), **op.take())
         for edges in self._sources:
             trace.connect(*edges)
         self._calls = self._images = 0

@@ -8,6 +8,9 @@ import torch
 
 from mmsnn.trace import OpRecord
 
+#: How many calls are kept until they are added up, which costs less at once.
+_CALLS_AT_ONCE = 64
+
 from .relays import relay_amounts
 from .synapses import synapse_cost
 
@@ -20,24 +23,59 @@ class PlannedOp:
         key (tuple): Of its record in the trace.
         new (dict): Fields that describe it there.
         amounts (dict): What each call adds there, whatever the neurons fire.
-        counted (dict): Amounts of calls so far that depend on spikes.
     """
 
     key: tuple
     new: dict
     amounts: dict
-    counted: dict = field(default_factory=dict)
+    _counted: dict = field(default_factory=dict)
+    _calls: list[tuple] = field(default_factory=list)  # not added up yet
 
-    def count(self, images: int, counts: list[int], **amounts) -> None:
+    def count(self, images: int, counts: list[int],
+              in_spikes: int | None = None) -> None:
         """Add what depends on spikes in a call.
 
         Args:
             images (int): Images of the call.
-            counts (list[int]): What is kept of a call of one image.
-            **amounts: Fields of the record that calls add to.
+            counts (list[int]): Spikes of a neuron in each sub-step; of a
+                synapse, its SOPs.
+            in_spikes (int, optional): Spikes that a synapse gets.
         """
-        amounts['by_image'] = [counts] if images == 1 else []
-        self.counted = OpRecord.joined(self.counted, amounts)
+        self._calls.append((images, counts, in_spikes))
+        if len(self._calls) == _CALLS_AT_ONCE:
+            self._add_up()
+
+    def take(self) -> dict:
+        """What was counted so far, as fields of a record; it is forgotten.
+
+        Returns:
+            dict: Empty if nothing that depends on spikes was counted.
+        """
+        self._add_up()
+        counted, self._counted = self._counted, {}
+        return counted
+
+    def _add_up(self) -> None:
+        if not self._calls:
+            return
+        calls, self._calls = self._calls, []
+        images, counts, in_spikes = zip(*calls)
+        sums = [sum(column) for column in zip(*counts)]
+        varying = dict(emitted=map(sum, counts))
+        more = dict(spikes=sums)
+        if in_spikes[0] is not None:
+            varying = dict(sops=(x for x, in counts), in_spikes=in_spikes)
+            more = dict(sops=sums[0], in_spikes=sum(in_spikes))
+        squares = self._counted.get('squares', {})
+        more['squares'] = {}  # in the order of the calls, so the same floats
+        for name, values in varying.items():
+            total = squares.get(name, 0)
+            for value, n in zip(values, images):
+                total += value**2 / n
+            more['squares'][name] = total
+        more['by_image'] = [x for x, n in zip(counts, images) if n == 1]
+        self._counted = {
+            **OpRecord.joined(self._counted, more), 'squares': more['squares']}
 
 
 @dataclass(eq=False)
@@ -90,8 +128,7 @@ class PlannedNeuron:
         """
         spikes = levels.tolist()
         self.fired, self.reached = sum(spikes), reached
-        self.op.count(images, spikes, spikes=spikes,
-                      squares=dict(emitted=self.fired**2 / images))
+        self.op.count(images, spikes)
 
 
 @dataclass(eq=False)
@@ -144,9 +181,7 @@ class PlannedSynapse:
             sops = spikes * self.fan_out
         else:
             sops = self.source.reached
-        self.op.count(images, [sops], sops=sops, in_spikes=spikes,
-                      squares=dict(sops=sops**2 / images,
-                                   in_spikes=spikes**2 / images))
+        self.op.count(images, [sops], spikes)
         return sops
 
 

@@ -67,6 +67,23 @@ def test_same_trace_as_watching_every_op():
         assert a == b
 
 
+@pytest.mark.parametrize('images', [1, 3])
+def test_many_calls_are_added_up_as_one_by_one(images):
+    torch.manual_seed(0)
+    net = nn.Sequential(SpikeLinear(3, 4, neuron=NEURON),
+                        SpikeLinear(4, 2, neuron=NEURON))
+    net[0].weight.data *= 4
+    batches = [3 * torch.rand(images, 3) for _ in range(140)]
+    watched, counted = (record(to_spike_train(net, form), *batches)
+                        for form in FORMS)
+    same_trace(counted, watched)
+    for a, b in zip(counted, watched):
+        assert a.squares == pytest.approx(b.squares, rel=1e-12)
+        assert a.by_image == b.by_image
+        assert len(a.by_image) == (100 if images == 1 else 0)
+    assert counted.images == 140 * images
+
+
 class Moody(nn.Module):
     """Does something else on dark images: no plan holds."""
 
