@@ -48,6 +48,16 @@ def test_each_folder_is_tried_or_skipped_with_a_reason(tool, entries):
     assert 'mmdet/atss/atss_r50_fpn_1x_coco' in entries
 
 
+def test_the_table_of_the_page_has_each_of_them(tool, entries):
+    page = (ROOT / 'docs' / 'dense_prediction.md').read_text()
+    table, skipped = page.split(tool.HEAD)[1].split(
+        tool.skipped_rows()[0])
+    names = [line.split(' | ')[0][2:] for line in table.splitlines()
+             if line.startswith('| ')]
+    assert names == list(entries)
+    assert skipped.split() == '\n'.join(tool.skipped_rows()[1:]).split()
+
+
 @pytest.mark.parametrize('backbone,strides', [
     (dict(type='ResNet'), (4, 8, 16, 32)),
     (dict(type='ResNet', out_indices=(3, )), (32, )),
