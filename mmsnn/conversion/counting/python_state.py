@@ -49,6 +49,9 @@ _HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_forward_hooks_with_kwargs',
 #: Reaching more objects than this, one does not go on looking.
 MOST_OBJECTS = 100_000
 
+#: Arrays of NumPy above this size are not compared.
+MOST_BYTES = 2**20
+
 
 class PythonState:
     """All Python state that a model can reach, as it was at one time.
@@ -66,7 +69,7 @@ class PythonState:
 
     Attributes:
         known (bool): Whether everything found could be looked into. A
-            generator can't.
+            generator can't, and large arrays are not.
 
     Example:
         >>> layer = nn.Identity()
@@ -189,7 +192,8 @@ class PythonState:
             inside += self._look_at_module(vars(x))
         elif hasattr(x, '__dict__'):
             inside += self._hold(vars(x), vars(x).copy()).values()
-        if isinstance(x, GeneratorType):
+        if isinstance(x, GeneratorType) or isinstance(
+                x, np.ndarray) and x.nbytes > MOST_BYTES:
             self.known = False
         elif _has_hidden_state(x):
             try:

@@ -414,3 +414,4 @@ def test_what_is_looked_at():
     net.eval()
     assert not state.is_same()
     assert not PythonState([generated()]).known
+    assert not PythonState([[np.zeros(2**18)]]).known
