@@ -22,8 +22,9 @@ _VARYING = ('sops', 'in_spikes', 'emitted')
 def _sum(a: Any, b: Any) -> Any:
     """Sum of numbers, or of nested lists of numbers, of any lengths."""
     if isinstance(a, list) or isinstance(b, list):
-        return [_sum(x, y) for x, y in zip_longest(a or [], b or [],
-                                                   fillvalue=0)]
+        if not a or not b:
+            return a or b or []
+        return [_sum(x, y) for x, y in zip_longest(a, b, fillvalue=0)]
     return a + b
 
 

@@ -36,9 +36,13 @@ def test_a_fault_behind_the_last_neuron_is_reported():
     assert 'results differ by up to' in str(report)
 
 
-def test_only_counts_decide_in_shorter_types():
-    report = compare(break_last_bias, torch.float32)
-    assert report.equal and not report.outputs_agree
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_rounding_of_shorter_types_is_told_from_faults(dtype):
+    assert compare(lambda module: None, dtype).equal
+    report = compare(break_last_bias, dtype)
+    assert report.total_differences == 0
+    assert not report.equal and not report.outputs_agree
+    assert 'results differ by up to' in str(report)
 
 
 def test_a_converted_model_can_not_be_copied():
