@@ -32,16 +32,17 @@ class PlannedOp:
     _calls: list[tuple] = field(default_factory=list)  # not added up yet
 
     def count(self, images: int, counts: list[int],
-              in_spikes: int | None = None) -> None:
+              in_spikes: int | None = None, fires: bool = True) -> None:
         """Add what depends on spikes in a call.
 
         Args:
             images (int): Images of the call.
-            counts (list[int]): Spikes of a neuron in each sub-step; of a
-                synapse, its SOPs.
-            in_spikes (int, optional): Spikes that a synapse gets.
+            counts (list[int]): Spikes of a neuron or of gates in each
+                sub-step; of a synapse, its SOPs.
+            in_spikes (int, optional): Spikes that a synapse or a gate gets.
+            fires (bool): It fires spikes: it is no synapse. Defaults to True.
         """
-        self._calls.append((images, counts, in_spikes))
+        self._calls.append((images, counts, in_spikes, fires))
         if len(self._calls) == _CALLS_AT_ONCE:
             self._add_up()
 
@@ -59,13 +60,16 @@ class PlannedOp:
         if not self._calls:
             return
         calls, self._calls = self._calls, []
-        images, counts, in_spikes = zip(*calls)
+        images, counts, in_spikes, fires = zip(*calls)
         sums = [sum(column) for column in zip(*counts)]
-        varying = dict(emitted=map(sum, counts))
-        more = dict(spikes=sums)
-        if in_spikes[0] is not None:
-            varying = dict(sops=(x for x, in counts), in_spikes=in_spikes)
-            more = dict(sops=sums[0], in_spikes=sum(in_spikes))
+        varying, more = {}, dict(spikes=sums)
+        if not fires[0]:
+            varying, more = dict(sops=(x for x, in counts)), dict(sops=sums[0])
+        if in_spikes[0] is None:
+            varying['emitted'] = map(sum, counts)
+        else:
+            varying['in_spikes'] = in_spikes
+            more['in_spikes'] = sum(in_spikes)
         squares = self._counted.get('squares', {})
         more['squares'] = {}  # in the order of the calls, so the same floats
         for name, values in varying.items():
@@ -181,7 +185,7 @@ class PlannedSynapse:
             sops = spikes * self.fan_out
         else:
             sops = self.source.reached
-        self.op.count(images, [sops], spikes)
+        self.op.count(images, [sops], spikes, fires=False)
         return sops
 
 
@@ -211,6 +215,5 @@ class PlannedRelay(PlannedSynapse):
             int: 0, since gates add nothing.
         """
         spikes, arrived = self.cost['spikes'], self.cost['in_spikes']
-        self.op.count(images, spikes, spikes=spikes, in_spikes=arrived,
-                      squares=dict(in_spikes=arrived**2 / images))
+        self.op.count(images, spikes, arrived)
         return 0

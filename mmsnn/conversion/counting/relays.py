@@ -33,7 +33,7 @@ def relay_amounts(inputs: Sequence[SpikeTensor], output: SpikeTensor) -> dict:
         ([2, 2], 3)
     """
     steps, most = output.timesteps, output.max_spikes
-    counts = output.counts().long()
+    counts = torch.atleast_1d(output.counts().long())
     spikes = [0] * steps * most
     if counts.numel():
         if counts.shape[0] % steps:

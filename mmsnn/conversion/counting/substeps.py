@@ -72,7 +72,7 @@ def _marginals(fired: torch.Tensor) -> list[list[int]]:
 
 def _rows(x: SpikeTensor, images: int) -> int:
     """Rows of each image in a batch; 0 if they can't be told apart."""
-    if not images:
+    if not images or not x.dim():
         return 0
     rows = x.shape[0] // images
     return 0 if x.shape[0] % images or rows % x.timesteps else rows

@@ -84,6 +84,44 @@ def test_many_calls_are_added_up_as_one_by_one(images):
     assert counted.images == 140 * images
 
 
+class Extremes(nn.Module):
+    """The largest spike count of some neurons, or of all."""
+
+    def __init__(self, of_all):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.neuron = SFANeuron(4)
+        self.last = nn.Conv2d(4, 2, 1)
+        self.of_all = of_all
+
+    def forward(self, x):
+        spikes = self.neuron(self.conv(x))
+        if self.of_all:  # no dimension is left
+            return self.last(spikes * spikes.max())
+        return self.last(nn.functional.max_pool2d(spikes, 2))
+
+
+@pytest.mark.parametrize('images', [1, 2])
+@pytest.mark.parametrize('of_all', [False, True])
+def test_gates_over_many_calls(of_all, images):
+    torch.manual_seed(0)
+    model = Extremes(of_all).eval()
+    batches = [9 * torch.rand(images, 3, 6, 6) for _ in range(3)]
+    watched, counted = (record(to_spike_train(model, form), *batches)
+                        for form in FORMS)
+    same_trace(counted, watched)
+    with torch.no_grad():
+        fired = [model.neuron(model.conv(batch)) * 4 for batch in batches]
+    largest = (sum(f.max() for f in fired) if of_all else
+               sum(nn.functional.max_pool2d(f, 2).sum() for f in fired))
+    for a, b in zip(counted, watched):
+        assert a.squares == pytest.approx(b.squares, rel=1e-12)
+        assert a.by_image == b.by_image
+    gates, = (r for r in counted if r.op.startswith('max'))
+    assert sum(gates.spikes) == largest
+    assert gates.in_spikes == sum(f.sum() for f in fired)
+
+
 class Moody(nn.Module):
     """Does something else on dark images: no plan holds."""
 
