@@ -8,11 +8,11 @@ import torch
 
 from mmsnn.trace import OpRecord
 
-#: How many calls are kept until they are added up, which costs less at once.
-_CALLS_AT_ONCE = 64
-
 from .relays import relay_amounts
 from .synapses import synapse_cost
+
+#: How many calls are kept until they are added up, which costs less at once.
+_CALLS_AT_ONCE = 64
 
 
 @dataclass(eq=False)
