@@ -77,8 +77,9 @@ class SpikeMemory:
             return args, kwargs
         if written:
             self._empty = {memory_of(x) for x in written if self._is_empty(x)}
-        elif any(self._differs(x)
-                 for x in elements(Call(func, args, kwargs), rule.data)):
+        elif not func._schema.is_mutable and any(
+                self._differs(x)
+                for x in elements(Call(func, args, kwargs), rule.data)):
             # It may be zero now, and something else for the next image.
             return tree_map(decode, (tuple(args), kwargs))
         return args, kwargs
