@@ -29,7 +29,7 @@ from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
 
 from .batch import Batch
-from .fold_proof import Folding
+from .fold_proof import Folding, OtherWay
 
 #: What becomes of the neurons in each form of a model.
 NEURON_FORMS = dict(
@@ -264,14 +264,7 @@ class SpikeTrainModel(nn.Module):
         device = inputs[0].device.type if inputs else 'cpu'
         with torch.no_grad(), torch.autocast(
                 device, enabled=False), in_its_precision(self.module):
-            if self._folding.prove(args, kwargs):
-                self._recording.forget_plans()
-            if self._recording.active:
-                out = self._recording.run(args, kwargs, inputs)
-            elif self.form == 'free_running':
-                out = self._run_substeps(args, kwargs)
-            else:
-                out = self.module(*args, **kwargs)
+            out = self._run(args, kwargs, inputs)
             # A neuron's own result is its spikes.
             alone = isinstance(self.module, SpikingForm)
             return out if alone else decode_results(out)
@@ -292,6 +285,21 @@ class SpikeTrainModel(nn.Module):
         return self(*data, mode='predict')
 
     val_step = test_step
+
+    def _run(self, args, kwargs, inputs):
+        """Run the model; once more where a fold turns out to be wrong."""
+        while True:
+            if self._folding.prove(args, kwargs):
+                self._recording.forget_plans()
+            try:
+                with self._folding.followed():
+                    if self._recording.active:
+                        return self._recording.run(args, kwargs, inputs)
+                    if self.form == 'free_running':
+                        return self._run_substeps(args, kwargs)
+                    return self.module(*args, **kwargs)
+            except OtherWay:
+                self._recording.forget_plans()
 
     def _run_substeps(self, args, kwargs):
         """Run sub-step by sub-step; returns results of the last."""

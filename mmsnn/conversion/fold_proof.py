@@ -9,12 +9,10 @@ on the same input and watched. Folds that it does not prove are undone.
 
 import copy
 import gc
-import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -27,12 +25,17 @@ from torch.utils._python_dispatch import (
 from mmsnn.conversion.counting.tensor_sources import memory_of, tensors
 from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import in_its_precision
+from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
 from .fold import Fold, find_folds
 
 #: Kinds of calls that are tried, at most.
 _MOST_KINDS = 32
 _UNREACHED = 'no call has reached it so far'
+
+
+class OtherWay(BaseException):
+    """A call does not take the way for which a norm was folded."""
 
 
 class Folding:
@@ -71,8 +74,10 @@ class Folding:
         if self._folds:
             shared = {id(p): p for p in model.parameters()}
             self._plain = copy.deepcopy(model, shared)
+        self._waiting: dict[str, torch.Tensor] = {}  # by the path of the norm
         for fold in self._folds:
             self._apply(fold)
+            self._follow(fold)
 
     @property
     def folded_norms(self) -> int:
@@ -104,7 +109,7 @@ class Folding:
         watch = _FoldWatch(self._plain, self._folds)
         missing = _UNREACHED
         try:
-            with _random_numbers_kept():
+            with own_random_numbers():
                 args, kwargs = detached_copy((args, kwargs))
                 self._plain.to(next(self._model.parameters()).device)
                 watch.run(args, kwargs)
@@ -117,6 +122,44 @@ class Folding:
         for fold in self._folds:
             self._decide(fold, watch, missing)
         return before != [fold.applied for fold in self._folds]
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Context of one call, in which synapses hand outputs to norms.
+
+        Raises:
+            OtherWay: If one does not. Its fold is undone by then.
+        """
+        self._waiting.clear()
+        try:
+            yield
+            for path in list(self._waiting):
+                self._leave(path, 'a call leaves it out')
+        finally:
+            self._waiting.clear()
+
+    def _follow(self, fold: Fold) -> None:
+        """See in each call what goes from a synapse to its norm."""
+        path, waiting = fold.path, self._waiting
+
+        def ends(synapse, inputs, output):
+            if fold.applied:
+                if path in waiting:
+                    self._leave(path, 'a call leaves it out')
+                waiting[path] = output
+
+        def starts(norm, inputs):
+            if fold.applied and waiting.pop(path, None) is not inputs[0]:
+                self._leave(path, 'in a call it reads something else')
+
+        fold.norm.register_forward_pre_hook(starts)
+        for synapse in fold.synapses.values():
+            synapse.register_forward_hook(ends)
+
+    def _leave(self, path: str, reason: str) -> None:
+        self._faults[path] = reason
+        next(f for f in self._folds if f.path == path).undo()
+        raise OtherWay(path)
 
     def _decide(self, fold: Fold, watch: '_FoldWatch', missing: str) -> None:
         """Fold or unfold by what was seen."""
@@ -156,20 +199,6 @@ def _kind(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return frozenset(map(_kind, x))
     return x if isinstance(x, (bool, str, type(None))) else type(x)
-
-
-@contextmanager
-def _random_numbers_kept() -> Iterator[None]:
-    """Context that draws random numbers as if nobody had."""
-    states = random.getstate(), np.random.get_state()
-    used = torch.cuda.is_available() and torch.cuda.is_initialized()
-    gpus = range(torch.cuda.device_count()) if used else ()
-    with torch.random.fork_rng(devices=gpus):
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
 
 
 class _PlainReads(TorchFunctionMode):

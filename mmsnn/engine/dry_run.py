@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from mmsnn.conversion import UnclassifiedOpError
 from mmsnn.conversion.upstream.copying import detached_copy
-from mmsnn.engine.random_numbers import own_random_numbers
+from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
 from mmsnn.hardware import Chip
 from mmsnn.hardware.operations.estimate import estimate_operations

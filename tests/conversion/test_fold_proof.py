@@ -432,3 +432,37 @@ def test_a_trial_that_fails_is_no_proof():
     assert spiking.unfolded == ["f.1: a trial failed (KeyError: 'nothing')"]
     torch.testing.assert_close(spiking(images()), net(images()))
     assert spiking.folded_norms == 1 and not spiking.unfolded
+
+
+class ByValue(nn.Module):
+    """It leaves the norm out, or repeats the synapse, where values say so."""
+
+    def __init__(self, other):
+        super().__init__()
+        self.fire, self.conv = fire(), conv(3, 3)
+        self.norm, self.last = nn.BatchNorm2d(3), fire()
+        self.pair = nn.Sequential(self.conv, self.norm)
+        self.other = other
+
+    def forward(self, x):
+        spikes = self.fire(x)
+        if x.mean() > 0:
+            return self.last(self.other(self, spikes))
+        return self.last(self.pair(spikes))
+
+
+@pytest.mark.parametrize('other', [
+    lambda m, x: m.conv(x).abs(),
+    lambda m, x: m.norm(x),
+    lambda m, x: m.norm(m.conv(x) * 2),
+    lambda m, x: m.norm(m.conv(m.conv(x)))])
+@pytest.mark.parametrize('form', ['spikes', 'counts', 'free_running'])
+def test_a_later_call_that_goes_another_way_is_run_unfolded(other, form):
+    model = randomised(ByValue(other))
+    plain = copy.deepcopy(model)
+    plain.pair = nn.Sequential(plain.conv, nn.Sequential(plain.norm))
+    x = images()
+    spiking, expected = (to_spike_train(m, form) for m in (model, plain))
+    for call in (x - x.mean() - 1, x - x.mean() + 1, x - x.mean() - 1):
+        assert torch.allclose(spiking(call), expected(call), rtol=1e-9)
+    assert spiking.folded_norms == 0 and 'norm: ' in spiking.unfolded[0]

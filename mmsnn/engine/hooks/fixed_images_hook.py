@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from mmsnn.engine.random_numbers import own_random_numbers
+from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
 
 class FixedImagesHook(Hook):

@@ -1,4 +1,4 @@
-"""Random numbers of one's own, beside those of a training."""
+"""Random numbers of one's own, beside those of whoever calls."""
 
 import random
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ import torch
 
 
 @contextmanager
-def own_random_numbers(seed: int) -> Iterator[None]:
-    """Context with fixed seeds of Python, NumPy and PyTorch's CPU generator,
-    which afterwards go on as if nothing had happened. So do the generators of
-    the GPUs, which are not seeded.
+def own_random_numbers(seed: int | None = None) -> Iterator[None]:
+    """Context after which the generators of Python, NumPy and PyTorch go on
+    as if nothing had happened. Generators of GPUs are not seeded.
 
     Args:
-        seed (int): The seed of all three.
+        seed (int, optional): Seed of Python's, NumPy's and PyTorch's CPU
+            generator. Defaults to None: they go on from where they are.
 
     Example:
         >>> _ = torch.manual_seed(5)
@@ -30,10 +30,11 @@ def own_random_numbers(seed: int) -> Iterator[None]:
     used = torch.cuda.is_available() and torch.cuda.is_initialized()
     gpus = range(torch.cuda.device_count()) if used else ()
     with torch.random.fork_rng(devices=gpus):
-        random.seed(seed)
-        np.random.seed(seed)
-        # torch.manual_seed would seed GPUs, now or once they are used.
-        torch.default_generator.manual_seed(seed)
+        if seed is not None:
+            random.seed(seed)
+            np.random.seed(seed)
+            # torch.manual_seed would seed GPUs, now or once they are used.
+            torch.default_generator.manual_seed(seed)
         try:
             yield
         finally:
