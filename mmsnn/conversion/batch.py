@@ -8,8 +8,10 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from mmsnn.conversion.counting.trace_recording import copies
 from mmsnn.conversion.spikes.forms import SpikingForm
 from mmsnn.conversion.upstream.double import in_its_precision
+from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
 
 class Batch:
@@ -176,7 +178,8 @@ def _neuron_rows(model: nn.Module, args: tuple, kwargs: dict) -> int | None:
     handles = [m.register_forward_pre_hook(found) for m in model.modules()
                if isinstance(m, SpikingForm)]
     try:
-        with in_its_precision(model):
+        args, kwargs = copies(args, kwargs)
+        with in_its_precision(model), own_random_numbers():
             model(*args, **kwargs)
     except _Reached as reached:
         rows, timesteps = reached.args
