@@ -8,8 +8,8 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmsnn.conversion.counting.trace_recording import copies
 from mmsnn.conversion.spikes.forms import SpikingForm
+from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import in_its_precision
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
@@ -178,7 +178,7 @@ def _neuron_rows(model: nn.Module, args: tuple, kwargs: dict) -> int | None:
     handles = [m.register_forward_pre_hook(found) for m in model.modules()
                if isinstance(m, SpikingForm)]
     try:
-        args, kwargs = copies(args, kwargs)
+        args, kwargs = detached_copy((args, kwargs))
         with in_its_precision(model), own_random_numbers():
             model(*args, **kwargs)
     except _Reached as reached:
