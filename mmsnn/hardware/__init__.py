@@ -10,7 +10,8 @@ from .chips.spec import Chip, list_chips, load_chip, load_chips
 from .estimates import Estimate, estimate
 from .mapping.mapper import map_network
 from .network.from_trace import network_from_trace
-from .network.populations import Geometry, Network, Population, Projection
+from .network.populations import Network, Population
+from .network.projections import Geometry, Projection
 from .on_chip.results import ChipEstimate, RowCost
 from .operations.results import (
     Difference,

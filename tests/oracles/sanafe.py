@@ -14,7 +14,8 @@ import numpy as np
 import yaml
 
 from mmsnn.hardware.chips.figures import UsedFigures
-from mmsnn.hardware.mapping.connectivity import Axis, ChannelAxis
+from mmsnn.hardware.mapping.axes import Axis
+from mmsnn.hardware.mapping.channel_axes import ChannelAxis
 from mmsnn.hardware.mapping.core_loads import Loads
 from mmsnn.hardware.timing.delays import synop_figure
 

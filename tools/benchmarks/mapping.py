@@ -22,7 +22,7 @@ from mmsnn.hardware import (
     load_chip,
 )
 from mmsnn.hardware.mapping import tiling
-from mmsnn.hardware.mapping.connectivity import Axis
+from mmsnn.hardware.mapping.axes import Axis
 from mmsnn.hardware.network.profiles import sampled_profile
 
 WIDTHS = {

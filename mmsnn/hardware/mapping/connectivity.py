@@ -11,9 +11,11 @@ permutation or repeats of the source along each axis.
 
 from dataclasses import dataclass
 
-from mmsnn.hardware.network.populations import Geometry, Population, Projection
+from mmsnn.hardware.network.populations import Population
+from mmsnn.hardware.network.projections import Geometry, Projection
 
-from .axes import Axis, ChannelAxis, channels
+from .axes import Axis
+from .channel_axes import ChannelAxis, channels
 
 
 @dataclass(frozen=True)

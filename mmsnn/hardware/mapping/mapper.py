@@ -7,7 +7,8 @@ from numbers import Integral
 import numpy as np
 
 from mmsnn.hardware.chips.spec import Chip
-from mmsnn.hardware.network.populations import Network, Population, Projection
+from mmsnn.hardware.network.populations import Network, Population
+from mmsnn.hardware.network.projections import Projection
 
 from .connectivity import Connectivity, connectivity
 from .limits import LayerFit, Limits, match_cores

@@ -11,7 +11,8 @@ from functools import lru_cache, reduce
 
 import numpy as np
 
-from mmsnn.hardware.network.populations import Population, Projection
+from mmsnn.hardware.network.populations import Population
+from mmsnn.hardware.network.projections import Projection
 
 from .connectivity import Connectivity
 from .limits import LayerFit, Limits

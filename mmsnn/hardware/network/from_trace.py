@@ -6,8 +6,9 @@ from fractions import Fraction
 
 from mmsnn.trace import OpRecord, OpTrace, Reads, Source
 
-from .populations import FIRING_KINDS, Network, Population, Projection
+from .populations import FIRING_KINDS, Network, Population
 from .profiles import sampled_profile
+from .projections import Projection
 from .remainder import remainder_notes, remainder_of
 from .shapes import Shapes, reads_features
 from .synapse_parts import divided, neurons_read
@@ -268,6 +269,15 @@ class NetworkBuilder:
         some = {held: source for held, source in sources.items()
                 if source not in reads or reads[source].elements}
         sources = some or sources
+        spikes = {held: source for held, source in sources.items()
+                  if self.by_name[held].spikes}
+        if spiking and spikes and len(spikes) < len(sources):
+            # What tells which spikes are taken: masks, indices.
+            self.projections += [
+                Projection(record.module, held, target, 'real')
+                for held in sources if held not in spikes
+            ]
+            sources = spikes
         read = [(self.by_name[held], reads.get(source))
                 for held, source in sources.items()]
         parts = divided(record, read, self.images,

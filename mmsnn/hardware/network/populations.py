@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from .projections import Projection, require
+
 #: ``neuron``: integrates, then fires. ``relay``: gates without a membrane (a
 #: max pooling of spikes), each of which fires if one of its inputs does.
 #: ``input``: what the network is given, spikes or (with no ``spikes``) real
@@ -20,94 +22,6 @@ POPULATION_KINDS = ('input', 'neuron', 'real', 'relay')
 
 #: Kinds that fire.
 FIRING_KINDS = ('neuron', 'relay')
-
-#: ``conv``, ``linear`` and ``matmul`` are synapses. ``relay`` brings spikes to
-#: gates, without any weight. ``residual`` hands the membrane potentials of the
-#: source on (one addition per neuron); ``real`` is any other op on real values
-#: (interpolation, norm, pooling).
-PROJECTION_OPS = ('conv', 'linear', 'matmul', 'residual', 'real', 'relay')
-
-
-def _require(valid: bool, message: str) -> None:
-    if not valid:
-        raise ValueError(message)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Which inputs each output of a synapse reads.
-
-    A linear layer over tokens is a convolution with a kernel of 1 over
-    ``(C, tokens)``. A plain linear layer has no positions at all: its kernel,
-    stride, padding and dilation are ``()``.
-
-    Attributes:
-        in_shape (tuple[int]): Shape of the input, ``(C_in, *positions)``.
-        out_shape (tuple[int]): Shape of the output, ``(C_out, *positions)``.
-        kernel (tuple[int]): Size of the kernel. It has a number for each
-            position axis, like the next three.
-        stride (tuple[int]): Stride, as of the convolution of PyTorch.
-        padding (tuple[int]): Padding on both sides.
-        dilation (tuple[int]): Distance of kernel elements.
-        groups (int): Number of groups of channels.
-        transposed (bool): Whether it is a transposed convolution.
-
-    Example:
-        >>> Geometry.linear(8, 2, tokens=16)
-        Geometry(in_shape=(8, 16), out_shape=(2, 16), kernel=(1,), ...
-        >>> Geometry.linear(8, 2).kernel
-        ()
-    """
-
-    in_shape: tuple[int, ...]
-    out_shape: tuple[int, ...]
-    kernel: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
-    padding: tuple[int, ...] = ()
-    dilation: tuple[int, ...] = ()
-    groups: int = 1
-    transposed: bool = False
-
-    def __post_init__(self):
-        axes = len(self.in_shape) - 1
-        for name in ('kernel', 'stride', 'padding', 'dilation'):
-            value = getattr(self, name)
-            _require(
-                len(value) == axes and all(v >= (name != 'padding')
-                                           for v in value),
-                f'geometry {name} must have one positive number for each of '
-                f'the {axes} position axes of {self.in_shape}, got {value}')
-        _require(
-            len(self.out_shape) == axes + 1
-            and all(n > 0 for n in self.in_shape + self.out_shape),
-            f'geometry shapes must be positive and of equal length, got '
-            f'{self.in_shape} and {self.out_shape}')
-        _require(
-            self.groups > 0 and self.in_shape[0] % self.groups == 0
-            and self.out_shape[0] % self.groups == 0,
-            f'geometry groups must divide the channels {self.in_shape[0]} '
-            f'and {self.out_shape[0]}, got {self.groups}')
-
-    @classmethod
-    def linear(cls,
-               inputs: int,
-               outputs: int,
-               tokens: int | None = None) -> 'Geometry':
-        """The geometry of a linear layer.
-
-        Args:
-            inputs (int): Input features.
-            outputs (int): Output features.
-            tokens (int, optional): Number of tokens that it is applied to.
-                Defaults to None: there is no axis of tokens.
-
-        Returns:
-            Geometry: Channels are features, positions are tokens.
-        """
-        if tokens is None:
-            return cls((inputs, ), (outputs, ))
-        return cls((inputs, tokens), (outputs, tokens), (1, ), (1, ), (0, ),
-                   (1, ))
 
 
 @dataclass(frozen=True)
@@ -146,28 +60,28 @@ class Population:
 
     def __post_init__(self):
         where = f'population {self.name!r}'
-        _require(self.kind in POPULATION_KINDS,
+        require(self.kind in POPULATION_KINDS,
                  f'{where}: kind must be one of '
                  f'{", ".join(POPULATION_KINDS)}, got {self.kind!r}')
-        _require(
+        require(
             len(self.shape) > 0 and all(n > 0 for n in self.shape),
             f'{where}: shape must hold positive numbers, got {self.shape}')
-        _require(
+        require(
             self.timesteps > 0 and self.max_spikes > 0,
             f'{where}: timesteps and max_spikes must be at least 1, got '
             f'{self.timesteps} and {self.max_spikes}')
-        _require(self.state_bits >= 0,
+        require(self.state_bits >= 0,
                  f'{where}: state_bits must not be negative')
-        _require(
+        require(
             len(self.spikes) == self.substeps
             or (not self.spikes and self.kind not in FIRING_KINDS),
             f'{where}: spikes must list timesteps x max_spikes = '
             f'{self.substeps} sub-steps, got {len(self.spikes)}')
-        _require(
+        require(
             all(0 <= s <= self.neurons * (1 + 1e-9) for s in self.spikes),
             f'{where}: in a sub-step fire 0 to {self.neurons} neurons, got '
             f'{self.spikes}')
-        _require(
+        require(
             not self.profile
             or (len(self.profile) == len(self.spikes)
                 and all(tuple(map(len, axes)) == self.shape
@@ -191,98 +105,6 @@ class Population:
     def total_spikes(self) -> float:
         """Mean spikes per run, over all sub-steps."""
         return math.fsum(self.spikes)
-
-
-@dataclass(frozen=True)
-class Projection:
-    """The connections of one population to another.
-
-    A synapse ends in the first population that fires from its output; norms
-    between them are folded. Where a residual stream goes on, the next
-    population of the stream gets these membrane potentials by a projection
-    ``residual``.
-
-    Attributes:
-        name (str): Module path of the synapse.
-        source (str): Name of the population that feeds it.
-        target (str): Name of the population that it ends in.
-        op (str): One of :data:`PROJECTION_OPS`.
-        weights (int): Weights that are stored if outputs share them.
-        synapses (int): Connections of single neurons, without those into the
-            padding. So many weights are stored if outputs do not share them.
-        sops (tuple[float]): Mean additions caused by spikes per run: one
-            number for each sub-step of the source; or one for all of them,
-            which is then divided as the spikes of the source are.
-        macs (float): Mean multiply-accumulates on real values per run.
-        adds (float): Mean additions of real values per run (residuals).
-        geometry (Geometry | None): Which neurons are connected. None: every
-            one of the source with every one of the target.
-        static (bool): Whether the weights are known before the run.
-        reason (str): Where ``static`` is false: why it is.
-        operand (str): For a product of two populations: the one that holds
-            the other operand, which must be complete before the source
-            fires. Empty elsewhere.
-        source_offset (int): Input channel of the op that is channel 0 of the
-            source; not 0 where the op reads several populations, concatenated.
-        target_offset (int): Channel of the target that is output channel 0.
-        picks (tuple): Which neurons of the source it reads, where that is not
-            all of them in their order: for each axis of the input of
-            ``geometry`` the index of the source at each place, -1 where there
-            is none; or None for an axis in its order. Where all are connected
-            with all, for each axis of the source the indices that are read.
-        source_axes (tuple[int]): For each axis of the input of ``geometry``
-            the axis of the source that lies along it. Empty: in their order.
-        target_axes (tuple[int]): The same for the output of ``geometry`` and
-            the axes of the target.
-        scattered (bool): Whether it reads neurons that are not given by
-            indices along axes. All cores of the source are then taken to
-            send to all of the target.
-        neurons_read (int | None): How many neurons of the source it reads;
-            None: all. It counts where ``picks`` do not say it.
-        spikes_read (tuple[float]): Mean spikes of the source that it reads
-            per run, in each sub-step of the source, each once. Empty: all.
-    """
-
-    name: str
-    source: str
-    target: str
-    op: str
-    weights: int = 0
-    synapses: int = 0
-    sops: tuple[float, ...] = ()
-    macs: float = 0.0
-    adds: float = 0.0
-    geometry: Geometry | None = None
-    static: bool = True
-    reason: str = ''
-    operand: str = ''
-    source_offset: int = 0
-    target_offset: int = 0
-    picks: tuple[tuple[int, ...] | None, ...] = field(default=(), repr=False)
-    source_axes: tuple[int, ...] = ()
-    target_axes: tuple[int, ...] = ()
-    scattered: bool = False
-    neurons_read: int | None = None
-    spikes_read: tuple[float, ...] = ()
-
-    def __post_init__(self):
-        where = f'projection {self.name!r} of {self.source!r}'
-        _require(self.op in PROJECTION_OPS,
-                 f'{where}: op must be one of {", ".join(PROJECTION_OPS)}, '
-                 f'got {self.op!r}')
-        amounts = (self.weights, self.synapses, *self.sops, self.macs,
-                   self.adds, self.source_offset, self.target_offset,
-                   self.neurons_read or 0, *self.spikes_read)
-        _require(all(a >= 0 for a in amounts),
-                 f'{where}: amounts must not be negative')
-        _require(
-            self.static or bool(self.reason),
-            f'{where}: say in reason why the weights are not static')
-
-    @property
-    def total_sops(self) -> float:
-        """Mean additions caused by spikes per run."""
-        return math.fsum(self.sops)
 
 
 @dataclass(frozen=True)
@@ -348,12 +170,12 @@ class Network:
 
     def __post_init__(self):
         order = {p.name: i for i, p in enumerate(self.populations)}
-        _require(self.images > 0, 'a network must stand for at least 1 image')
-        _require(self.runs > 0,
+        require(self.images > 0, 'a network must stand for at least 1 image')
+        require(self.runs > 0,
                  f'runs of a network must be at least 1, got {self.runs}')
-        _require(len(order) == len(self.populations),
+        require(len(order) == len(self.populations),
                  'populations of a network must have different names')
-        _require(
+        require(
             any(p.kind == 'neuron' for p in self.populations),
             'the network has no population of spiking neurons')
         for projection in self.projections:
@@ -363,20 +185,20 @@ class Network:
         where = f'projection {projection.name!r}'
         for key in ('source', 'target', 'operand'):
             name = getattr(projection, key)
-            _require(
+            require(
                 name in order or (key == 'operand' and not name),
                 f'{where}: {key} {name!r} is no population of the network')
         source = self[projection.source]
-        _require(
+        require(
             order[projection.source] < order[projection.target],
             f'{where}: {projection.source!r} must stand before '
             f'{projection.target!r} in the order of populations')
-        _require(
+        require(
             len(projection.sops) in (0, 1, len(source.spikes)),
             f'{where}: sops must have 1 number or one for each of the '
             f'{len(source.spikes)} sub-steps of {source.name!r}, got '
             f'{len(projection.sops)}')
-        _require(
+        require(
             not projection.spikes_read or (
                 len(projection.spikes_read) == len(source.spikes)
                 and all(read <= fired * (1 + 1e-9) for read, fired in zip(
@@ -384,7 +206,7 @@ class Network:
             f'{where}: spikes_read must have a number for each of the '
             f'{len(source.spikes)} sub-steps of {source.name!r}, at most '
             f'{source.spikes}, got {projection.spikes_read}')
-        _require(
+        require(
             not projection.total_sops or source.total_spikes > 0,
             f'{where}: spikes cause additions, but {source.name!r} has none')
 
@@ -423,11 +245,14 @@ class Network:
 
         Returns:
             str: ``'spikes'``; ``'membranes'`` if it is a residual; ``'real'``
-            if it sends real values to an op that runs outside the cores.
+            if it sends real values to an op that runs outside the cores, such
+            as a synapse that reads spikes beside real values.
         """
         if projection.op == 'residual':
             return 'membranes'
-        spiking = self[projection.source].spikes and projection.op != 'real'
+        values = projection.op == 'real' or (
+            projection.macs > 0 and not projection.sops)
+        spiking = self[projection.source].spikes and not values
         return 'spikes' if spiking else 'real'
 
     @property

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mmsnn.trace import OpRecord
 
-from .populations import Projection, Remainder
+from .populations import Remainder
+from .projections import Projection
 from .trace_graph import SAME, TraceGraph
 
 #: Modules that a note names.

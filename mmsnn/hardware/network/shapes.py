@@ -10,7 +10,8 @@ import math
 from mmsnn.trace import OpRecord, OpTrace, Reads, is_spiking_synapse
 from mmsnn.trace.reads import runs
 
-from .populations import Geometry, Population
+from .populations import Population
+from .projections import Geometry
 from .trace_graph import TraceGraph
 
 Shape = tuple[int, ...]

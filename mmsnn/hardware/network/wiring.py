@@ -14,7 +14,7 @@ import numpy as np
 
 from mmsnn.trace import Reads
 
-from .populations import Geometry
+from .projections import Geometry
 
 #: Number of the axis of time steps in the elements of a layer.
 _TIME = 1

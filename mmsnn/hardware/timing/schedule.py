@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mmsnn.hardware.network.populations import Network, Population, Projection
+from mmsnn.hardware.network.populations import Network, Population
+from mmsnn.hardware.network.projections import Projection
 
 #: Name, source, target and operand of a projection.
 Key = tuple[str, str, str, str]
