@@ -15,6 +15,7 @@ from mmsnn.conversion.spikes.forms import (
     CountNeuron,
     SpikeTrainNeuron,
     SpikingForm,
+    refuse_transforms,
 )
 from mmsnn.conversion.spikes.free_running_form import (
     FreeRunningNeuron,
@@ -76,6 +77,7 @@ def to_spike_train(model: nn.Module,
     Raises:
         ValueError: If ``form`` is unknown, the model has no spiking neuron
             or is converted already, or a weight is NaN or infinite.
+        TypeError: If ``dtype`` is no ``torch.dtype``.
 
     Example:
         >>> from mmsnn.layers import SpikeConv2d
@@ -85,6 +87,9 @@ def to_spike_train(model: nn.Module,
         >>> spiking.trace.total('sops')  # 9 inputs of 1.0 reach 2 outputs
         18
     """
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f'dtype must be a type such as torch.float64, but is '
+                        f'{dtype!r}')
     if form not in NEURON_FORMS:
         raise ValueError(f'form must be one of {", ".join(NEURON_FORMS)}, '
                          f'but is {form!r}')
@@ -167,8 +172,7 @@ class SpikeTrainModel(nn.Module):
 
     @property
     def unfolded(self) -> list[str]:
-        """Batch norms right behind a synapse that are not folded, as
-        ``'path: reason'``."""
+        """Batch norms that are not folded, as ``'path: reason'``."""
         return self._folding.unfolded
 
     @property
@@ -245,9 +249,11 @@ class SpikeTrainModel(nn.Module):
         Raises:
             ValueError: If an input is NaN or infinite, or the arguments do
                 not tell how many images there are.
+            RuntimeError: While a tracer or a transform follows operations.
             UnclassifiedOpError: If an op can't be classified; the message
                 names its module.
         """
+        refuse_transforms(type(self.module).__name__)
         args, kwargs = tree_map(self._take, (args, kwargs))
         inputs = [
             x for x in tree_flatten((args, kwargs))[0]

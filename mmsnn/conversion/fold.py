@@ -170,7 +170,7 @@ def find_folds(model: nn.Module) -> tuple[list[Fold], list[str]]:
 
     Returns:
         tuple[list[Fold], list[str]]: What can be folded; and for each norm
-        right behind a synapse that can't, its path and the reason.
+        that can't, its path and the reason.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
@@ -194,6 +194,10 @@ def find_folds(model: nn.Module) -> tuple[list[Fold], list[str]]:
             reasons.append(f'{fold.path}: {reason}')
         else:
             folds.append(fold)
+    reasons += [
+        f'{path}: it is not looked for here, but right behind a synapse in an '
+        'nn.Sequential or ConvModule' for norm, path in paths.items()
+        if isinstance(norm, _BatchNorm) and norm not in behind]
     return folds, reasons
 
 

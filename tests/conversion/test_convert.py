@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from mmsnn.conversion import to_spike_train
 from mmsnn.layers import SpikeConv2d, SpikeLinear
@@ -56,6 +57,35 @@ def test_a_weight_that_is_not_finite_is_named(name, value):
 def test_a_model_without_spiking_neurons():
     with pytest.raises(ValueError, match='Sequential has no spiking neuron'):
         to_spike_train(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()))
+
+
+def test_a_type_that_is_none():
+    with pytest.raises(TypeError, match="such as torch.float64.*'float64'"):
+        to_spike_train(SFANeuron(), dtype='float64')
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('follow', [
+    lambda f, x, y: torch.jit.trace(f, (x, y)),
+    lambda f, x, y: torch.export.export(f, (x, y), strict=False),
+    lambda f, x, y: make_fx(f)(x, y),
+    lambda f, x, y: torch.vmap(f)(x[None], y[None]),
+])
+def test_tracers_and_transforms_are_refused(follow, form):
+
+    class Model(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.layer = SpikeLinear(3, 2, neuron=dict(type='mmsnn.SFANeuron'))
+
+        def forward(self, x, table):
+            return self.layer(x).sum() + table.sum()
+
+    with pytest.raises(RuntimeError, match='Model: a converted model can not '
+                       'be traced, exported or transformed'):
+        follow(to_spike_train(Model(), form), torch.ones(2, 3),
+               torch.ones(7, 3))
 
 
 def test_an_unknown_form():

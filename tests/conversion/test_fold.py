@@ -6,6 +6,7 @@ from mmcv.cnn import ConvModule
 from torch import nn
 
 from mmsnn.conversion import fold_norms
+from mmsnn.conversion.fold import find_folds
 from mmsnn.neurons import SFANeuron
 
 
@@ -156,3 +157,20 @@ def test_memory_layout_is_kept():
     net.to(memory_format=torch.channels_last)
     fold_norms(net)
     assert net[0].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_norm_that_is_not_looked_for_is_named():
+
+    class Block(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            return self.bn(self.conv(x))
+
+    found, reasons = find_folds(nn.Sequential(Block()).eval())
+    assert not found
+    assert reasons == ['0.bn: it is not looked for here, but right behind a '
+                       'synapse in an nn.Sequential or ConvModule']

@@ -4,6 +4,7 @@ from types import MethodType
 
 import torch
 from torch import nn
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from mmsnn.neurons import (
     SpikingNeuron,
@@ -68,6 +69,22 @@ def check_neuron(neuron: SpikingNeuron, path: str) -> None:
                 'one offset; what is learnt belongs in charge')
 
 
+def refuse_transforms(path: str) -> None:
+    """Raise while a tracer, an export or a transform follows operations.
+
+    Args:
+        path (str): What is called, for the message.
+
+    Raises:
+        RuntimeError: If one does.
+    """
+    if is_traced() or get_proxy_mode():
+        raise RuntimeError(
+            f'{path}: a converted model can not be traced, exported or '
+            'transformed, since spikes are no plain tensors: use the trained '
+            'model, whose counts are the same')
+
+
 class SpikingForm(nn.Module):
     """A neuron of a converted model. Subclasses say how it fires.
 
@@ -127,11 +144,7 @@ class SpikingForm(nn.Module):
             ValueError: If a membrane potential is NaN or infinite.
             RuntimeError: While a tracer or a transform follows operations.
         """
-        if is_traced():
-            raise RuntimeError(
-                f'{self.path}: a converted model can not be traced, exported '
-                'or transformed, since spikes are no plain tensors: use the '
-                'trained model, whose counts are the same')
+        refuse_transforms(self.path)
         session = self.session
         if session.replay is not None:
             return self._replay(membrane)

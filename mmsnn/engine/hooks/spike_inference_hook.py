@@ -156,8 +156,10 @@ class SpikeInferenceHook(Hook):
         if is_model_wrapper(model):
             model = model.module
         if isinstance(model, BaseTTAModel):
-            raise ValueError('SpikeInferenceHook measures single images: '
-                             'leave out --tta, or the hook')
+            raise ValueError(
+                'SpikeInferenceHook measures single images: leave out --tta, '
+                'or the hook (--cfg-options custom_hooks=[] if it is the only '
+                'one)')
         self._evaluation = SpikeEvaluation(
             model,
             form=self.form,

@@ -227,6 +227,6 @@ def test_hooks_of_a_neuron_stay(form):
 @pytest.mark.filterwarnings('ignore')
 def test_a_converted_model_is_not_traced(form):
     spiking = to_spike_train(network(lambda: SFANeuron()), form)
-    with pytest.raises(RuntimeError, match='0: a converted model can not be '
-                       'traced'):
+    with pytest.raises(RuntimeError, match='Sequential: a converted model '
+                       'can not be traced'):
         torch.jit.trace(spiking, values())
