@@ -17,7 +17,8 @@ def composition(kind: type, func, args: tuple,
                 kwargs: dict) -> Callable | None:
     """How to run an op as several.
 
-    That is done where spikes are among its factors, and with ops that PyTorch
+    That is done where spikes are among its factors, with products that are
+    added to something with factors or in place, and with ops that PyTorch
     itself defines by others, where no rule says more of them.
 
     Args:
@@ -31,18 +32,33 @@ def composition(kind: type, func, args: tuple,
         is.
     """
     found = _COMPOSITIONS.get(func.overloadpacket)
-    if found is None:
+    if found is None and func.overloadpacket not in _PRODUCTS:
         return func.decompose if _consists_of_others(func) else None
-    first, compose = found
-    if not any(isinstance(x, kind) for x in tree_leaves(
-            (args[first:], kwargs))):
+    first, compose = found or (0, None)
+    spiking = any(isinstance(x, kind)
+                  for x in tree_leaves((args[first:], kwargs)))
+    if 'out' in kwargs:
+        return _written_out(func) if spiking or found else None
+    if found is None:
         return None
-    if func.overloadpacket is aten.addmm and not isinstance(
-            args[0], kind) and all(
+    if func.overloadpacket is aten.addmm:
+        if not (spiking and isinstance(args[0], kind)) and all(
                 kwargs.get(k, 1) == 1 for k in ('alpha', 'beta')):
-        return None  # a synapse by itself
+            return None  # a synapse by itself
+    elif not spiking and func.overloadpacket is not aten.addmm_:
+        return None
     if func._schema.is_mutable:
         return lambda x, *args, **kwargs: x.copy_(compose(x, *args, **kwargs))
+    return compose
+
+
+def _written_out(func) -> Callable:
+    """What an op computes, written into ``out``."""
+
+    def compose(*args, out, **kwargs):
+        result = func.overloadpacket(*args, **kwargs)
+        return out.resize_(result.shape).copy_(result)
+
     return compose
 
 
@@ -124,6 +140,9 @@ def _lstm_layer(x, w_ih, w_hh, b_ih, b_hh, hidden, cell, reverse, batch_sizes,
     out = torch.stack(outputs[::-1] if reverse else outputs)
     return out, hidden[None], cell[None], out.new_empty(0)
 
+
+#: Synapses that can write into ``out``.
+_PRODUCTS = aten.mm, aten.bmm
 
 #: Which argument is the first factor, and the ops in the op's place.
 _COMPOSITIONS: dict[object, tuple[int, Callable]] = {
