@@ -241,6 +241,8 @@ class CountingPlan:
             costs (Iterable[tuple]): Synapses whose cost was computed, each
                 with the cost.
         """
+        if not images:
+            return  # an empty batch has no statistics
         self._calls += 1
         self._images += images
         totals = Counter(self._fixed_amounts)

@@ -334,3 +334,18 @@ def test_width_of_accumulators_behind_a_factor():
         spiking(torch.full((1, 3, 5), 9.))
     small = [r.accumulator_max for r in spiking.trace if r.kind == 'matmul']
     assert small == [45, 405]  # a chip may have the factor in a threshold
+
+
+def test_empty_batches_add_nothing():
+    net = nn.Sequential(SFANeuron(), nn.Conv2d(2, 3, 2), SFANeuron(),
+                        nn.MaxPool2d(2), nn.Conv2d(3, 1, 1)).eval()
+    found = []
+    for sizes in ((0, 2, 0, 2, 0), (2, 2)):
+        with to_spike_train(net, 'counts') as spiking:
+            for size in sizes:
+                spiking(2 * torch.ones(size, 2, 5, 5))
+        trace = spiking.trace
+        found.append((trace.images, trace.total('sops'),
+                      trace.total('emitted'), trace.total('adds')))
+    assert found[0] == found[1]
+    assert found[0][0] == 4
