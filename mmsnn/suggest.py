@@ -32,6 +32,34 @@ def did_you_mean(name: str, names: Iterable[str], scope: str = '') -> str:
     return f' (did you mean {scope + written[near[0]]!r}?)' if near else ''
 
 
+def keys_of(kind: type) -> list[str]:
+    """Keys that the constructor of a class takes.
+
+    Args:
+        kind (type): The class. Where it takes ``**keys``, it also has the
+            keys of the class that it inherits from.
+
+    Returns:
+        list[str]: Their names, those of the class itself first.
+
+    Example:
+        >>> class Base:
+        ...     def __init__(self, width, **unknown): ...
+        >>> class Net(Base):
+        ...     def __init__(self, depth, **kwargs): ...
+        >>> keys_of(Net)
+        ['depth', 'width']
+    """
+    valid: dict[str, Any] = {}
+    for base in kind.__mro__[:-1]:
+        parameters = signature(base).parameters.values()
+        valid = {**valid, **{p.name: p.kind for p in parameters}}
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name, how in valid.items()
+            if not how.name.startswith('VAR')]
+
+
 def naming_keys(function: Callable, called: str) -> Callable:
     """A function that names an unknown key, the nearest one and all others.
 

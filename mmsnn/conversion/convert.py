@@ -97,9 +97,15 @@ def to_spike_train(model: nn.Module,
         raise ValueError(f'{type(model).__name__} is in spike-train form '
                          'already: convert the trained model itself')
     if not any(is_spiking(m) for m in model.modules()):
+        others = [
+            f'; {path} is a {type(m).__name__}, which is no SpikingNeuron'
+            for path, m in model.named_modules()
+            if path.rpartition('.')[2] == 'neuron'
+        ]
         raise ValueError(
             f'{type(model).__name__} has no spiking neuron: give its config '
-            "a neuron such as dict(type='mmsnn.SFANeuron', max_spikes=4)")
+            "a neuron such as dict(type='mmsnn.SFANeuron', max_spikes=4), or "
+            'convert before tracing or compiling it' + ''.join(others[:1]))
     return SpikeTrainModel(model, form, dtype, batch, input_over_time)
 
 

@@ -167,6 +167,7 @@ class EqualityCheck:
         report (EqualityReport): The comparison so far.
 
     Raises:
+        TypeError: If they are not a trained model and a converted one.
         ValueError: If the forms have different floating-point types.
 
     Example:
@@ -180,6 +181,11 @@ class EqualityCheck:
     """
 
     def __init__(self, training: nn.Module, spiking: nn.Module) -> None:
+        if not hasattr(spiking, 'session') or hasattr(training, 'session'):
+            raise TypeError(
+                'EqualityCheck compares a trained model and, second, its '
+                'converted form to_spike_train(model), but got '
+                f'{type(training).__name__} and {type(spiking).__name__}')
         self.training = training
         self.spiking = spiking
         dtype, other = precision(training), precision(spiking)

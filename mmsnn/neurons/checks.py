@@ -1,13 +1,12 @@
 """What may go wrong with a neuron's keys, inputs and checkpoints."""
 
-import inspect
 import math
 import warnings
 from typing import Any
 
 import torch
 
-from mmsnn.suggest import did_you_mean
+from mmsnn.suggest import did_you_mean, keys_of
 
 _FLOAT32 = torch.finfo(torch.float32)
 _CHOICES = dict(
@@ -57,16 +56,7 @@ def no_such_key(kind: type, name: str) -> str:
         neuron.alhpa is not a key of ELU (did you mean 'alpha'?): its keys are
         alpha
     """
-    valid = {}
-    for base in kind.__mro__:
-        parameters = inspect.signature(base).parameters.values()
-        valid |= {p.name: p.kind for p in parameters}
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            break
-    names = [
-        key for key, how in valid.items()
-        if not how.name.startswith('VAR') and key != 'inplace'
-    ]
+    names = [key for key in keys_of(kind) if key != 'inplace']
     known = f'its keys are {", ".join(names)}' if names else 'it has none'
     return (f'neuron.{name} is not a key of {kind.__name__}'
             f'{did_you_mean(name, names)}: {known}')

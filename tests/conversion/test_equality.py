@@ -255,3 +255,12 @@ def test_unequal_types_are_not_compared():
     net = nn.Sequential(nn.Linear(2, 2), SFANeuron(2)).eval()
     with pytest.raises(ValueError, match='float32.*float64'):
         EqualityCheck(net, to_spike_train(net, dtype=torch.float64))
+
+
+def test_forms_in_the_wrong_order():
+    model = SpikeConv2d(3, 2, 1, neuron=dict(type='mmsnn.SFANeuron'))
+    spiking = to_spike_train(model)
+    for first, second in ((model, model), (spiking, model),
+                          (spiking, spiking)):
+        with pytest.raises(TypeError, match='a trained model and, second'):
+            EqualityCheck(first, second)

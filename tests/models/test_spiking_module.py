@@ -14,7 +14,7 @@ from mmsnn.layers import (
     SpikeLinear,
     SpikeMultiheadAttention,
 )
-from mmsnn.models.dense import make_spiking
+from mmsnn.models.dense import make_spiking, spiking_module
 from mmsnn.neurons import is_spiking
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
@@ -203,3 +203,9 @@ def test_an_activation_is_kept_where_it_is_named():
     kept = make_spiking(net, SFA4, keep_real=['0.activate', '1'])
     assert kept[0].with_activation and isinstance(kept[0].activate, nn.ReLU)
     assert type(kept[1]) is nn.Linear and type(kept[0].conv) is SpikeConv2d
+
+
+def test_a_misspelt_key_is_not_taken_for_one_of_the_module():
+    with pytest.raises(TypeError, match="has no key 'nueron' "
+                       r"\(did you mean 'neuron'\?\)"):
+        spiking_module(dict(type=nn.Identity), nueron=dict(type='ReLU'))

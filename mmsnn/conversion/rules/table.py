@@ -48,7 +48,7 @@ def find_rule(func) -> Rule | None:
     if space == 'torchvision':
         return torchvision_ops.RULES.get(name)
     if space != 'aten':
-        return None
+        return RULES.get(f'{space}::{name}')
     overload = func._overloadname
     for key in (name, name[:-1] if name.endswith('_') else name):
         found = RULES.get(f'{key}.{overload}') or RULES.get(key)
@@ -76,13 +76,41 @@ def rule_of(func) -> Rule:
     space, name = func._schema.name.split('::')
     if space != 'aten':
         raise UnclassifiedOpError(
-            f'no rule says what {func} costs: the tables of '
-            'mmsnn/conversion/rules have rules for aten ops, and for some of '
-            'torchvision')
+            f'no rule says what {func} costs: say it with '
+            f'mmsnn.conversion.add_rule({space + "::" + name!r}, Rule(...)), '
+            'see docs/energy.md')
     reason = REFUSED.get(name) or REFUSED.get(name.rstrip('_'))
     if reason:
         raise UnclassifiedOpError(
             f'no rule says what {func} costs, on purpose: {reason}')
     raise UnclassifiedOpError(
-        f'no rule says what {func} costs; add one to a table of '
-        'mmsnn/conversion/rules')
+        f'no rule says what {func} costs: say it with '
+        f'mmsnn.conversion.add_rule({name!r}, Rule(...)), see docs/energy.md')
+
+
+def add_rule(op: str, rule: Rule) -> None:
+    """Say what an op does to spikes and what it costs: an op of one's own, or
+    one of a PyTorch that is newer than the table.
+
+    It holds for the process. Call it where the op is defined.
+
+    Args:
+        op (str): ``'mylib::name'``, or the name alone of an aten op.
+        rule (Rule): What it does and costs.
+
+    Raises:
+        ValueError: If there is a rule for that op already.
+        TypeError: If ``rule`` is no :class:`Rule`.
+
+    Example:
+        >>> from mmsnn.conversion.rules.rule import amounts
+        >>> add_rule('mylib::swish', Rule(
+        ...     cost=lambda call: amounts('real', other=2 * call.outputs)))
+    """
+    if not isinstance(rule, Rule):
+        raise TypeError('rule must be a mmsnn.conversion.Rule, but is a '
+                        f'{type(rule).__name__}')
+    if op in RULES:
+        raise ValueError(f'{op!r} has a rule already')
+    RULES[op] = rule
+    find_rule.cache_clear()

@@ -10,6 +10,7 @@ from torch import nn
 
 from mmsnn.layers import conv_norm, deploy, keep_freed_memory, mean_over_time
 from mmsnn.neurons import is_spiking
+from mmsnn.suggest import did_you_mean, keys_of
 
 from .arch import read_arch
 from .stage import Stage
@@ -75,8 +76,10 @@ class SpikingBackbone(BaseModule):
             alone. Defaults to True.
         init_cfg (dict | list[dict], optional): Defaults to Kaiming for
             convolutions and 1 for norms.
+        **unknown: Any other key is an error, which names the nearest one.
 
     Raises:
+        TypeError: If there is no such key.
         ValueError: If a key of the config is out of range; the message names
             the key and what is valid.
     """
@@ -107,7 +110,13 @@ class SpikingBackbone(BaseModule):
         init_cfg: dict | Sequence[dict] | None = (
             dict(type='Kaiming', layer=['Conv2d']),
             dict(type='Constant', val=1., layer=['_BatchNorm', 'GroupNorm'])),
+        **unknown,
     ) -> None:
+        for key in unknown:
+            keys = keys_of(type(self))
+            raise TypeError(
+                f'{type(self).__name__} has no key {key!r}'
+                f'{did_you_mean(key, keys)}; its keys are {", ".join(keys)}')
         super().__init__(
             list(init_cfg) if isinstance(init_cfg, tuple) else init_cfg)
         self.arch = read_arch(arch, self.arch_zoo, self.families)

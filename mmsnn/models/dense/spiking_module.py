@@ -9,9 +9,13 @@ from torch import nn
 from mmsnn.layers import mean_over_time, mixed_form
 from mmsnn.neurons import is_spiking
 from mmsnn.registry import MODELS
+from mmsnn.suggest import did_you_mean
 
 from .placing import make_spiking
 from .strides import explain_strides
+
+#: Keys that are long enough to be told from a misspelt key of a module.
+_OWN_KEYS = ('neuron', 'mean_over_time', 'keep_real')
 
 
 @MODELS.register_module(name='SpikingModule')
@@ -57,8 +61,9 @@ def spiking_module(module: dict,
         nn.Module: The module that ``module`` describes.
 
     Raises:
-        TypeError: If a layer has weights that have no spiking form, or code
-            reads weights past their neuron; the message names the path.
+        TypeError: If a key is misspelt, a layer has weights that have no
+            spiking form, or code reads weights past their neuron; the message
+            names the key or the path.
         ValueError: If ``keep_real`` names what is not there, a neuron would
             stand in front of the image, or ``mean_over_time`` is set for a
             whole model.
@@ -71,6 +76,11 @@ def spiking_module(module: dict,
           (neuron): SFANeuron(max_spikes=4, scale=0.25, threshold=1)
         )
     """
+    for key in kwargs:
+        meant = did_you_mean(key, _OWN_KEYS)
+        if meant:
+            raise TypeError(f'SpikingModule has no key {key!r}{meant}; keys '
+                            'of the module itself belong into module')
     built = make_spiking(
         ROOT_MODELS.build({
             **module,

@@ -229,3 +229,9 @@ def test_hidden_patches_stay_hidden():
     with pytest.raises(ValueError, match='a patch side p that is a multiple '
                                          'of 32'):
         model(x, torch.ones(2, 4, 4, dtype=torch.bool).tril())
+
+
+def test_a_misspelt_key_names_the_nearest():
+    with pytest.raises(TypeError, match="has no key 'out_stride' "
+                       r"\(did you mean 'out_strides'\?\)"):
+        ESpikeFormer(out_stride=(8, 16, 32))
