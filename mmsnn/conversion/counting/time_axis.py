@@ -119,7 +119,7 @@ class TimeAxis(TorchDispatchMode):
         """How often each image is shown to a neuron over time."""
         with self._session.unrecorded():
             distinct = set()
-            if membrane in self._numbers and membrane.dim():
+            if self._follows_input(membrane) and membrane.dim():
                 rows = _sums(self._numbers[membrane], 1)
                 if rows.numel() % timesteps == 0:
                     distinct = {
@@ -145,6 +145,7 @@ class TimeAxis(TorchDispatchMode):
         """How often what an op is about to read shows an image: T where it
         is (N * T, ...) or (N, T, ...) with copies in the place of T."""
         timesteps, images = self._session.timesteps, self._session.images
+        repeated = False
         for x in _tensors(args):
             if x not in self._numbers or not x.numel():
                 continue
@@ -154,9 +155,13 @@ class TimeAxis(TorchDispatchMode):
                 steps = _sums(self._numbers[x], 2)
             else:
                 continue
-            if bool((steps == steps[:, :1]).all()):
-                return timesteps
-        return 1
+            if bool((steps != steps[:, :1]).any()):
+                return 1  # whatever else it reads
+            repeated = True
+        return timesteps if repeated else 1
+
+    def _follows_input(self, x: torch.Tensor) -> bool:
+        return x in self._numbers and bool(self._numbers[x].any())
 
     def _of(self, tree: Any) -> list[torch.Tensor]:
         return [self._numbers[x] for x in _tensors(tree) if x in self._numbers]
@@ -217,7 +222,12 @@ class TimeAxis(TorchDispatchMode):
             moved = func(*given[0], **given[1])
         except (RuntimeError, TypeError):
             return False
+        # Conditions and indices say where elements come from.
+        says = [self._numbers[x] for x in _tensors((args, kwargs))
+                if self._follows_input(x) and not any(x is y for y in data)]
         for x, numbers in zip(_tensors(out), _tensors(moved)):
+            if says:
+                numbers += _computed(says, numbers.shape)
             if not written:
                 self._numbers[x] = numbers
         return True
