@@ -12,6 +12,7 @@ from .record import (
     SYNAPSES,
     OpRecord,
     is_spiking_synapse,
+    own_neurons,
 )
 from .run_statistics import RunStatistics, total_amounts
 from .trace import INPUT, UNKNOWN, OpTrace, Source
@@ -19,5 +20,5 @@ from .trace import INPUT, UNKNOWN, OpTrace, Source
 __all__ = [
     'INPUT', 'KINDS', 'MOST_IMAGES', 'SYNAPSES', 'UNKNOWN', 'OpRecord',
     'OpTrace', 'Reads', 'RunStatistics', 'Source', 'is_spiking_synapse',
-    'total_amounts'
+    'own_neurons', 'total_amounts'
 ]

@@ -1,6 +1,6 @@
 """One op of a trace: what it is, and what it did."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from itertools import zip_longest
 from typing import Any
@@ -333,6 +333,30 @@ _RULES: dict[str, Callable[[Any, Any], Any]] = {
     f.name: f.metadata['rule']
     for f in fields(OpRecord) if 'rule' in f.metadata
 }
+
+
+def own_neurons(records: Iterable[OpRecord]) -> list[str]:
+    """What an estimate says of neurons whose class has its own equations.
+
+    Args:
+        records (Iterable[OpRecord]): All ops of a trace.
+
+    Returns:
+        list[str]: A sentence with their paths; empty if there are none.
+
+    Example:
+        >>> own_neurons([OpRecord('fc.neuron', 'neuron', 'neuron',
+        ...                       note='its class has its own charge')])
+        ['Neurons with equations of their own are taken for the neuron that \
+the chip has, one update each: fc.neuron (its class has its own charge).']
+    """
+    found = {r.module: f'{r.module} ({r.note})' for r in records
+             if r.kind == 'neuron' and r.note}
+    if not found:
+        return []
+    return ['Neurons with equations of their own are taken for the neuron '
+            'that the chip has, one update each: '
+            f'{", ".join(found.values())}.']
 
 
 def is_spiking_synapse(record: OpRecord) -> bool:

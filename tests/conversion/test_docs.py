@@ -11,6 +11,6 @@ def test_examples_of_the_page():
 
 
 def test_examples_of_the_page_on_energy():
-    page = Path(__file__).parents[2] / 'docs' / 'energy.md'
+    page = DOCS / 'energy.md'
     failed, tried = doctest.testfile(str(page), module_relative=False)
     assert tried >= 4 and not failed

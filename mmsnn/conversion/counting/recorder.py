@@ -301,7 +301,7 @@ class OpRecorder(TorchDispatchMode):
 
     def add_neuron(self, path: str, membrane: torch.Tensor,
                    spikes: SpikeTensor, levels: list[int],
-                   state_bytes: int) -> int:
+                   state_bytes: int, own: str = '') -> int:
         """Add one firing of a neuron.
 
         Args:
@@ -310,6 +310,8 @@ class OpRecorder(TorchDispatchMode):
             spikes (SpikeTensor): What it fired, same shape.
             levels (list[int]): Spikes in each of T x D sub-steps.
             state_bytes (int): Bytes of the membranes of one image.
+            own (str): Methods by which its class has equations of its own.
+                Defaults to none.
 
         Returns:
             int: Its number within the call.
@@ -325,6 +327,8 @@ class OpRecorder(TorchDispatchMode):
             max_spikes=spikes.max_spikes,
             timesteps=spikes.timesteps,
             state_bytes=state_bytes)
+        if own:
+            amounts['note'] = f'its class has its own {own}'
         if self.repeats > 1:
             amounts['repeats'] = spikes.timesteps
         key, new = self._describe('neuron', amounts)

@@ -158,7 +158,8 @@ class SpikingForm(nn.Module):
             with session.unrecorded():
                 number = session.recorder.add_neuron(
                     self.path, given, spikes, levels,
-                    per_image * membrane.element_size())
+                    per_image * membrane.element_size(),
+                    own=', '.join(self.neuron.own_equations))
             spikes.origin = Origin(number)
         return spikes
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-from mmsnn.trace import OpRecord, OpTrace, Reads, Source
+from mmsnn.trace import OpRecord, OpTrace, Reads, Source, own_neurons
 
 from .populations import FIRING_KINDS, Network, Population
 from .profiles import sampled_profile
@@ -127,6 +127,7 @@ class NetworkBuilder:
             self.trace.images, self.graph.runs,
             (*run_notes(self.graph, self.trace.images),
              *self._profile_notes(),
+             *own_neurons(self.records),
              *remainder_notes([r for r in remainder if r.reason != JOINS],
                               self.graph.runs)), remainder)
 

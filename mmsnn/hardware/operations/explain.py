@@ -2,7 +2,7 @@
 differ, what was assumed, and what is not charged."""
 
 from mmsnn.hardware.amounts import PJ_PER_MJ, added, divided, scaled
-from mmsnn.trace import SYNAPSES, OpRecord, is_spiking_synapse
+from mmsnn.trace import SYNAPSES, OpRecord, is_spiking_synapse, own_neurons
 
 from .counts import (
     ADDS,
@@ -167,6 +167,7 @@ def not_charged(records: list[OpRecord], images: int,
         the spec has no figure for them.
     """
     texts = list(pricing.chip.excludes)
+    texts += [text.rstrip('.') for text in own_neurons(records)]
     updates = sum(spiking_counts(record)[UPDATES] for record in records)
     without, would_add = [], []
     for precision in ('fp32', 'int8'):

@@ -6,6 +6,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmsnn.conversion import EqualityCheck, to_spike_train
+from mmsnn.hardware import estimate
 from mmsnn.layers import ESDSA
 from mmsnn.neurons import LIFNeuron, SFANeuron, SpikingNeuron
 
@@ -143,6 +144,22 @@ def test_the_trace_says_the_spikes_of_a_gain():
     # 1, 2, half up of 1/2, 3
     assert spiking.trace.total('emitted') == 1 + 2 + 1 + 3
     assert spiking.trace.total('sops') == 7 * 2
+
+
+def test_estimates_say_what_their_equations_are_charged_as():
+    model = nn.Sequential(Gain(), nn.Linear(4, 2)).eval()
+    said = 'one update each: 0 (its class has its own charge)'
+    with to_spike_train(model, 'counts') as spiking:
+        for _ in range(2):  # the second by the plan
+            spiking(torch.ones(1, 4))
+    found = estimate(spiking.trace, ['cmos45', 'loihi'])
+    assert any(said in text for text in
+               found.operations[0].not_charged)
+    assert any(said in text for text in found.on_chip[0].assumptions)
+    with to_spike_train(nn.Sequential(SFANeuron(), nn.Linear(3, 2))) as plain:
+        plain(torch.ones(1, 3))
+    assert 'equations of their own' not in str(
+        estimate(plain.trace, 'cmos45').operations[0].not_charged)
 
 
 class OwnForward(SFANeuron):
