@@ -76,6 +76,9 @@ def spiking_module(module: dict,
           (neuron): SFANeuron(max_spikes=4, scale=0.25, threshold=1)
         )
     """
+    if not isinstance(mean_over_time, bool):
+        raise TypeError('mean_over_time must be True or False, but is '
+                        f'{mean_over_time!r}')
     for key in kwargs:
         meant = did_you_mean(key, _OWN_KEYS)
         if meant:
