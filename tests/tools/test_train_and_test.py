@@ -55,7 +55,8 @@ def test_detection(write_config, run, tmp_path):
     assert all('pred_instances' in p for p in predictions)
     assert len(list((tmp_path / 'painted').rglob('*.png'))) == 4
     # The config names no tta_model.
-    log = run('test.py', config, 'w/iter_2.pth', '--work-dir', 'w', '--tta')
+    log = run('test.py', config, 'w/iter_2.pth', '--work-dir', 'w', '--tta',
+              '--cfg-options', 'model.test_cfg.score_thr=0.0')
     assert 'coco/bbox_mAP: ' in log
 
 

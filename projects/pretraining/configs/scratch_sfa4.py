@@ -6,5 +6,6 @@ model = dict(
         _delete_=True,
         type='mmsnn.ESpikeFormer',
         arch={{_base_.model.backbone.arch}},
-        neuron={{_base_.neuron}}))
+        neuron={{_base_.neuron}},
+        channels_last=True))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=1.))
