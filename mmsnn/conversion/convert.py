@@ -1,5 +1,6 @@
 """Turning a trained model into its spike-train form."""
 
+from threading import RLock
 from typing import Any
 
 import torch
@@ -151,6 +152,7 @@ class SpikeTrainModel(nn.Module):
                 raise ValueError(f'{name} of the model holds NaN or infinite '
                                  'values: it can not be converted')
         self.session = Session()
+        self._one_call = RLock()  # the session is of one call at a time
         kind = NEURON_FORMS[form]
         if is_spiking(self.module):
             self.module = kind(self.module, '(model)', self.session)
@@ -269,13 +271,12 @@ class SpikeTrainModel(nn.Module):
             if x.is_floating_point() and not torch.isfinite(x).all():
                 raise ValueError('the input of the converted model holds NaN '
                                  'or infinite values')
-        found = Batch(self.module, args, kwargs, self._batch)
-        self.session.images = found.images
-        self.session.image_shape = found.image_shape
-
         device = inputs[0].device.type if inputs else 'cpu'
-        with torch.no_grad(), torch.autocast(
+        with self._one_call, torch.no_grad(), torch.autocast(
                 device, enabled=False), in_its_precision(self.module):
+            found = Batch(self.module, args, kwargs, self._batch)
+            self.session.images = found.images
+            self.session.image_shape = found.image_shape
             out = self._run(args, kwargs, inputs)
             # A neuron's own result is its spikes.
             alone = isinstance(self.module, SpikingForm)

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from math import ceil
+from threading import get_ident
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -59,6 +60,7 @@ class OpRecorder(TorchDispatchMode):
         self.time_axis = None  # a TimeAxis, where neurons have T > 1
         self.memory = SpikeMemory(sources)
         self._paused = False
+        self._thread = get_ident()
         # Of products of spikes: the largest integer that each can reach.
         self._products: dict[tuple, int] = {}
 
@@ -315,7 +317,15 @@ class OpRecorder(TorchDispatchMode):
 
         Returns:
             int: Its number within the call.
+
+        Raises:
+            RuntimeError: If it fires in another thread than the call.
         """
+        if get_ident() != self._thread:
+            raise RuntimeError(
+                f'{path}: it fires in another thread than the one that has '
+                'called the model, where no op can be counted: call all parts '
+                'of the model in one thread')
         if self.time_axis is not None:
             self.time_axis.reached(path, membrane, spikes)
         amounts = dict(

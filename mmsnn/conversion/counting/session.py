@@ -38,6 +38,9 @@ class Session:
     substep: int = 0
     final: bool = True
 
+    def __deepcopy__(self, memo):
+        return self  # a part that a model copies runs in the same call
+
     @property
     def timestep(self) -> int:
         """The time step in which free running is."""
