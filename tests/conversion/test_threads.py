@@ -1,0 +1,76 @@
+"""Calls from several threads, and models that use them."""
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+
+from mmsnn.conversion import to_spike_train
+from mmsnn.neurons import SFANeuron
+
+IMAGES = [torch.full((1, 2, 4, 4), 1. + k) for k in range(6)]
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 3, 3), SFANeuron(), nn.Conv2d(3, 2, 2),
+                         SFANeuron(), nn.Conv2d(2, 1, 1)).eval()
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_one_converted_model_in_several_threads(form):
+    spiking, expected = [to_spike_train(network(), form) for _ in 'ab']
+    with spiking, ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(spiking, IMAGES))
+    with expected:
+        for x, y in zip(IMAGES, found):
+            assert torch.equal(expected(x), y)
+    assert spiking.trace.images == 6
+    for amount in ('sops', 'emitted', 'macs'):
+        assert spiking.trace.total(amount) == expected.trace.total(amount)
+    assert spiking.trace.total('sops') > 0
+
+
+class Threaded(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.parts = network()
+
+    def forward(self, x):
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self.parts, x).result()
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_a_model_that_runs_its_parts_in_threads(form):
+    spiking = to_spike_train(Threaded().eval(), form)
+    spiking(IMAGES[0])
+    with spiking, pytest.raises(RuntimeError, match=r'parts\.1: it fires in '
+                                'another thread'):
+        spiking(IMAGES[0])
+
+
+class Copies(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.parts = network()
+
+    def forward(self, x):
+        return copy.deepcopy(self.parts)(x)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_a_model_that_copies_its_parts(form):
+    found = []
+    for model in (Copies().eval(), network()):
+        with to_spike_train(model, form) as spiking:
+            for x in IMAGES:
+                spiking(x)
+        found.append((spiking.trace.total('sops'),
+                      spiking.trace.total('emitted')))
+    assert found[0] == found[1]
+    assert found[0][0] > 0
