@@ -164,7 +164,10 @@ class SpikeTrainModel(nn.Module):
         self.session.substeps = max(n.max_spikes for n in neurons)
         self.session.input_over_time = input_over_time
         self._recording = TraceRecording(
-            self.module, self.session, by_plan=form == 'counts')
+            self.module,
+            self.session,
+            by_plan=form == 'counts',
+            around=self._folding.followed)
 
     @property
     def trace(self) -> OpTrace:
@@ -301,18 +304,25 @@ class SpikeTrainModel(nn.Module):
 
     def _run(self, args, kwargs, inputs):
         """Run the model; once more where a fold turns out to be wrong."""
+        self.session.call += 1
         while True:
             if self._folding.prove(args, kwargs):
                 self._recording.forget_plans()
+            again = args, kwargs
+            if self._folding.folded_norms:
+                again = copies(args, kwargs)
+            versions = [x._version for x in inputs]
             try:
+                if self._recording.active:
+                    return self._recording.run(args, kwargs, inputs)
                 with self._folding.followed():
-                    if self._recording.active:
-                        return self._recording.run(args, kwargs, inputs)
                     if self.form == 'free_running':
                         return self._run_substeps(args, kwargs)
                     return self.module(*args, **kwargs)
             except OtherWay:
                 self._recording.forget_plans()
+                self.session.give_up(inputs, versions)
+                args, kwargs = again
 
     def _run_substeps(self, args, kwargs):
         """Run sub-step by sub-step; returns results of the last."""

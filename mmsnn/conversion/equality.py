@@ -236,8 +236,12 @@ class EqualityCheck:
             first = run_training()
         # Now, since the other form may write into the same objects.
         found = leaves(first)
-        with watch_neurons(self.spiking.module, actual.add, near):
+        session = self.spiking.session
+        with watch_neurons(
+                self.spiking.module, lambda firing: actual.add(
+                    firing, (session.call, session.attempt)), near):
             second = run_spiking()
+        actual.keep_last_attempts()
         for name in (*expected, *(k for k in actual if k not in expected)):
             for fired in zip_longest(
                     expected.get(name, ()), actual.get(name, ())):
@@ -320,14 +324,23 @@ class _Fired(NamedTuple):
 
     counts: torch.Tensor
     near: torch.Tensor | None
+    run: tuple[int, int] = (0, 0)  # numbers of the call and of the attempt
 
 
 class _Calls(OrderedDict[str, list[_Fired]]):
     """What all neurons have fired, by their paths."""
 
-    def add(self, firing: Firing) -> None:
+    def add(self, firing: Firing, run: tuple[int, int] = (0, 0)) -> None:
         """Add a firing."""
         small = firing.neuron.max_spikes < 256
         kind = torch.uint8 if small else torch.int32
         self.setdefault(firing.path, []).append(
-            _Fired(firing.counts.to(kind), firing.before))
+            _Fired(firing.counts.to(kind), firing.before, run))
+
+    def keep_last_attempts(self) -> None:
+        """Drop what was fired in runs that were given up."""
+        last = dict(sorted(x.run for fired in self.values() for x in fired))
+        for name, fired in list(self.items()):
+            self[name] = [x for x in fired if x.run[1] == last[x.run[0]]]
+            if not self[name]:
+                del self[name]

@@ -9,6 +9,7 @@ on the same input and watched. Folds that it does not prove are undone.
 
 import copy
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -253,6 +254,7 @@ class _FoldWatch(TorchDispatchMode):
         self._private: dict[StorageWeakRef, list[tuple[Fold, str, str]]] = {}
         self._outputs: dict[StorageWeakRef, tuple[Fold, str]] = {}
         self._folds = folds
+        self._unused = Counter()  # outputs, by the path of the norm
 
     def run(self, args: tuple, kwargs: dict) -> None:
         """Run the model and watch.
@@ -280,6 +282,9 @@ class _FoldWatch(TorchDispatchMode):
         for memory, (fold, path) in self._outputs.items():
             if not memory.expired():
                 self._fault(fold, f'the output of {path} is kept or returned')
+        for fold in self._folds:
+            if self._unused[fold.path] > 0:
+                self._fault(fold, 'a call leaves it out')
         del results
 
     def _watch(self, watched: ExitStack, module: nn.Module, path: str,
@@ -314,6 +319,7 @@ class _FoldWatch(TorchDispatchMode):
                 self._fault(fold, 'it gets something else than the output of '
                             + ' or '.join(fold.synapses))
                 return
+            self._unused[fold.path] -= 1
             synapse = self.model.get_submodule(path)
             dims = synapse.weight.dim()
             if x.dim() != dims:
@@ -331,6 +337,7 @@ class _FoldWatch(TorchDispatchMode):
         def ends(output):
             memory = memory_of(output)
             self._outputs[memory] = fold, path
+            self._unused[fold.path] += 1
             self._private[memory] = [(fold, fold.path, f'output of {path}')]
 
         return ends

@@ -1,8 +1,10 @@
 """What a converted model's parts need to know of the running call."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+
+import torch
 
 from .recorder import OpRecorder
 from .replay import Replay
@@ -25,6 +27,9 @@ class Session:
         substep (int): In free running, that of all T x D which runs.
         final (bool): Whether a neuron's firing is that of whole time steps;
             in free running only that of the last sub-step is.
+        call (int): Number of the running call.
+        attempt (int): Runs that were given up so far, each of a call that
+            was then run once more.
     """
 
     recorder: OpRecorder | None = None
@@ -37,6 +42,27 @@ class Session:
     unwatched: bool = False
     substep: int = 0
     final: bool = True
+    call: int = 0
+    attempt: int = 0
+
+    def give_up(self, inputs: Sequence[torch.Tensor],
+                versions: Sequence[int]) -> None:
+        """Give a run of the model up, to run the call once more.
+
+        Args:
+            inputs (Sequence[Tensor]): What the model was given.
+            versions (Sequence[int]): Their versions before.
+
+        Raises:
+            RuntimeError: If the model has written into them.
+        """
+        self.attempt += 1
+        if [x._version for x in inputs] != list(versions):
+            raise RuntimeError(
+                'the model has taken another way than in earlier calls, and '
+                'can not be run once more, since it has written into its '
+                'input: make a new tensor (x = x * 2 for x *= 2), or call it '
+                'again with a fresh input')
 
     def __deepcopy__(self, memo):
         return self  # a part that a model copies runs in the same call

@@ -1,11 +1,13 @@
 """Recording the op trace of a converted model over many calls."""
 
 import copy
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves
 
 from mmsnn.trace import OpTrace
 
@@ -35,14 +37,17 @@ class TraceRecording:
         module (nn.Module): The model, its neurons in spiking form.
         session (Session): What its neurons know of the running call.
         by_plan (bool): Whether its neurons can count by a plan.
+        around (Callable): Makes the context of each run of the model, which
+            may end it with an exception: then nothing of it is recorded.
 
     Attributes:
         active (bool): Whether calls are recorded.
     """
 
     def __init__(self, module: nn.Module, session: Session,
-                 by_plan: bool) -> None:
+                 by_plan: bool, around: Callable = nullcontext) -> None:
         self.active = False
+        self._around = around
         self._module = module
         self._session = session
         self._by_plan = by_plan
@@ -100,10 +105,12 @@ class TraceRecording:
             self._flush()  # in the order of the calls
             self._pending = plan
         if plan is not None:
-            again = copies(args, kwargs)
+            session, again = self._session, copies(args, kwargs)
+            versions = [x._version for x in inputs]
             try:
                 return self._replay(plan, args, kwargs)
             except PlanMismatch:
+                session.give_up(inputs, versions)
                 args, kwargs = again
                 del self._plans[key]
                 self._unsteady.add(key)
@@ -140,7 +147,8 @@ class TraceRecording:
                                 self._time_axis(inputs), Literals(sources),
                                 reads):
                     watching.enter_context(context)
-                out = self._module(*args, **kwargs)
+                with self._around():
+                    out = self._module(*args, **kwargs)
         finally:
             session.recorder = None
         plan.visits = tuple(self._path.visits)
@@ -173,7 +181,7 @@ class TraceRecording:
         session = self._session
         session.replay = Replay(plan, session.images)
         try:
-            with self._path.visited():
+            with self._path.visited(), self._around():
                 out = self._module(*args, **kwargs)
             session.replay.finish(self._path.visits)
         finally:
@@ -193,6 +201,7 @@ def copies(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     """
 
     def copied(x):
-        return x if isinstance(x, torch.Tensor) else copy.deepcopy(x)
+        return copy.deepcopy(x, {id(y): y for y in tree_leaves(x)
+                                 if isinstance(y, torch.Tensor)})
 
     return tuple(map(copied, args)), {k: copied(v) for k, v in kwargs.items()}
