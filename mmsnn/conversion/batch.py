@@ -39,6 +39,8 @@ class Batch:
 
     Attributes:
         images (int): N; 1 where no argument is a tensor.
+        told (bool): Whether that is said by a name, data samples or a data
+            preprocessor, not by first dimensions.
         image_shape (tuple[int]): Shape of an image as the model gets it: of
             the tensor with most dimensions that has a row for each.
 
@@ -57,6 +59,7 @@ class Batch:
     def __init__(self, model: nn.Module, args: tuple, kwargs: dict,
                  named: str | None = None) -> None:
         given = _named_arguments(model.forward, args, kwargs)
+        self.told = True
         rows = [(name, x) for name, x in _leaves(given, '')
                 if isinstance(x, torch.Tensor) and x.dim()]
         samples = {name: len(x) for name, x in _sample_lists(given, '')}
@@ -71,6 +74,7 @@ class Batch:
                 given.get('inputs'), (torch.Tensor, list, tuple)):
             self.images, rows = _look_up(given, 'inputs')
         else:
+            self.told = False
             self.images = _by_first_dimension(
                 rows, given, lambda: _neuron_rows(model, args, kwargs))
         batches = [x.shape[1:] for _, x in rows if len(x) == self.images]

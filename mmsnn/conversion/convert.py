@@ -279,6 +279,7 @@ class SpikeTrainModel(nn.Module):
                 device, enabled=False), in_its_precision(self.module):
             found = Batch(self.module, args, kwargs, self._batch)
             self.session.images = found.images
+            self.session.images_told = found.told
             self.session.image_shape = found.image_shape
             out = self._run(args, kwargs, inputs)
             # A neuron's own result is its spikes.

@@ -140,3 +140,36 @@ def test_it_is_told_in_each_form():
     check = EqualityCheck(model, to_spike_train(model, batch='first'))
     check.compare(rand(2, 3), rand(3, 3))
     assert check.report.images == 2 and check.report.equal
+
+
+class Rearranges(nn.Module):
+    """Its first neurons get rows that ``rows`` makes of the input."""
+
+    def __init__(self, rows, timesteps):
+        super().__init__()
+        self.fire = SFANeuron(timesteps=timesteps)
+        self.fc = nn.Linear(3, 2)
+        self.rows = rows
+
+    def forward(self, x):
+        return self.fc(self.fire(self.rows(x)))
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('rows, timesteps, shape, given', [
+    # (T, N, ...): 2 is T, and 3 are the images
+    (lambda x: x.transpose(0, 1).flatten(0, 1), 2, (2, 3, 3), 6),
+    # one image without a batch
+    (lambda x: x[None], 1, (5, 4, 3), 1),
+    # a list of 7 events, from which 2 frames are made
+    (lambda x: x[:2], 1, (7, 3), 2)])
+def test_rows_of_the_first_neurons_that_are_no_images(form, rows, timesteps,
+                                                      shape, given):
+    model = Rearranges(rows, timesteps).eval()
+    with to_spike_train(model, form) as spiking:
+        with pytest.raises(ValueError, match=f'fire: .*{shape[0]} images.* '
+                           f'{given} rows for {timesteps} time steps'):
+            spiking(torch.ones(shape))
+    with to_spike_train(model, form, batch='x',
+                        input_over_time=True) as spiking:
+        assert spiking(torch.ones(shape)).shape[-1] == 2

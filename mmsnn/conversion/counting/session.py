@@ -18,6 +18,8 @@ class Session:
         recorder (OpRecorder | None): Set while every op is watched.
         replay (Replay | None): Set while a call is counted by a plan.
         images (int): N, the images of the call.
+        images_told (bool): Whether N is said, and not only the first
+            dimension of what the model got.
         image_shape (tuple[int]): Shape of an image as the model got it.
         substeps (int): D, the most of all neurons.
         timesteps (int): T, the most of all neurons.
@@ -35,6 +37,7 @@ class Session:
     recorder: OpRecorder | None = None
     replay: Replay | None = None
     images: int = 1
+    images_told: bool = True
     image_shape: tuple[int, ...] = ()
     substeps: int = 1
     timesteps: int = 1
@@ -44,6 +47,30 @@ class Session:
     final: bool = True
     call: int = 0
     attempt: int = 0
+
+    def check_images(self, path: str, rows: int, timesteps: int) -> None:
+        """Check that the first neurons of a recorded call have rows of N
+        images, where N is not said.
+
+        Args:
+            path (str): Path of the neurons.
+            rows (int): The first dimension of what they get.
+            timesteps (int): T of theirs.
+
+        Raises:
+            ValueError: If the rows are no multiple of N x T, nor N (a part of
+                a model, with time folded into its batch).
+        """
+        if self.images_told:
+            return
+        self.images_told = True  # by what comes now
+        if rows != self.images and rows % max(self.images * timesteps, 1):
+            raise ValueError(
+                f'{path}: the arguments of the model seem to be '
+                f'{self.images} images, the first dimension, but its first '
+                f'neurons get {rows} rows for {timesteps} time steps. Give '
+                'it images along the first dimension, and name the argument '
+                "that holds them: to_spike_train(model, batch='NAME')")
 
     def give_up(self, inputs: Sequence[torch.Tensor],
                 versions: Sequence[int]) -> None:

@@ -153,6 +153,8 @@ class SpikingForm(nn.Module):
             membrane = decode(given)
             spikes, levels = self._fire(membrane)
         if session.recorder is not None:
+            session.check_images(self.path, *membrane.shape[:1] or (1, ),
+                                 self.neuron.timesteps)
             per_image = membrane.numel() // max(
                 session.images * self.neuron.timesteps, 1)
             with session.unrecorded():
