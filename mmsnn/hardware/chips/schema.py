@@ -89,6 +89,8 @@ SINGLE = ('limits.chips', 'limits.cores', 'limits.cores_per_tile',
 
 #: Ways of execution, one of which a chip must be able to do.
 TIMINGS = ('support.synchronous', 'support.asynchronous')
+#: Ways to store weights, one of which a chip must have.
+_STORES = ('support.shared_weights', 'support.unrolled_weights')
 
 #: Sections whose figures may contain each other.
 CONTAINERS = {
@@ -171,11 +173,12 @@ def check_spec(raw: Any, path: Path) -> dict[str, Any]:
         bool(figures), f'{where} has no figure: give at least one of the '
         f'sections {", ".join(SCHEMA)}')
     _check_containers(figures, where)
-    require(
-        not all(name in figures and figures[name].value is False
-                for name in TIMINGS),
-        f'{where}: {" and ".join(TIMINGS)} are both false, so that nothing '
-        'can run: one of them must be true, or null if it is unknown')
+    for ways in (TIMINGS, _STORES):
+        require(
+            not all(name in figures and figures[name].value is False
+                    for name in ways),
+            f'{where}: {" and ".join(ways)} are both false, so that nothing '
+            'can run: one of them must be true, or null if it is unknown')
     return dict(
         figures=figures,
         **{key: raw[key].strip()

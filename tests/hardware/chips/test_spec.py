@@ -260,15 +260,18 @@ def abilities(**values):
             for name, value in values.items()}
 
 
-def test_a_chip_can_run_somehow(tmp_path):
-    both = abilities(synchronous=False, asynchronous=False)
-    with pytest.raises(ValueError, match='support.synchronous and support.'
-                       'asynchronous are both false.*must be true, or null'):
+@pytest.mark.parametrize('ways', [
+    ('synchronous', 'asynchronous'), ('shared_weights', 'unrolled_weights')])
+def test_a_chip_can_run_somehow(tmp_path, ways):
+    first, second = ways
+    both = abilities(**{first: False, second: False})
+    with pytest.raises(ValueError, match=f'support.{first} and support.'
+                       f'{second} are both false.*must be true, or null'):
         load_chip(write(tmp_path, spec(support=both)))
     for other in (True, None):
         load_chip(write(tmp_path, spec(support=abilities(
-            synchronous=False, asynchronous=other))))
-    load_chip(write(tmp_path, spec(support=abilities(synchronous=False))))
+            **{first: False, second: other}))))
+    load_chip(write(tmp_path, spec(support=abilities(**{first: False}))))
 
 
 @pytest.mark.parametrize('changes, near', [
