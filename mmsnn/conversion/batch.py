@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -117,6 +118,8 @@ def _leaves(x: Any, name: str) -> Iterator[tuple[str, Any]]:
         inside = True
         yield from _leaves(value, f'{name}.{key}' if name else key)
     if not inside:
+        if isinstance(x, np.ndarray):  # what counts of it is its shape
+            x = torch.empty(x.shape, device='meta')
         yield name, x
 
 
@@ -132,6 +135,8 @@ def _sample_lists(x: Any, name: str) -> Iterator[tuple[str, list]]:
 def _look_up(given: dict, named: str) -> tuple[int, list]:
     """Images of the named argument, and its tensors under their names."""
     found = _look_into(given, named)
+    if isinstance(found, np.ndarray):
+        found = torch.empty(found.shape, device='meta')
     if isinstance(found, torch.Tensor) and found.dim():
         return found.shape[0], [(named, found)]
     if isinstance(found, (list, tuple)):

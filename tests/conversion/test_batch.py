@@ -1,5 +1,6 @@
 """How many images a call is about is told, or asked for."""
 
+import numpy as np
 import pytest
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -173,3 +174,21 @@ def test_rows_of_the_first_neurons_that_are_no_images(form, rows, timesteps,
     with to_spike_train(model, form, batch='x',
                         input_over_time=True) as spiking:
         assert spiking(torch.ones(shape)).shape[-1] == 2
+
+
+class FromArrays(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.fire, self.fc = SFANeuron(), nn.Linear(3, 2)
+
+    def forward(self, x, table=None):
+        return self.fc(self.fire(torch.from_numpy(x)))
+
+
+@pytest.mark.parametrize('more, batch', [
+    ((), None), ((np.zeros((7, 2)), ), None), ((np.zeros((7, 2)), ), 'x')])
+def test_arrays_have_images_along_their_first_dimension(more, batch):
+    with to_spike_train(FromArrays().eval(), batch=batch) as spiking:
+        spiking(np.ones((4, 3), 'float32'), *more)
+    assert spiking.trace.images == 4
