@@ -316,10 +316,12 @@ class SpikeTrainModel(nn.Module):
             try:
                 if self._recording.active:
                     return self._recording.run(args, kwargs, inputs)
-                with self._folding.followed():
+                with self._folding.followed() as returned:
                     if self.form == 'free_running':
                         return self._run_substeps(args, kwargs)
-                    return self.module(*args, **kwargs)
+                    out = self.module(*args, **kwargs)
+                    returned(out)
+                return out
             except OtherWay:
                 self._recording.forget_plans()
                 self.session.give_up(inputs, versions)

@@ -24,15 +24,19 @@ from torch.utils._python_dispatch import (
 )
 
 from mmsnn.conversion.counting.tensor_sources import memory_of, tensors
+from mmsnn.conversion.spikes.results import decode_results
 from mmsnn.conversion.upstream.copying import detached_copy
-from mmsnn.conversion.upstream.double import in_its_precision
+from mmsnn.conversion.upstream.double import in_its_precision, precision
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
+from .comparison import Leaf, compare_leaves, leaves
 from .fold import Fold, find_folds
 
 #: Kinds of calls that are tried, at most.
 _MOST_KINDS = 32
 _UNREACHED = 'no call has reached it so far'
+#: Rounding changes results by no more than this part of the largest value.
+_SAME = 1e-6
 
 
 class OtherWay(BaseException):
@@ -76,6 +80,7 @@ class Folding:
             shared = {id(p): p for p in model.parameters()}
             self._plain = copy.deepcopy(model, shared)
         self._waiting: dict[str, torch.Tensor] = {}  # by the path of the norm
+        self._trial: list[Leaf] | None = None  # what the latest returned
         for fold in self._folds:
             self._apply(fold)
             self._follow(fold)
@@ -103,6 +108,7 @@ class Folding:
         Returns:
             bool: Whether other norms are folded now.
         """
+        self._trial = None
         kind = _kind((args, kwargs))
         if (not self._folds or kind in self._tried
                 or len(self._tried) >= _MOST_KINDS):
@@ -113,7 +119,9 @@ class Folding:
             with own_random_numbers():
                 args, kwargs = detached_copy((args, kwargs))
                 self._plain.to(next(self._model.parameters()).device)
-                watch.run(args, kwargs)
+                results = watch.run(args, kwargs)
+                if precision(self._plain) == torch.float64:
+                    self._trial = leaves(results)
         except Exception as error:  # which the call itself will raise, too
             watch.reached.clear()
             missing = f'a trial failed ({type(error).__name__}: {error})'
@@ -125,19 +133,36 @@ class Folding:
         return before != [fold.applied for fold in self._folds]
 
     @contextmanager
-    def followed(self) -> Iterator[None]:
+    def followed(self) -> Iterator[Callable[[Any], None]]:
         """Context of one call, in which synapses hand outputs to norms.
 
+        Yields:
+            Callable: To be called with what the model returns. In float64 it
+            has to be what the trial has returned, if there was one.
+
         Raises:
-            OtherWay: If one does not. Its fold is undone by then.
+            OtherWay: If one does not, or it is not. Folds are undone by then.
         """
         self._waiting.clear()
         try:
-            yield
+            yield self._compare
             for path in list(self._waiting):
                 self._leave(path, 'a call leaves it out')
         finally:
             self._waiting.clear()
+
+    def _compare(self, results: Any) -> None:
+        """Compare results with those of the trial of this very call."""
+        trial, self._trial = self._trial, None
+        if trial is None or compare_leaves(
+                trial, leaves(decode_results(results))).share <= _SAME:
+            return
+        for fold in self._folds:
+            if fold.applied:
+                self._faults[fold.path] = (
+                    'the model returns something else with norms folded')
+                fold.undo()
+        raise OtherWay
 
     def _follow(self, fold: Fold) -> None:
         """See in each call what goes from a synapse to its norm."""
@@ -256,12 +281,15 @@ class _FoldWatch(TorchDispatchMode):
         self._folds = folds
         self._unused = Counter()  # outputs, by the path of the norm
 
-    def run(self, args: tuple, kwargs: dict) -> None:
+    def run(self, args: tuple, kwargs: dict) -> Any:
         """Run the model and watch.
 
         Args:
             args (tuple): Its arguments.
             kwargs (dict): Its keyword arguments.
+
+        Returns:
+            What it returns.
         """
         with ExitStack() as watched:
             for fold in self._folds:
@@ -285,7 +313,7 @@ class _FoldWatch(TorchDispatchMode):
         for fold in self._folds:
             if self._unused[fold.path] > 0:
                 self._fault(fold, 'a call leaves it out')
-        del results
+        return results
 
     def _watch(self, watched: ExitStack, module: nn.Module, path: str,
                fold: Fold, before=None, after=None) -> None:

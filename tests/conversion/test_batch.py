@@ -160,10 +160,8 @@ class Rearranges(nn.Module):
 @pytest.mark.parametrize('rows, timesteps, shape, given', [
     # (T, N, ...): 2 is T, and 3 are the images
     (lambda x: x.transpose(0, 1).flatten(0, 1), 2, (2, 3, 3), 6),
-    # one image without a batch
-    (lambda x: x[None], 1, (5, 4, 3), 1),
-    # a list of 7 events, from which 2 frames are made
-    (lambda x: x[:2], 1, (7, 3), 2)])
+    # 3 images of 5 tokens, the tokens first
+    (lambda x: x.transpose(0, 1).flatten(0, 1)[:12], 1, (5, 3, 3), 12)])
 def test_rows_of_the_first_neurons_that_are_no_images(form, rows, timesteps,
                                                       shape, given):
     model = Rearranges(rows, timesteps).eval()

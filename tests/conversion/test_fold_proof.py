@@ -466,3 +466,34 @@ def test_a_later_call_that_goes_another_way_is_run_unfolded(other, form):
     for call in (x - x.mean() - 1, x - x.mean() + 1, x - x.mean() - 1):
         assert torch.allclose(spiking(call), expected(call), rtol=1e-9)
     assert spiking.folded_norms == 0 and 'norm: ' in spiking.unfolded[0]
+
+
+class Reads(nn.Module):
+    """Python code of it looks at what modules are, not at values."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.fire, self.last = fire(), fire()
+        self.f = nn.Sequential(conv(3, 3, bias=False), nn.BatchNorm2d(3))
+        self.way = way
+
+    def forward(self, x):
+        return 2 * self.way(self, self.f(self.fire(x)))
+
+
+@pytest.mark.parametrize('way', [
+    lambda m, x: x if m.f[0].bias is None else -x,
+    lambda m, x: x * sum(isinstance(k, nn.BatchNorm2d)
+                         for k in m.modules())])
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_a_fold_that_changes_results_is_undone(way, form):
+    model = randomised(Reads(way))
+    spiking = to_spike_train(model, form)
+    check = EqualityCheck(model, spiking)
+    with spiking:
+        for seed in range(3):
+            check.compare(images(seed=seed))
+    assert check.report.equal
+    assert spiking.trace.images == 6
+    assert spiking.unfolded == [
+        'f.1: the model returns something else with norms folded']

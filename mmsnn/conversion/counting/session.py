@@ -58,13 +58,13 @@ class Session:
             timesteps (int): T of theirs.
 
         Raises:
-            ValueError: If the rows are no multiple of N x T, nor N (a part of
-                a model, with time folded into its batch).
+            ValueError: If there are more rows than N and they are no multiple
+                of N x T. (Fewer can be a part of the images.)
         """
         if self.images_told:
             return
         self.images_told = True  # by what comes now
-        if rows != self.images and rows % max(self.images * timesteps, 1):
+        if rows > self.images and rows % max(self.images * timesteps, 1):
             raise ValueError(
                 f'{path}: the arguments of the model seem to be '
                 f'{self.images} images, the first dimension, but its first '

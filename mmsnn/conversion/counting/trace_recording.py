@@ -37,15 +37,16 @@ class TraceRecording:
         module (nn.Module): The model, its neurons in spiking form.
         session (Session): What its neurons know of the running call.
         by_plan (bool): Whether its neurons can count by a plan.
-        around (Callable): Makes the context of each run of the model, which
-            may end it with an exception: then nothing of it is recorded.
+        around (Callable): Makes the context of each run of the model. It
+            gives a function that is told what the model returns. Either may
+            raise: then nothing of the run is recorded.
 
     Attributes:
         active (bool): Whether calls are recorded.
     """
 
     def __init__(self, module: nn.Module, session: Session,
-                 by_plan: bool, around: Callable = nullcontext) -> None:
+                 by_plan: bool, around: Callable) -> None:
         self.active = False
         self._around = around
         self._module = module
@@ -147,8 +148,10 @@ class TraceRecording:
                                 self._time_axis(inputs), Literals(sources),
                                 reads):
                     watching.enter_context(context)
-                with self._around():
+                with self._around() as returned:
                     out = self._module(*args, **kwargs)
+                    with session.unrecorded():
+                        returned(out)
         finally:
             session.recorder = None
         plan.visits = tuple(self._path.visits)
@@ -181,8 +184,9 @@ class TraceRecording:
         session = self._session
         session.replay = Replay(plan, session.images)
         try:
-            with self._path.visited(), self._around():
+            with self._path.visited(), self._around() as returned:
                 out = self._module(*args, **kwargs)
+                returned(out)
             session.replay.finish(self._path.visits)
         finally:
             session.replay = None
