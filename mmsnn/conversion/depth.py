@@ -8,8 +8,9 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmsnn.conversion.counting.tensor_sources import memory_of, tensors
+from mmsnn.conversion.counting.tensor_sources import memory_of
 from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
+from mmsnn.conversion.upstream.nested import tensors
 
 from .watching import Firing, watch_neurons
 

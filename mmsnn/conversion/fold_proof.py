@@ -4,33 +4,27 @@ A norm may be folded into the synapse in front of it if the model passes the
 synapse's output to the norm, and nowhere else: no tap, no skipped norm, no
 weight that is used once more. Which way tensors take is seen when the model
 runs. So before the first call of a kind, a copy with all norms in place is run
-on the same input and watched. Folds that it does not prove are undone.
+on the same input and watched. Folds that it does not prove are undone. Later
+calls of that kind may go another way: in each, a synapse has to hand its
+output to its norm, or else the fold is undone and the call runs once more.
 """
 
 import copy
-import gc
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import (
-    TorchDispatchMode,
-    _disable_current_modes,
-)
 
-from mmsnn.conversion.counting.tensor_sources import memory_of, tensors
 from mmsnn.conversion.spikes.results import decode_results
 from mmsnn.conversion.upstream.copying import detached_copy
-from mmsnn.conversion.upstream.double import in_its_precision, precision
+from mmsnn.conversion.upstream.double import precision
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
 from .comparison import Leaf, compare_leaves, leaves
 from .fold import Fold, find_folds
+from .fold_watch import FoldWatch
 
 #: Kinds of calls that are tried, at most.
 _MOST_KINDS = 32
@@ -113,7 +107,7 @@ class Folding:
         if (not self._folds or kind in self._tried
                 or len(self._tried) >= _MOST_KINDS):
             return False
-        watch = _FoldWatch(self._plain, self._folds)
+        watch = FoldWatch(self._plain, self._folds)
         missing = _UNREACHED
         try:
             with own_random_numbers():
@@ -199,7 +193,7 @@ class Folding:
         next(f for f in self._folds if f.path == path).undo()
         raise OtherWay(path)
 
-    def _decide(self, fold: Fold, watch: '_FoldWatch', missing: str) -> None:
+    def _decide(self, fold: Fold, watch: FoldWatch, missing: str) -> None:
         """Fold or unfold by what was seen."""
         path = fold.path
         if path in watch.faults:
@@ -237,168 +231,3 @@ def _kind(x: Any) -> Any:
     if isinstance(x, (list, tuple)):
         return frozenset(map(_kind, x))
     return x if isinstance(x, (bool, str, type(None))) else type(x)
-
-
-class _PlainReads(TorchFunctionMode):
-    """Sees tensors that become Python lists, which no operation does.
-
-    Args:
-        read (Callable): Called with the function's name and the tensors.
-    """
-
-    def __init__(self, read: Callable[[str, Any], None]) -> None:
-        super().__init__()
-        self._tell = read
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is torch.Tensor.tolist:
-            self._tell('tolist', args)
-        return func(*args, **(kwargs or {}))
-
-
-class _FoldWatch(TorchDispatchMode):
-    """Watches which way the outputs of synapses take to their norms.
-
-    Args:
-        model (nn.Module): With all norms in place.
-        folds (list[Fold]): Those of another copy of the model.
-
-    Attributes:
-        faults (dict[str, str]): By the path of a norm, why folding it would
-            change something.
-        reached (set[str]): Paths of synapses whose output was normalised.
-    """
-
-    def __init__(self, model: nn.Module, folds: list[Fold]) -> None:
-        super().__init__()
-        self.model = model
-        self.faults: dict[str, str] = {}
-        self.reached: set[str] = set()
-        self._running: list[str] = []  # paths of synapses and norms
-        # Of memory: folds, the modules that may read it, and what it is.
-        self._private: dict[StorageWeakRef, list[tuple[Fold, str, str]]] = {}
-        self._outputs: dict[StorageWeakRef, tuple[Fold, str]] = {}
-        self._folds = folds
-        self._unused = Counter()  # outputs, by the path of the norm
-
-    def run(self, args: tuple, kwargs: dict) -> Any:
-        """Run the model and watch.
-
-        Args:
-            args (tuple): Its arguments.
-            kwargs (dict): Its keyword arguments.
-
-        Returns:
-            What it returns.
-        """
-        with ExitStack() as watched:
-            for fold in self._folds:
-                norm = self.model.get_submodule(fold.path)
-                self._watch(watched, norm, fold.path, fold,
-                            self._before_norm(fold))
-                for path in fold.synapses:
-                    synapse = self.model.get_submodule(path)
-                    self._watch(watched, synapse, path, fold,
-                                after=self._after_synapse(fold, path))
-            # What others watch is the call itself, not its trial.
-            watched.enter_context(_disable_current_modes())
-            watched.enter_context(in_its_precision(self.model))
-            watched.enter_context(_PlainReads(self._read))
-            results = watched.enter_context(self).model(*args, **kwargs)
-        if any(not memory.expired() for memory in self._outputs):
-            gc.collect()
-        for memory, (fold, path) in self._outputs.items():
-            if not memory.expired():
-                self._fault(fold, f'the output of {path} is kept or returned')
-        for fold in self._folds:
-            if self._unused[fold.path] > 0:
-                self._fault(fold, 'a call leaves it out')
-        return results
-
-    def _watch(self, watched: ExitStack, module: nn.Module, path: str,
-               fold: Fold, before=None, after=None) -> None:
-        """Know when a module runs, and that it alone reads its weights."""
-        for x in (*module._parameters.values(), *module._buffers.values()):
-            if x is not None:
-                self._private.setdefault(memory_of(x), []).append(
-                    (fold, path, f'weights of {path}'))
-
-        def starts(module, inputs):
-            self._running.append(path)
-            if before is not None:
-                before(inputs[0] if inputs else None)
-
-        def ends(module, inputs, output):
-            self._running.pop()
-            if after is not None:
-                after(output)
-
-        for handle in (module.register_forward_pre_hook(starts),
-                       module.register_forward_hook(ends)):
-            watched.callback(handle.remove)
-
-    def _before_norm(self, fold: Fold):
-
-        def starts(x):
-            known, path = None, ''
-            if x is not None:
-                known, path = self._outputs.get(memory_of(x), (None, ''))
-            if known is not fold:
-                self._fault(fold, 'it gets something else than the output of '
-                            + ' or '.join(fold.synapses))
-                return
-            self._unused[fold.path] -= 1
-            synapse = self.model.get_submodule(path)
-            dims = synapse.weight.dim()
-            if x.dim() != dims:
-                self._fault(
-                    fold, f'it normalises dimension 1 of {x.dim()}, which '
-                    f'holds no channels of {path}')
-            elif self.model.get_submodule(fold.path).training:
-                self._fault(fold, 'it uses the statistics of each batch')
-            self.reached.add(path)
-
-        return starts
-
-    def _after_synapse(self, fold: Fold, path: str):
-
-        def ends(output):
-            memory = memory_of(output)
-            self._outputs[memory] = fold, path
-            self._unused[fold.path] += 1
-            self._private[memory] = [(fold, fold.path, f'output of {path}')]
-
-        return ends
-
-    def _fault(self, fold: Fold, reason: str) -> None:
-        self.faults.setdefault(fold.path, reason)
-
-    def _read(self, name: str, arguments: Any) -> None:
-        """An op reads its arguments, and maybe writes them."""
-        for x in tensors(arguments):
-            if x.layout is not torch.strided or x.is_nested:
-                continue
-            known = self._private.get(memory_of(x), ())
-            if known and not any(self._running[-1:] == [reader]
-                                 for _, reader, _ in known):
-                for fold, _, what in known:
-                    self._fault(fold, f'{name} reads the {what}')
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self._read(func.overloadpacket.__name__, (args, kwargs or {}))
-        return func(*args, **(kwargs or {}))
-
-    def run_mmcv_op(self, name, call, args, kwargs):
-        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
-
-        Args:
-            name (str): Its name in ``mmcv._ext``.
-            call (Callable): Runs it.
-            args (tuple): Its arguments.
-            kwargs (dict): Its keyword arguments.
-
-        Returns:
-            What it returns.
-        """
-        self._read(name, (args, kwargs))
-        return call(*args, **kwargs)

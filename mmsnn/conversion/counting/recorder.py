@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_flatten
 from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
 from mmsnn.conversion.spikes.compositions import composition
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import UNKNOWN, OpTrace
 
 from .firings import Firings
@@ -21,7 +22,7 @@ from .relays import in_a_window, relay_amounts, window_geometry
 from .spike_memory import SpikeMemory
 from .substeps import axis_spikes, substep_amounts
 from .synapses import SYNAPSE_OPS, fan_out, synapse_cost
-from .tensor_sources import RecordKeys, TensorSources, tensors
+from .tensor_sources import RecordKeys, TensorSources
 from .weight_pieces import WeightPieces
 
 #: Note of a synapse whose weights nothing seen has made.

@@ -16,8 +16,9 @@ from mmsnn.conversion.spikes.on_spikes import (
     write,
 )
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, decode
+from mmsnn.conversion.upstream.nested import tensors
 
-from .tensor_sources import TensorSources, memory_of, tensors
+from .tensor_sources import TensorSources, memory_of
 
 #: What leaves spikes spikes although other tensors have a say.
 _KEEPS = (Effect.MOVED, Effect.EXTREME)

@@ -10,6 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import INPUT, UNKNOWN
 
 #: What a tensor comes from: keys of records in the trace, INPUT or UNKNOWN.
@@ -167,25 +168,6 @@ class Literals(TorchFunctionMode):
                     not any(True for _ in tensors(numbers[0]))):
                 self.sources.made(out, ())
         return out
-
-
-def tensors(tree: Any) -> Iterator[torch.Tensor]:
-    """All tensors in nested lists, tuples and dicts.
-
-    Args:
-        tree: Tensors, and whatever else.
-
-    Yields:
-        Tensor: One after the other.
-    """
-    if isinstance(tree, torch.Tensor):
-        yield tree
-    elif isinstance(tree, (list, tuple)):
-        for x in tree:
-            yield from tensors(x)
-    elif isinstance(tree, dict):
-        for x in tree.values():
-            yield from tensors(x)
 
 
 def memory_of(x: torch.Tensor) -> StorageWeakRef:

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 from torch.utils.weak import WeakIdKeyDictionary
 
 from mmsnn.conversion.rules.rule import Call, Effect
 from mmsnn.conversion.rules.table import find_rule
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.upstream.nested import tensors
 
 #: Arbitrary odd numbers below 2^63, for :func:`_mixed`.
 _FACTORS = 0x1E3779B97F4A7C15, 0x3F58476D1CE4E5B9, 0x14D049BB133111EB
@@ -90,7 +91,7 @@ class TimeAxis(TorchDispatchMode):
         if not self._session.unwatched and self._decided is None:
             with self._session.unrecorded():
                 read = self._of((args, kwargs))
-                for x in _tensors((args, kwargs, out)):
+                for x in tensors((args, kwargs, out)):
                     if read and x not in self._numbers:
                         self._numbers[x] = _computed(read, x.shape)
         return out
@@ -146,7 +147,7 @@ class TimeAxis(TorchDispatchMode):
         is (N * T, ...) or (N, T, ...) with copies in the place of T."""
         timesteps, images = self._session.timesteps, self._session.images
         repeated = False
-        for x in _tensors(args):
+        for x in tensors(args):
             if x not in self._numbers or not x.numel():
                 continue
             if x.shape[:1] == (images * timesteps, ):
@@ -164,21 +165,21 @@ class TimeAxis(TorchDispatchMode):
         return x in self._numbers and bool(self._numbers[x].any())
 
     def _of(self, tree: Any) -> list[torch.Tensor]:
-        return [self._numbers[x] for x in _tensors(tree) if x in self._numbers]
+        return [self._numbers[x] for x in tensors(tree) if x in self._numbers]
 
     def _follow(self, func, args, kwargs, out) -> None:
         """Number the results of an op."""
         rule = find_rule(func)
         effect = Effect.REAL if rule is None else rule.effect
         if effect is Effect.MADE or rule and not rule.data:
-            for x in _tensors(out):  # something may be written into it
+            for x in tensors(out):  # something may be written into it
                 self._write(x, x.new_zeros(x.shape, dtype=torch.int64))
             return
         if effect is Effect.MOVED and self._move(func, args, kwargs, out,
                                                  rule):
             return
         read = self._of((args, kwargs))
-        for x in _tensors(out) if read else ():
+        for x in tensors(out) if read else ():
             self._write(x, _computed(read, x.shape))
 
     def _write(self, x: torch.Tensor, numbers: torch.Tensor) -> None:
@@ -194,7 +195,7 @@ class TimeAxis(TorchDispatchMode):
             bool: False if that can't be done.
         """
         call = Call(func, args, kwargs, out)
-        data = [x for name in rule.data for x in _tensors(call.get(name))]
+        data = [x for name in rule.data for x in tensors(call.get(name))]
         written = func._schema.is_mutable
         if written:
             data.append(args[0])
@@ -223,18 +224,14 @@ class TimeAxis(TorchDispatchMode):
         except (RuntimeError, TypeError):
             return False
         # Conditions and indices say where elements come from.
-        says = [self._numbers[x] for x in _tensors((args, kwargs))
+        says = [self._numbers[x] for x in tensors((args, kwargs))
                 if self._follows_input(x) and not any(x is y for y in data)]
-        for x, numbers in zip(_tensors(out), _tensors(moved)):
+        for x, numbers in zip(tensors(out), tensors(moved)):
             if says:
                 numbers += _computed(says, numbers.shape)
             if not written:
                 self._numbers[x] = numbers
         return True
-
-
-def _tensors(tree: Any) -> list[torch.Tensor]:
-    return [x for x in tree_flatten(tree)[0] if isinstance(x, torch.Tensor)]
 
 
 def _mixed(x: torch.Tensor) -> torch.Tensor:

@@ -9,9 +9,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_flatten
 
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.upstream.nested import tensors
 
 from .synapses import distinct
-from .tensor_sources import held_tensors, memory_of, tensors
+from .tensor_sources import held_tensors, memory_of
 
 #: Parameter (or what has made the weights), first and last element between
 #: which they lie (``first <= i < end``), and how many of these they are.

@@ -10,6 +10,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from mmsnn.conversion.upstream.nested import tensors
+
 aten = torch.ops.aten
 
 #: Compiled ops of mmcv that refuse float64, and which argument they write.
@@ -51,7 +53,7 @@ class DoublePrecision(TorchDispatchMode):
             return func(*args, **kwargs)
         if kwargs.get('dtype') in _SHORT:
             kwargs = dict(kwargs, dtype=torch.float64)
-        found = {x.dtype for x in _tensors((args, kwargs))}
+        found = {x.dtype for x in tensors((args, kwargs))}
         short = found.intersection(_SHORT)
         writes = func._schema.is_mutable
         if short and torch.float64 in found:
@@ -96,12 +98,12 @@ class DoublePrecision(TorchDispatchMode):
                 if written is not None:
                     args[written].copy_(single[written])
                 return out
-            found = {x.dtype for x in _tensors((args, kwargs))}
+            found = {x.dtype for x in tensors((args, kwargs))}
             if torch.float64 not in found or not found.intersection(_SHORT):
                 return call(*args, **kwargs)
             double = tree_map(lambda x: _to(x, torch.float64), (args, kwargs))
             out = call(*double[0], **double[1])
-            for x, y in zip(_tensors((args, kwargs)), _tensors(double)):
+            for x, y in zip(tensors((args, kwargs)), tensors(double)):
                 if x is not y:  # it may have been written into
                     x.copy_(y)
             return out
@@ -129,7 +131,7 @@ class SameTypes(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func in self._COMPARING and torch.float64 in {
-                x.dtype for x in _tensors((args, kwargs))}:
+                x.dtype for x in tensors((args, kwargs))}:
             args, kwargs = tree_map(
                 lambda x: _to(x, torch.float64), (args, kwargs))
         return func(*args, **kwargs)
@@ -137,16 +139,6 @@ class SameTypes(TorchFunctionMode):
 
 #: Makes a tensor of Python numbers, or of an array.
 _FROM_NUMBERS = aten.lift_fresh.default
-
-
-def _tensors(tree: Any) -> Iterator[torch.Tensor]:
-    if isinstance(tree, torch.Tensor):
-        yield tree
-    elif isinstance(tree, (list, tuple)):
-        for x in tree:
-            yield from _tensors(x)
-    elif isinstance(tree, dict):
-        yield from _tensors(list(tree.values()))
 
 
 def _to(x: Any, dtype: torch.dtype) -> Any:
@@ -162,9 +154,9 @@ def _written(func, args, kwargs) -> torch.Tensor:
     for i, argument in enumerate(func._schema.arguments):
         if argument.alias_info and argument.alias_info.is_write:
             given = args[i] if i < len(args) else kwargs.get(argument.name)
-            for x in _tensors(given):
+            for x in tensors(given):
                 return x
-    return next(_tensors((args, kwargs)))
+    return next(tensors((args, kwargs)))
 
 
 @contextmanager
