@@ -29,6 +29,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
     logger=dict(type='LoggerHook', interval=1))
 log_processor = dict(by_epoch=False)
+randomness = dict(seed=0)
 '''
 MODELS = dict(
     cls='''
@@ -47,7 +48,9 @@ model = dict(
     det='''
 model = dict(
     type='RetinaNet',
-    data_preprocessor=dict(type='DetDataPreprocessor', pad_size_divisor=32),
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123., 116., 103.],
+        std=[58., 57., 57.], bgr_to_rgb=True, pad_size_divisor=32),
     backbone=dict(
         type='ResNet', depth=18, base_channels=8, stem_channels=8,
         norm_cfg=dict(type='SyncBN')),

@@ -52,7 +52,11 @@ def test_detection(write_config, run, tmp_path):
         'preds.pkl', '--show-dir', 'painted')
     predictions = pickle.loads((tmp_path / 'preds.pkl').read_bytes())
     assert len(predictions) == 4
-    assert all('pred_instances' in p for p in predictions)
+    # Two iterations change logits near -4.6 by less than 0.1, whatever the
+    # seed: a box of any score is kept. Without one there is no metric.
+    assert all(len(p['pred_instances']['scores']) == 3 for p in predictions)
+    assert all(0 < p['pred_instances']['scores'].min() < 0.02
+               for p in predictions)
     assert len(list((tmp_path / 'painted').rglob('*.png'))) == 4
     # The config names no tta_model.
     log = run('test.py', config, 'w/iter_2.pth', '--work-dir', 'w', '--tta',
