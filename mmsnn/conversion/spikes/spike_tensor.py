@@ -86,6 +86,7 @@ class SpikeTensor(torch.Tensor):
         self.places = places
         self._spikes = spikes
         self._position_spikes = None
+        _forbid_its_memory(self)
         return self
 
     def __repr__(self):
@@ -206,6 +207,10 @@ class SpikeTensor(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func == _SET_DATA:
+            raise UnclassifiedOpError(
+                'spikes.data = x would change spikes in place, which fire '
+                'once and are read by others: use x itself')
         if func in _ON_MEMORY:
             raise UnclassifiedOpError(
                 f'Tensor.{func.__name__} needs the memory of a tensor, which '
@@ -260,6 +265,24 @@ def decode(x):
     """
     return x.decode() if isinstance(x, SpikeTensor) else x
 
+
+def _forbid_its_memory(spikes: SpikeTensor) -> None:
+    """Raise wherever a plain tensor gets the memory of spikes.
+
+    PyTorch takes ``x.data = spikes`` for plain tensors of equal shapes, asks
+    nobody, and gives ``x`` the memory that spikes do not have: the process
+    would end at the first read.
+    """
+    forbid = getattr(torch._C, '_set_storage_data_ptr_access_error_msg', None)
+    if forbid is not None:  # builds of PyTorch for CPU alone lacked it
+        with torch._C.DisableTorchFunctionSubclass():
+            forbid(spikes.untyped_storage()._cdata, _NO_MEMORY)
+
+
+_NO_MEMORY = ('a plain tensor holds spikes, which have no memory (x.data = '
+              'spikes): give it their values, x.data = spikes * 1')
+
+_SET_DATA = torch.Tensor.data.__set__
 
 #: What would read or write memory of a tensor without an op.
 _ON_MEMORY = {

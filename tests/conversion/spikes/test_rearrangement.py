@@ -415,3 +415,37 @@ def test_nothing_is_written_past_the_spikes(call):
     spikes = SpikeTensor([torch.ones(2)], 1., 1, True)
     with pytest.raises(UnclassifiedOpError, match='write it|call it on'):
         call(spikes)
+
+
+@pytest.mark.parametrize('binary', [True, False])
+@pytest.mark.parametrize('read', [
+    lambda x: x + 1, lambda x: x.sum(), lambda x: x.clone(), repr,
+    lambda x: x.tolist(), lambda x: x.numpy(), lambda x: x.add_(1),
+    lambda x: x[:1].view(-1) * 2, lambda x: x.data_ptr()])
+def test_plain_tensors_that_are_made_spikes_say_so(read, binary):
+    """PyTorch asks nobody when ``.data`` is set: reading memory that is not
+    there would end the process."""
+    spikes = SpikeTensor([torch.tensor([1., 0.])], 1., 1, binary)
+    x, layer = torch.zeros(2), nn.Linear(2, 2)
+    x.data = layer.bias.data = spikes
+    with torch.no_grad(), pytest.raises(RuntimeError,
+                                        match=r'x.data = spikes \* 1'):
+        read(x)
+    with torch.no_grad(), pytest.raises(RuntimeError,
+                                        match=r'x.data = spikes \* 1'):
+        layer(torch.ones(1, 2))
+    x.data = spikes * 1
+    assert x.tolist() == spikes.tolist() == [1, 0]
+
+
+def test_values_may_be_taken_over_and_spikes_swapped():
+    spikes = SpikeTensor([torch.tensor([1., 0.])], 1., 1, True)
+    x = torch.zeros(2)
+    x.set_(spikes)
+    assert type(x) is torch.Tensor and x.tolist() == [1, 0]
+    with pytest.raises(UnclassifiedOpError, match='change spikes in place'):
+        spikes.data = torch.ones(2)
+    y = torch.full((2, ), 7.)
+    torch.utils.swap_tensors(y, spikes)
+    assert isinstance(y, SpikeTensor) and y.tolist() == [1, 0]
+    assert spikes.tolist() == [7, 7]
