@@ -56,7 +56,8 @@ def other_answers(monkeypatch):
 
 def test_what_is_written_is_of_the_spike_train_form(
         config, tmp_path, other_answers, caplog):
-    config.custom_hooks[0].update(proof_batches=0, form='counts')
+    config.custom_hooks[0].update(
+        proof_batches=0, form='counts', dtype='float64')
     config.test_evaluator = [
         dict(type='Accuracy', topk=(1, )),
         dict(type='mmengine.DumpResults',
@@ -121,7 +122,8 @@ def test_other_hooks_see_the_spike_train_form(
         UniversalVisualizer, 'visualize_cls',
         lambda self, image, data_sample, **kwargs: drawn.append(
             int(data_sample.pred_label)))
-    config.custom_hooks[0].update(proof_batches=0, form='counts')
+    config.custom_hooks[0].update(
+        proof_batches=0, form='counts', dtype='float64')
     config.custom_hooks += [
         dict(type='SeesOutputs', priority=priority) for priority in (1, 99)]
     config.default_hooks = dict(
@@ -144,7 +146,7 @@ def test_other_hooks_see_the_spike_train_form(
     dict(type='ConfusionMatrix'), dict(type='MultiLabelMetric', average=None)])
 def test_metrics_of_upstream_that_are_tables(config, tmp_path, metric):
     config.custom_hooks[0].update(
-        form='counts', chips=['cmos45', 'loihi_sanafe'])
+        form='counts', dtype='float64', chips=['cmos45', 'loihi_sanafe'])
     config.val_evaluator = config.test_evaluator = [metric]
     if metric['type'] == 'MultiLabelMetric':
         config.model.head.module = dict(
