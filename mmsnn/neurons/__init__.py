@@ -1,6 +1,7 @@
 """Spiking neurons: the T x D neuron and the quantiser that it fires by."""
 
 from .build import build_neuron, is_spiking
+from .checks import check_equation
 from .integrate import integrate_and_fire
 from .lif import LIFNeuron
 from .native import is_traced
@@ -18,7 +19,7 @@ from .spiking import SpikingNeuron
 
 __all__ = [
     'LIFNeuron', 'SFANeuron', 'SpikingNeuron', 'build_neuron',
-    'fire_and_count', 'integrate_and_fire', 'is_finite', 'is_spiking',
-    'is_traced', 'spike_count', 'spike_firing', 'spikes_per_position',
-    'spikes_per_substep', 'spikes_reaching'
+    'check_equation', 'fire_and_count', 'integrate_and_fire', 'is_finite',
+    'is_spiking', 'is_traced', 'spike_count', 'spike_firing',
+    'spikes_per_position', 'spikes_per_substep', 'spikes_reaching'
 ]

@@ -127,6 +127,45 @@ def check_input(membrane: torch.Tensor,
             f'have the shape {wanted}')
 
 
+def check_equation(neuron, name: str, result: Any,
+                   like: torch.Tensor) -> None:
+    """Check what an equation of a subclass has returned.
+
+    Args:
+        neuron (SpikingNeuron): The neuron.
+        name (str): ``'charge'`` or ``'discharge'``.
+        result (Any): What it has returned.
+        like (Tensor): A tensor of the shape that it must have.
+
+    Raises:
+        ValueError: If that is no tensor of this shape, so that all neurons
+            would share a number. Equations that the package knows are not
+            checked.
+
+    Example:
+        >>> from mmsnn.neurons import SpikingNeuron
+        >>> class Reset(SpikingNeuron):
+        ...     def discharge(self, membrane, counts):
+        ...         return membrane.min()
+        >>> Reset(timesteps=2)(torch.tensor([0.5, 0.5]))
+        Traceback (most recent call last):
+        ValueError: Reset.discharge must return a tensor of the shape (1,),
+        that of the membrane potential, but has returned one of the shape ()
+    """
+    if name not in neuron.own_equations or torch.jit.is_tracing():
+        return
+    if not isinstance(result, torch.Tensor):
+        found = f'a {type(result).__name__}'
+    elif result.shape != like.shape:
+        found = f'one of the shape {tuple(result.shape)}'
+    else:
+        return
+    raise ValueError(
+        f'{type(neuron).__name__}.{name} must return a tensor of the shape '
+        f'{tuple(like.shape)}, that of the membrane potential, but has '
+        f'returned {found}')
+
+
 def warn_of_other_levels(neuron, metadata: dict) -> None:
     """Warn if a checkpoint comes from a neuron with another D.
 

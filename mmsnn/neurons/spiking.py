@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from . import native
-from .checks import check_input, check_keys, no_such_key
+from .checks import check_equation, check_input, check_keys, no_such_key
 from .module import NeuronModule
 from .quantizer import spike_firing
 from .surrogate import smooth_firing
@@ -270,6 +270,10 @@ class SpikingNeuron(NeuronModule):
         Returns:
             tuple[Tensor, Tensor]: As :meth:`run`.
 
+        Raises:
+            ValueError: If an equation of a subclass returns no tensor of the
+                shape of its input.
+
         Example:
             >>> def never(potential):
             ...     return torch.zeros_like(potential)
@@ -286,8 +290,10 @@ class SpikingNeuron(NeuronModule):
         state, outputs = state.to(wide), []
         for t in range(timesteps):
             potential = self.charge(inputs[:, t].to(wide), state)
+            check_equation(self, 'charge', potential, inputs[:, t])
             counts = fire(self._over_threshold(potential))
             state = self.discharge(potential, counts)
+            check_equation(self, 'discharge', state, inputs[:, t])
             outputs.append((counts * self.scale).to(membrane.dtype))
         output = torch.stack(outputs, 1).flatten(0, 1)
         if output.stride() != membrane.stride() and not native.is_traced():

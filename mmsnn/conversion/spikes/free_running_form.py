@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from mmsnn.neurons import check_equation
+
 from .forms import SpikingForm
 from .spike_tensor import decode
 
@@ -98,11 +100,13 @@ class FreeRunningNeuron(SpikingForm):
         firing = self._firing(arrived)
         t = session.timestep if timesteps > 1 else 0
         potential = neuron.charge(arrived[:, t], firing.state)
+        check_equation(neuron, 'charge', potential, firing.state)
         fired = firing.fired[:, t]
         excess = neuron._over_threshold(potential) - (1 - neuron.offset)
         fired += (excess - fired >= 0) & (fired < neuron.max_spikes)
         if timesteps > 1 and session.ends_timestep:
             firing.state = neuron.discharge(potential, fired)
+            check_equation(neuron, 'discharge', firing.state, potential)
         return (firing.fired * neuron.scale).flatten(0, 1)
 
     def _firing(self, arrived: torch.Tensor) -> _Firing:

@@ -247,3 +247,31 @@ def test_a_converted_model_is_not_traced(form):
     with pytest.raises(RuntimeError, match='Sequential: a converted model '
                        'can not be traced'):
         torch.jit.trace(spiking, values())
+
+
+def returning(equation, kind):
+    """A neuron of which an equation does not return a state."""
+
+    def equation_of_its_own(self, x, other):
+        value = getattr(super(Odd, self), equation)(x, other)
+        return dict(scalar=value.min(), row=value[:1], number=0.,
+                    nothing=None)[kind]
+
+    Odd = type('Odd', (SpikingNeuron, ), {equation: equation_of_its_own})
+    return Odd(max_spikes=2, timesteps=2)
+
+
+@pytest.mark.parametrize('form', [None, 'spikes', 'counts', 'free_running'])
+@pytest.mark.parametrize('equation', ['charge', 'discharge'])
+@pytest.mark.parametrize('kind,said', [
+    ('scalar', r'one of the shape \(\)'),
+    ('row', r'one of the shape \(1, 4\)'),
+    ('number', 'a float'), ('nothing', 'a NoneType')])
+def test_equations_that_return_no_state_of_each_neuron_are_refused(
+        kind, said, equation, form):
+    net = nn.Sequential(
+        nn.Flatten(0, 1), nn.Linear(4, 4), returning(equation, kind)).eval()
+    net = net if form is None else to_spike_train(net, form)
+    with pytest.raises(ValueError, match=rf'^Odd.{equation} must return .*'
+                       rf'\(3, 4\), .* has returned {said}'):
+        net(torch.rand(3, 2, 4, 1, 1).flatten(2))
