@@ -13,6 +13,33 @@ from mmsnn.conversion.spikes.forms import SpikingForm
 from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import in_its_precision
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
+from mmsnn.conversion.upstream.unbatched import without_batch_axis
+
+
+def check_told(batch: Any, input_over_time: Any) -> None:
+    """Check what a user says of the images and of time.
+
+    Args:
+        batch: Name of the argument that holds the images, their number in
+            each call, or None.
+        input_over_time: True, False or None.
+
+    Raises:
+        TypeError: If one of them is of another kind.
+        ValueError: If the number is below 1.
+    """
+    if isinstance(batch, bool) or not isinstance(
+            batch, (str, int, type(None))):
+        raise TypeError('batch must be the name of the argument that holds '
+                        "the images, such as 'inputs', or their number in "
+                        f'each call, but is {batch!r}')
+    if isinstance(batch, int) and batch < 1:
+        raise ValueError('batch must be the name of an argument, or 1 or more '
+                         f'images in each call, but is {batch}')
+    if not isinstance(input_over_time, (bool, type(None))):
+        raise TypeError('input_over_time must be True (the input has time '
+                        'steps of its own), False (a still image is shown T '
+                        f'times) or None, but is {input_over_time!r}')
 
 
 class Batch:
@@ -20,7 +47,7 @@ class Batch:
 
     They are told by the first of these that there is:
 
-    1. the argument that ``named`` names,
+    1. ``named``: an argument, or their number,
     2. lists of data samples, with one for each image,
     3. the argument ``inputs`` of a model with a data preprocessor,
     4. tensors, whose first dimension is the images in all of them. Single
@@ -28,19 +55,21 @@ class Batch:
        dimensions or more, as feature maps have; shorter ones could be a list
        with an image each,
     5. where that leaves several numbers, the rows of the first neuron, which
-       are images: one of those numbers.
+       are images: one of those numbers, and the length of a list if there
+       is one of short tensors.
 
     Args:
         model (nn.Module): What is called.
         args (tuple): Its arguments.
         kwargs (dict): Its keyword arguments.
-        named (str, optional): The argument that holds the images: a tensor
-            with a row for each, or a list with an entry for each. What is
-            inside others is named with dots, ``'feats.0'``.
+        named (str | int, optional): The argument that holds the images: a
+            tensor with a row for each, or a list with an entry for each. What
+            is inside others is named with dots, ``'feats.0'``. Or N, the
+            images of each call.
 
     Attributes:
-        images (int): N; 1 where no argument is a tensor.
-        told (bool): Whether that is said by a name, data samples or a data
+        images (int): N.
+        told (bool): Whether that is said by ``named``, data samples or a data
             preprocessor, not by first dimensions.
         image_shape (tuple[int]): Shape of an image as the model gets it: of
             the tensor with most dimensions that has a row for each.
@@ -55,16 +84,21 @@ class Batch:
         (2, (3,))
         >>> Batch(model, (torch.zeros(2, 4), x), {}).images
         2
+        >>> one = Batch(model, (torch.zeros(4), torch.zeros(3)), {}, named=1)
+        >>> one.images, one.image_shape
+        (1, (4,))
     """
 
     def __init__(self, model: nn.Module, args: tuple, kwargs: dict,
-                 named: str | None = None) -> None:
+                 named: str | int | None = None) -> None:
         given = _named_arguments(model.forward, args, kwargs)
         self.told = True
         rows = [(name, x) for name, x in _leaves(given, '')
                 if isinstance(x, torch.Tensor) and x.dim()]
         samples = {name: len(x) for name, x in _sample_lists(given, '')}
-        if named is not None:
+        if isinstance(named, int):
+            self.images = _as_said(named, rows)
+        elif named is not None:
             self.images, rows = _look_up(given, named)
         elif samples:
             if len(set(samples.values())) > 1:
@@ -81,9 +115,11 @@ class Batch:
         batches = [x.shape[1:] for _, x in rows if len(x) == self.images]
         lists = [x.shape for name, x in rows if (named or x.dim() < 4)
                  and len(_list_with(given, name)) == self.images]
+        others = [x.shape if named == 1 else _without_axis(x.shape,
+                                                           self.images)
+                  for _, x in rows]
         self.image_shape = tuple(
-            max(lists or batches or [x.shape[1:] for _, x in rows],
-                key=len, default=()))
+            max(lists or batches or others, key=len, default=()))
 
 
 def _named_arguments(forward, args, kwargs) -> dict[str, Any]:
@@ -118,9 +154,13 @@ def _leaves(x: Any, name: str) -> Iterator[tuple[str, Any]]:
         inside = True
         yield from _leaves(value, f'{name}.{key}' if name else key)
     if not inside:
-        if isinstance(x, np.ndarray):  # what counts of it is its shape
-            x = torch.empty(x.shape, device='meta')
-        yield name, x
+        yield name, _shaped(x)
+
+
+def _shaped(x: Any) -> Any:
+    """What counts of an array is its shape."""
+    return torch.empty(x.shape, device='meta') if isinstance(
+        x, np.ndarray) else x
 
 
 def _sample_lists(x: Any, name: str) -> Iterator[tuple[str, list]]:
@@ -134,14 +174,13 @@ def _sample_lists(x: Any, name: str) -> Iterator[tuple[str, list]]:
 
 def _look_up(given: dict, named: str) -> tuple[int, list]:
     """Images of the named argument, and its tensors under their names."""
-    found = _look_into(given, named)
-    if isinstance(found, np.ndarray):
-        found = torch.empty(found.shape, device='meta')
+    found = _shaped(_look_into(given, named))
     if isinstance(found, torch.Tensor) and found.dim():
         return found.shape[0], [(named, found)]
     if isinstance(found, (list, tuple)):
-        return len(found), [(f'{named}.{i}', x) for i, x in enumerate(found)
-                            if isinstance(x, torch.Tensor)]
+        return len(found), [
+            (f'{named}.{i}', x) for i, x in enumerate(map(_shaped, found))
+            if isinstance(x, torch.Tensor)]
     if found is None:
         raise ValueError(f'batch={named!r} names no argument of this call: '
                          f'it has {", ".join(given) or "none"}')
@@ -151,16 +190,51 @@ def _look_up(given: dict, named: str) -> tuple[int, list]:
         f'{type(found).__name__}')
 
 
+def _as_said(images: int, rows: list[tuple[str, torch.Tensor]]) -> int:
+    """N of a call, if its tensors can be of that many images: along the first
+    axis, with time beside it or in front."""
+    if images > 1 and rows and not any(
+            size and size % images == 0
+            for _, x in rows for size in x.shape[:2]):
+        raise ValueError(
+            f'batch={images} says that each call is about {images} images, '
+            f'but this one gets {_shapes(rows)}: give it {images} images, or '
+            'name the argument that has them along its first dimension, '
+            f"to_spike_train(model, batch='{rows[0][0]}')")
+    return images
+
+
+def _without_axis(shape: torch.Size, images: int) -> tuple[int, ...]:
+    """Shape of an image where the first axis is not N long: time may be in
+    front, or folded into it."""
+    axis = 1 if images in shape[1:2] else 0
+    return (*shape[:axis], *shape[axis + 1:])
+
+
+def _shapes(rows: list[tuple[str, torch.Tensor]]) -> str:
+    return ', '.join(f"'{name}' of shape {tuple(x.shape)}"
+                     for name, x in rows)
+
+
 def _by_first_dimension(rows: list[tuple[str, torch.Tensor]], given: dict,
                         neuron_rows: Callable) -> int:
+    if not rows:
+        raise ValueError(
+            'the number of images can not be told, since no argument is a '
+            'tensor with rows. Write to_spike_train(model, batch=1) if each '
+            f'call is about one image{_or_a_list(given)}')
     sizes = {x.shape[0] for _, x in rows}
     lists = {name: _list_with(given, name) for name, x in rows if x.dim() < 4}
     lists = {name.rpartition('.')[0]: len(x) for name, x in lists.items() if x}
     sizes |= set(lists.values())  # if an image is in each
+    name, x = max(rows, key=lambda row: row[1].dim())
+    array = isinstance(_look_into(given, name), np.ndarray)
+    if sizes != {1} and not lists and (x.dim() == 1 or array and x.dim() == 3):
+        raise ValueError(without_batch_axis(f"'{name}'", x.shape, name))
     if len(sizes) <= 1:
-        return next(iter(sizes), 1)
+        return next(iter(sizes))
     images = neuron_rows()
-    if images in sizes:
+    if images in (set(lists.values()) or sizes):
         return images
     if lists:
         name = next(iter(lists))
@@ -171,6 +245,13 @@ def _by_first_dimension(rows: list[tuple[str, torch.Tensor]], given: dict,
             f"batch='{name}.0' if their first dimension is the images")
     raise ValueError(
         _unknown({k: f'the shape {tuple(x.shape)}' for k, x in rows}))
+
+
+def _or_a_list(given: dict) -> str:
+    lists = [name for name, x in given.items()
+             if isinstance(x, (list, tuple)) and x]
+    return f", or batch='{lists[0]}' if it has an entry for each" if (
+        lists) else ''
 
 
 class _Reached(BaseException):

@@ -30,7 +30,7 @@ from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
 
-from .batch import Batch
+from .batch import Batch, check_told
 from .fold_proof import Folding, OtherWay
 
 #: What becomes of the neurons in each form of a model.
@@ -43,7 +43,7 @@ NEURON_FORMS = dict(
 def to_spike_train(model: nn.Module,
                    form: str = 'spikes',
                    dtype: torch.dtype | None = None,
-                   batch: str | None = None,
+                   batch: str | int | None = None,
                    input_over_time: bool | None = None) -> 'SpikeTrainModel':
     """Convert a model to spike-driven inference.
 
@@ -63,9 +63,10 @@ def to_spike_train(model: nn.Module,
             ``'spikes'``.
         dtype (torch.dtype, optional): Convert parameters and inputs to it,
             e.g. ``torch.float64`` for the proof of equality.
-        batch (str, optional): Name of the argument of the model that holds
-            the images, where arguments leave that open, see
-            :class:`~mmsnn.conversion.batch.Batch`. Defaults to None.
+        batch (str | int, optional): Name of the argument of the model that
+            holds the images, or their number in each call, where arguments
+            leave that open, see :class:`~mmsnn.conversion.batch.Batch`.
+            Defaults to None.
         input_over_time (bool, optional): Whether the input of a model with
             T > 1 has time steps of its own (True), or is a still image that
             the model shows T times (False). Defaults to None: the recorded
@@ -77,8 +78,10 @@ def to_spike_train(model: nn.Module,
 
     Raises:
         ValueError: If ``form`` is unknown, the model has no spiking neuron
-            or is converted already, or a weight is NaN or infinite.
-        TypeError: If ``dtype`` is no ``torch.dtype``.
+            or is converted already, or a weight is NaN or infinite, or
+            ``batch`` is a number below 1.
+        TypeError: If ``dtype`` is no ``torch.dtype``, or ``batch`` or
+            ``input_over_time`` is of another kind.
 
     Example:
         >>> from mmsnn.layers import SpikeConv2d
@@ -91,6 +94,7 @@ def to_spike_train(model: nn.Module,
     if dtype is not None and not isinstance(dtype, torch.dtype):
         raise TypeError(f'dtype must be a type such as torch.float64, but is '
                         f'{dtype!r}')
+    check_told(batch, input_over_time)
     if form not in NEURON_FORMS:
         raise ValueError(f'form must be one of {", ".join(NEURON_FORMS)}, '
                          f'but is {form!r}')
@@ -118,7 +122,8 @@ class SpikeTrainModel(nn.Module):
         form (str): ``'spikes'``, ``'counts'`` or ``'free_running'``.
         dtype (torch.dtype, optional): Type of parameters and inputs; None
             leaves them as they are.
-        batch (str, optional): Name of the argument that holds the images.
+        batch (str | int, optional): Name of the argument that holds the
+            images, or their number in each call.
         input_over_time (bool, optional): Whether the input has time steps of
             its own; None where a recorded call has to tell.
 
@@ -133,7 +138,7 @@ class SpikeTrainModel(nn.Module):
                  model: nn.Module,
                  form: str = 'spikes',
                  dtype: torch.dtype | None = None,
-                 batch: str | None = None,
+                 batch: str | int | None = None,
                  input_over_time: bool | None = None) -> None:
         super().__init__()
         expose_mmcv_ops()
@@ -185,6 +190,14 @@ class SpikeTrainModel(nn.Module):
     def unfolded(self) -> list[str]:
         """Batch norms that are not folded, as ``'path: reason'``."""
         return self._folding.unfolded
+
+    @property
+    def misplaced(self) -> list[str]:
+        """Sentences on activations that were taken out though no neuron does
+        their work, and on weights that code reads past their neuron, with the
+        key to write: what the first call of each trace has shown. They are
+        logged as warnings, too."""
+        return self._recording.misplaced
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -85,7 +85,10 @@ def test_lists_of_images_and_lists_of_maps():
     each = lambda neuron, x: [neuron(v) for v in x]  # noqa: E731
     levels = [rand(4, 8, 8, 8), rand(4, 16, 4, 4)]
     assert images(each, levels) == (4, (8, 8, 8))
-    assert images(each, [rand(4, 8)] * 2) == (4, (8, ))
+    # Two samples of four points, or maps of four images.
+    with pytest.raises(ValueError, match="batch='first'.*batch='first.0'"):
+        images(each, [rand(4, 8)] * 2)
+    assert images(each, [rand(4, 8)] * 2, batch='first.0') == (4, (8, ))
     lines = lambda neuron, x: neuron(torch.cat(x))  # noqa: E731
     with pytest.raises(ValueError, match="'first' may be images, or batches "
                        "of images.*batch='first'.*batch='first.0'"):
@@ -97,7 +100,9 @@ def test_lists_of_images_and_lists_of_maps():
 def test_inside_dictionaries():
     fire = lambda neuron, x: neuron(x['views'][0]) + x['k'].sum()  # noqa: E731
     given = dict(k=rand(9), views=[rand(2, 3)])
-    assert images(fire, given) == (2, (3, ))
+    with pytest.raises(ValueError, match="batch='first.views'.*"
+                       "batch='first.views.0'"):
+        images(fire, given)
     assert images(fire, given, batch='first.views.0') == (2, (3, ))
 
 
@@ -156,8 +161,16 @@ class Rearranges(nn.Module):
         return self.fc(self.fire(self.rows(x)))
 
 
+def time_first(x):
+    return x.transpose(0, 1).flatten(0, 1)
+
+
 @pytest.mark.parametrize('form', ['spikes', 'counts'])
 @pytest.mark.parametrize('rows, timesteps, shape, given', [
+    # 2 is T; rows that a multiple of the images would explain, or a part
+    (time_first, 2, (2, 4, 3), 8), (time_first, 4, (4, 2, 3), 8),
+    # time folded into the batch
+    (lambda x: x, 2, (4, 3), 4),
     # (T, N, ...): 2 is T, and 3 are the images
     (lambda x: x.transpose(0, 1).flatten(0, 1), 2, (2, 3, 3), 6),
     # 3 images of 5 tokens, the tokens first
@@ -190,3 +203,107 @@ def test_arrays_have_images_along_their_first_dimension(more, batch):
     with to_spike_train(FromArrays().eval(), batch=batch) as spiking:
         spiking(np.ones((4, 3), 'float32'), *more)
     assert spiking.trace.images == 4
+
+
+class Sums(nn.Module):
+    """A convolution or a linear layer behind neurons; their input is made by
+    a function, or by the model itself."""
+
+    def __init__(self, rows=None, timesteps=1, conv=False):
+        super().__init__()
+        self.fire = SFANeuron(timesteps=timesteps)
+        self.out = nn.Conv2d(3, 2, 1) if conv else nn.Linear(3, 2)
+        self.rows = rows or (lambda x: x)
+
+    def forward(self, x=None):
+        return self.out(self.fire(self.rows(x)))
+
+
+def counted(model, *args, **told):
+    """Images, the shape of one, and additions, of two equal calls: the first
+    op by op, the second by the plan."""
+    with to_spike_train(model.eval(), 'counts', **told) as spiking:
+        for _ in range(2):
+            spiking(*args)
+    (shape, number), = spiking.trace.image_shapes.items()
+    assert number == spiking.trace.images
+    assert number % 2 == spiking.trace.total('sops') % 2 == 0
+    return number // 2, shape, spiking.trace.total('sops') // 2
+
+
+ONE = 'may be one image without a batch axis'
+NONE = 'no argument is a tensor with rows.*batch=1'
+OWN = 'the entries of the argument'
+EVENTS = np.ones((5, 3), 'float32')
+
+
+def stacked(x):
+    return torch.stack([torch.from_numpy(v).amax(0) for v in x])
+
+
+def first_points(x):
+    return torch.from_numpy(x[0])
+
+
+def made(x):
+    return torch.ones(2, 3)
+
+
+# Neurons fire one spike on each 1, and each spike reaches both outputs.
+@pytest.mark.parametrize('model, args, told, expected', [
+    # rows along the first dimension: 4 x 3 x 2; 4 x 3 x 25 x 2; 4 x 5 x 3 x 2
+    (Sums(), (torch.ones(4, 3), ), {}, (4, (3, ), 24)),
+    (Sums(conv=True), (torch.ones(4, 3, 5, 5), ), {}, (4, (3, 5, 5), 600)),
+    (Sums(), (torch.ones(4, 5, 3), ), {}, (4, (5, 3), 120)),
+    (Sums(lambda x: x[:1]), (torch.ones(4, 3), ), {}, (4, (3, ), 6)),
+    # one image without a batch axis, in the shapes in which layers take it
+    (Sums(conv=True), (torch.ones(3, 5, 5), ), {},
+     r'out: its input has the shape \(3, 5, 5\), which ' + ONE),
+    (Sums(conv=True), (torch.ones(3, 5, 5), ), dict(batch=1),
+     (1, (3, 5, 5), 150)),
+    (Sums(), (torch.ones(3), ), {}, "'x' has the shape .*" + ONE),
+    (Sums(), (torch.ones(3), ), dict(batch=1), (1, (3, ), 6)),
+    (Sums(made), (np.ones((5, 5, 3), 'uint8'), ), {}, ONE),
+    # time in front, and time folded into the batch; N = T has one reading
+    (Sums(time_first, 2), (torch.ones(2, 2, 3), ), {}, (2, (2, 3), 24)),
+    (Sums(time_first, 2), (torch.ones(2, 4, 3), ), dict(batch=4),
+     (4, (2, 3), 48)),
+    (Sums(time_first, 4), (torch.ones(4, 2, 3), ), dict(batch=2),
+     (2, (4, 3), 48)),
+    (Sums(timesteps=2), (torch.ones(4, 3), ), dict(batch=2),
+     (2, (3, ), 24)),
+    # lists of events; each sample makes one row
+    (Sums(stacked), ([EVENTS, EVENTS[:4]], ), {}, (2, (5, 3), 12)),
+    (Sums(first_points), ([EVENTS], ), {}, OWN),
+    (Sums(first_points), ([EVENTS], ), dict(batch='x'), (1, (5, 3), 30)),
+    # no tensors
+    (Sums(made), (), {}, NONE),
+    (Sums(made), (), dict(batch=2), (2, (), 12)),
+    (Sums(made), ('image.png', ), {}, NONE),
+    (Sums(made), (['1.png', '2.png'], ), {}, NONE + ".*or batch='x'"),
+    (Sums(made), (['1.png', '2.png'], ), dict(batch='x'), (2, (), 12)),
+    # what is said of a call must be possible
+    (Sums(), (torch.ones(4, 3), ), dict(batch=5),
+     "batch=5 says.*'x' of shape"),
+])
+def test_what_is_taken_and_what_is_asked_for(model, args, told, expected):
+    if isinstance(expected, tuple):
+        assert counted(model, *args, **told) == expected
+        return
+    with pytest.raises(ValueError, match=expected):
+        counted(model, *args, **told)
+
+
+def test_an_image_at_a_time_is_no_image_without_a_batch_axis():
+    model = nn.Conv2d(3, 2, 1)
+    fire = lambda neuron, x: torch.stack(  # noqa: E731
+        [model(neuron(v)) for v in x])
+    assert images(fire, rand(4, 3, 5, 5)) == (4, (3, 5, 5))
+
+
+@pytest.mark.parametrize('told, error', [
+    (dict(batch=True), TypeError), (dict(batch=1.), TypeError),
+    (dict(batch=0), ValueError), (dict(input_over_time=1), TypeError)])
+def test_what_can_not_be_said(told, error):
+    with pytest.raises(error, match=f'{next(iter(told))} must be .* but is'):
+        to_spike_train(SFANeuron(), **told)

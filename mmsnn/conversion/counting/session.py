@@ -65,12 +65,27 @@ class Session:
             return
         self.images_told = True  # by what comes now
         if rows > self.images and rows % max(self.images * timesteps, 1):
+            self.check_rows(path, rows, timesteps)
+
+    def check_rows(self, path: str, rows: int, timesteps: int) -> None:
+        """Check that neurons have a row for each time step of each image.
+
+        Args:
+            path (str): Path of the neurons.
+            rows (int): The first dimension of what they get.
+            timesteps (int): T of theirs.
+
+        Raises:
+            ValueError: If they have more or fewer.
+        """
+        if rows != self.images * timesteps:
             raise ValueError(
                 f'{path}: the arguments of the model seem to be '
                 f'{self.images} images, the first dimension, but its first '
-                f'neurons get {rows} rows for {timesteps} time steps. Give '
-                'it images along the first dimension, and name the argument '
-                "that holds them: to_spike_train(model, batch='NAME')")
+                f'neurons get {rows} rows for {timesteps} time steps. Say '
+                'what the images are: to_spike_train(model, batch=...), the '
+                'name of the argument that has them along its first '
+                'dimension, or their number in each call')
 
     def give_up(self, inputs: Sequence[torch.Tensor],
                 versions: Sequence[int]) -> None:

@@ -3,14 +3,19 @@
 import copy
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
+from functools import cache
+from logging import WARNING
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from mmsnn.conversion.upstream.unbatched import Unbatched
 from mmsnn.trace import OpTrace
 
+from .placement import PlacementWatch
 from .plan import CountingPlan, signature
 from .python_state import PythonState, random_state
 from .recorder import ModulePath, OpRecorder
@@ -43,11 +48,15 @@ class TraceRecording:
 
     Attributes:
         active (bool): Whether calls are recorded.
+        misplaced (list[str]): What the first call of each trace has shown of
+            activations without a neuron, and of weights that code reads past
+            their neuron, see :class:`PlacementWatch`.
     """
 
     def __init__(self, module: nn.Module, session: Session,
                  by_plan: bool, around: Callable) -> None:
         self.active = False
+        self.misplaced: list[str] = []
         self._around = around
         self._module = module
         self._session = session
@@ -142,11 +151,17 @@ class TraceRecording:
         session.recorder = OpRecorder(
             self._path, trace, plan, 1, sources,
             substeps=not self._has_substeps)
+        placement = None
+        if not self._has_substeps:
+            placement = PlacementWatch(self._path, sources)
+            session.recorder.placement = placement
         try:
             with ExitStack() as watching:
+                if placement is not None:
+                    watching.enter_context(placement.watched())
                 for context in (self._path.watched(), session.recorder,
                                 self._time_axis(inputs), Literals(sources),
-                                reads):
+                                self._unbatched(), reads):
                     watching.enter_context(context)
                 with self._around() as returned:
                     out = self._module(*args, **kwargs)
@@ -154,6 +169,11 @@ class TraceRecording:
                         returned(out)
         finally:
             session.recorder = None
+        if placement is not None:
+            placement.returned(out)
+            self.misplaced = placement.faults()
+            for fault in self.misplaced:
+                _warn(f'{type(self._module).__name__}: {fault}')
         plan.visits = tuple(self._path.visits)
         trace.end_run(session.image_shape)
         self._trace.include(trace)
@@ -175,6 +195,14 @@ class TraceRecording:
         self._session.recorder.time_axis = time_axis
         return time_axis
 
+    def _unbatched(self):
+        """Context in which an image without a batch axis is refused, where
+        nothing has said how many images there are."""
+        if self._session.images_told:
+            return nullcontext()
+        return Unbatched(lambda: self._path.name,
+                         len(self._session.image_shape) + 1)
+
     def _python_state(self) -> PythonState:
         return PythonState([self._module],
                            closed=(ModulePath, Session))
@@ -191,6 +219,12 @@ class TraceRecording:
         finally:
             session.replay = None
         return out
+
+
+@cache
+def _warn(fault: str) -> None:
+    """Say it once."""
+    print_log(fault, logger='current', level=WARNING)
 
 
 def copies(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
