@@ -2,158 +2,28 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import zip_longest
+from math import inf
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from mmsnn.conversion.upstream.autocast import AutocastWatch, autocast_type
 from mmsnn.conversion.upstream.double import in_its_precision, precision
 from mmsnn.neurons import SpikingNeuron
 
-from .comparison import compare_leaves, leaves
+from .comparison import Comparison, compare_leaves
+from .equality_report import (
+    SHORT_TIE,
+    TIE,
+    EqualityReport,
+    NeuronEquality,
+    agree,
+)
+from .leaves import Leaf, leaves
+from .rounding import MEASURABLE, measure_rounding
 from .watching import Firing, neuron_layers, watch_neurons
-
-#: Results of both forms agree up to this: in float64 relative to the scale of
-#: each element; in shorter types, where sums that cancel leave only rounding,
-#: to the largest value.
-AGREE = 1e-9
-SHORT_AGREE = dict(float32=1e-3, float16=0.05, bfloat16=0.05)
-#: A potential over the threshold lies on a threshold up to this, relative to
-#: itself (to 1 where it is smaller); in float64, and in shorter types.
-TIE, SHORT_TIE = 1e-9, 1e-5
-
-
-@dataclass
-class NeuronEquality:
-    """How often one neuron layer fired in both forms.
-
-    Attributes:
-        module (str): Path in the model in training form.
-        neurons (int): Neurons compared, over all images and calls.
-        differences (int): Neurons whose spike count differs.
-        max_difference (int): Largest difference of a count.
-        training_spikes (int): Sum of counts in training form.
-        spike_train_spikes (int): Sum of spikes in spike-train form.
-        ties (int): Differences that are ties: in both forms the potential
-            lies within rounding of the same threshold, on either side of it.
-    """
-
-    module: str
-    neurons: int = 0
-    differences: int = 0
-    max_difference: int = 0
-    training_spikes: int = 0
-    spike_train_spikes: int = 0
-    ties: int = 0
-
-
-@dataclass
-class EqualityReport:
-    """Comparison of all neurons of a model in both forms.
-
-    Attributes:
-        dtype (str): Floating-point type of both runs.
-        images (int): Images compared.
-        rows (list[NeuronEquality]): One per neuron layer.
-        output_error (float): Largest difference between what both forms
-            returned, relative to the scale of each element (see
-            :func:`~mmsnn.conversion.tensor_error.relative_error`): no neuron
-            stands behind the last layers. Infinite if a type, a key, a
-            shape, a label or a mask differs.
-        never_ran (list[str]): Neuron layers that no batch has reached.
-        output_path (str): Where results differ most; empty if nowhere.
-        not_compared (list[str]): Paths and types of what both forms returned
-            and nobody can compare, such as an iterator. Where there is any,
-            the forms are not called equal.
-        output_share (float): Largest difference between results, relative to
-            the largest value: how wrong they are on the whole.
-
-    Example:
-        >>> report = EqualityReport('float64', 1, [
-        ...     NeuronEquality('0.neuron', 9, 1, 2, 5, 7)])
-        >>> report.equal, str(report)
-        (False, '1 of 9 spike counts differ in float64 (1 neuron layers, \
-1 images); most at 0.neuron: 1 of 9')
-    """
-
-    dtype: str
-    images: int = 0
-    rows: list[NeuronEquality] = field(default_factory=list)
-    output_error: float = 0.
-    never_ran: list[str] = field(default_factory=list)
-    output_path: str = ''
-    not_compared: list[str] = field(default_factory=list)
-    output_share: float = 0.
-
-    @property
-    def total_neurons(self) -> int:
-        """Neurons compared, over all layers."""
-        return sum(row.neurons for row in self.rows)
-
-    @property
-    def total_differences(self) -> int:
-        """Neurons whose spike count differs, over all layers."""
-        return sum(row.differences for row in self.rows)
-
-    @property
-    def total_ties(self) -> int:
-        """Differences that are ties, over all layers. A spike more or less
-        makes true differences behind it."""
-        return sum(row.ties for row in self.rows)
-
-    @property
-    def silent(self) -> list[str]:
-        """Neuron layers that fired in neither form: that their counts are
-        equal says nothing."""
-        return [
-            row.module for row in self.rows
-            if not row.training_spikes and not row.spike_train_spikes
-        ]
-
-    @property
-    def equal(self) -> bool:
-        """Whether everything was compared and nothing differed: no spike
-        count, and no result by more than rounding. In shorter types than
-        float64, rounding alone can change a label or a box."""
-        return (self.total_neurons > 0 and self.total_differences == 0
-                and not self.not_compared and self.outputs_agree)
-
-    @property
-    def outputs_agree(self) -> bool:
-        """Whether both forms returned the same, but for rounding: up to
-        1e-9 of the scale of each element in float64; of the largest value,
-        1e-3 in float32 and 0.05 in 16 bits."""
-        if self.dtype in SHORT_AGREE:
-            return self.output_share <= SHORT_AGREE[self.dtype]
-        return self.output_error <= AGREE
-
-    def __str__(self) -> str:
-        worst = max(self.rows, key=lambda r: r.differences, default=None)
-        text = (f'{self.total_differences} of {self.total_neurons} spike '
-                f'counts differ in {self.dtype} ({len(self.rows)} neuron '
-                f'layers, {self.images} images)')
-        if worst is not None and worst.differences:
-            text += (f'; most at {worst.module}: {worst.differences} of '
-                     f'{worst.neurons}')
-        tied = [row for row in self.rows if row.ties]
-        if tied:
-            bound = TIE if self.dtype == 'float64' else SHORT_TIE
-            text += (f'; {self.total_ties} of them are ties (within '
-                     f'{bound:.0e} of a threshold), the first at '
-                     f'{tied[0].module}')
-        if not self.outputs_agree:
-            text += f'; results differ by up to {self.output_error:.1e}'
-            if self.output_path:
-                text += f' at {self.output_path}'
-        for what, names in (('results not compared', self.not_compared),
-                            ('never ran', self.never_ran),
-                            ('never fired', self.silent)):
-            if names:
-                text += f'; {len(names)} {what}: {", ".join(names[:3])}'
-                text += ', ...' if len(names) > 3 else ''
-        return text
 
 
 class EqualityCheck:
@@ -193,7 +63,7 @@ class EqualityCheck:
             raise ValueError(f'the training form is {dtype} but the '
                              f'spike-train form {other}: compare equal types')
         self._dtype = dtype
-        self.report = EqualityReport(str(dtype).split('.')[-1])
+        self.report = EqualityReport(_name(dtype))
         self._rows: dict[str, NeuronEquality] = OrderedDict()
 
     def compare(self, *args, **kwargs) -> tuple:
@@ -218,12 +88,24 @@ class EqualityCheck:
         allows.
 
         Args:
-            run_training (Callable): Calls the training form.
+            run_training (Callable): Calls the training form. Where counts
+                agree, but results differ, it is called up to eight times
+                more, to measure what rounding changes.
             run_spiking (Callable): Calls the spike-train form.
 
         Returns:
             tuple: What both have returned.
+
+        Raises:
+            ValueError: Under ``torch.autocast``, unless the model is float64.
         """
+        rounded = autocast_type(self.training)
+        if rounded is not None:
+            raise ValueError(
+                f'EqualityCheck was called under torch.autocast, which rounds '
+                f'the training form to {_name(rounded)} and is off in '
+                'spike-train form: call it outside of autocast, or compare '
+                f'model.to(torch.{_name(rounded)}) or model.double()')
         expected, actual = _Calls(), _Calls()
         near = self._near_thresholds
 
@@ -231,9 +113,12 @@ class EqualityCheck:
             self._row(firing.path)  # in the order of the training form
             expected.add(firing)
 
-        with torch.no_grad(), in_its_precision(self.training), watch_neurons(
-                self.training, keep, near):
+        autocast = AutocastWatch(self.training)
+        with torch.no_grad(), autocast, in_its_precision(
+                self.training), watch_neurons(self.training, keep, near):
             first = run_training()
+        if autocast.found is not None:
+            self.report.rounded_to = _name(autocast.found)
         # Now, since the other form may write into the same objects.
         found = leaves(first)
         session = self.spiking.session
@@ -246,7 +131,8 @@ class EqualityCheck:
             for fired in zip_longest(
                     expected.get(name, ()), actual.get(name, ())):
                 self._add(name, *fired)
-        self._compare_results(found, leaves(second))
+        self._compare_results(first, found, leaves(second), run_training,
+                              expected)
         self.report.images += self.spiking.session.images
         self.report.never_ran = [
             path for path, _ in neuron_layers(self.training)
@@ -254,9 +140,21 @@ class EqualityCheck:
         ]
         return first, second
 
-    def _compare_results(self, first, second) -> None:
+    def _compare_results(self, results, first: list[Leaf], second: list[Leaf],
+                         run_training: Callable, fired: '_Calls') -> None:
         report = self.report
-        found = compare_leaves(first, second, self._dtype)
+        dtype = self._dtype
+        if report.rounded_to:
+            dtype = getattr(torch, report.rounded_to)
+        found = compare_leaves(first, second, dtype)
+        if (not self._agree(found) and found.error < inf
+                and dtype in MEASURABLE and not report.total_differences
+                and _untouched(results, first)):
+            for rounding in measure_rounding(run_training, self.training,
+                                             dtype, first, fired.counts()):
+                found = compare_leaves(first, second, dtype, rounding)
+                if self._agree(found):
+                    break
         if found.error > report.output_error:
             report.output_error = found.error
             report.output_path = found.path
@@ -265,6 +163,10 @@ class EqualityCheck:
             name for name in found.not_compared
             if name not in report.not_compared
         ]
+
+    def _agree(self, found: Comparison) -> bool:
+        return agree(found.error, found.share,
+                     self.report.rounded_to or self.report.dtype)
 
     def _near_thresholds(self, neuron: SpikingNeuron,
                          membrane: torch.Tensor) -> torch.Tensor | None:
@@ -337,6 +239,11 @@ class _Calls(OrderedDict[str, list[_Fired]]):
         self.setdefault(firing.path, []).append(
             _Fired(firing.counts.to(kind), firing.before, run))
 
+    def counts(self) -> dict[str, list[torch.Tensor]]:
+        """Counts alone."""
+        return {name: [x.counts for x in fired]
+                for name, fired in self.items()}
+
     def keep_last_attempts(self) -> None:
         """Drop what was fired in runs that were given up."""
         last = dict(sorted(x.run for fired in self.values() for x in fired))
@@ -344,3 +251,16 @@ class _Calls(OrderedDict[str, list[_Fired]]):
             self[name] = [x for x in fired if x.run[1] == last[x.run[0]]]
             if not self[name]:
                 del self[name]
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix('torch.')
+
+
+def _untouched(results, first: list[Leaf]) -> bool:
+    """Whether results are what they were when their leaves were taken: the
+    other form has not written into the same objects, nor would another run
+    of this form change what the other has returned."""
+    written = any(x.version not in (None, x.tensor._version) for x in first
+                  if x.tensor is not None)
+    return not written and not compare_leaves(first, leaves(results)).error

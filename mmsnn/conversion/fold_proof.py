@@ -22,9 +22,10 @@ from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import precision
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
-from .comparison import Leaf, compare_leaves, leaves
+from .comparison import compare_leaves
 from .fold import Fold, find_folds
 from .fold_watch import FoldWatch
+from .leaves import Leaf, leaves
 
 #: Kinds of calls that are tried, at most.
 _MOST_KINDS = 32

@@ -18,7 +18,8 @@ from mmengine.structures import InstanceData
 from torch import nn
 
 from mmsnn.conversion import SpikeTensor
-from mmsnn.conversion.comparison import compare_leaves, leaves
+from mmsnn.conversion.comparison import compare_leaves
+from mmsnn.conversion.leaves import leaves
 
 DOUBLE = torch.float64
 

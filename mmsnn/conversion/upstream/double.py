@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -59,7 +60,8 @@ class DoublePrecision(TorchDispatchMode):
         if short and torch.float64 in found:
             wanted = torch.float64
             if writes:
-                wanted = _written(func, args, kwargs).dtype
+                wanted = next(chain(written(func, args, kwargs),
+                                    tensors((args, kwargs)))).dtype
             if wanted.is_floating_point:
                 args, kwargs = tree_map(
                     lambda x: _to(x, wanted), (args, kwargs))
@@ -149,14 +151,26 @@ def _to(x: Any, dtype: torch.dtype) -> Any:
     return x
 
 
-def _written(func, args, kwargs) -> torch.Tensor:
-    """The first tensor that an op writes into."""
+def written(func, args: tuple, kwargs: dict) -> Iterator[torch.Tensor]:
+    """The tensors that an op writes into.
+
+    Args:
+        func (OpOverload): The op.
+        args (tuple): Its arguments.
+        kwargs (dict): Its keyword arguments.
+
+    Yields:
+        Tensor: One after the other.
+
+    Example:
+        >>> x, y = torch.zeros(1), torch.ones(1)
+        >>> [z is x for z in written(aten.add_.Tensor, (x, y), {})]
+        [True]
+    """
     for i, argument in enumerate(func._schema.arguments):
         if argument.alias_info and argument.alias_info.is_write:
-            given = args[i] if i < len(args) else kwargs.get(argument.name)
-            for x in tensors(given):
-                return x
-    return next(tensors((args, kwargs)))
+            yield from tensors(
+                args[i] if i < len(args) else kwargs.get(argument.name))
 
 
 @contextmanager
