@@ -4,6 +4,7 @@ from torch.utils._pytree import tree_leaves
 
 from mmsnn.conversion.rules.rule import Call, Effect, UnclassifiedOpError
 from mmsnn.conversion.rules.table import FACTORIES, rule_of
+from mmsnn.conversion.spikes.on_spikes import effect_on
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 
 __all__ = ['FACTORIES', 'UnclassifiedOpError', 'real_cost']
@@ -38,6 +39,7 @@ def real_cost(func, args, kwargs, out) -> dict | None:
     """
     rule = rule_of(func)
     spikes = any(isinstance(x, SpikeTensor) for x in tree_leaves(out))
-    if rule.cost is None or (spikes and rule.effect is not Effect.EXTREME):
+    if rule.cost is None or (spikes and effect_on(
+            SpikeTensor, rule, func, args, kwargs) is not Effect.EXTREME):
         return None
     return rule.cost(Call(func, args, kwargs, out))

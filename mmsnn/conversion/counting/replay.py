@@ -78,7 +78,8 @@ class Replay:
         self._reached[number] = reached
         neuron = self.plan.neurons[number]
         if neuron.last_use >= 0:
-            self._spikes[number] = values, wrap
+            # The model may reshape what it gets in place.
+            self._spikes[number] = values.detach(), wrap
         for synapse in neuron.due:
             self._costs.append((synapse, synapse.compute(self._operand)))
         if neuron.due:

@@ -10,18 +10,23 @@ from mmsnn.conversion.rules.moves import UNSET
 from mmsnn.conversion.rules.rule import Call, Effect
 from mmsnn.conversion.rules.table import find_rule
 from mmsnn.conversion.spikes.on_spikes import (
+    effect_on,
     elements,
-    holds,
     recorded,
     write,
 )
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, decode
+from mmsnn.conversion.spikes.writes import changes_shape
 from mmsnn.conversion.upstream.nested import tensors
 
 from .tensor_sources import TensorSources, memory_of
 
 #: What leaves spikes spikes although other tensors have a say.
 _KEEPS = (Effect.MOVED, Effect.EXTREME)
+
+#: PyTorch's ``quantile`` writes into what it has sorted: of a plain tensor,
+#: that is values.
+_WRITTEN_INTO = (torch.ops.aten.sort.default, torch.ops.aten.sort.stable)
 
 
 class SpikeMemory:
@@ -68,7 +73,8 @@ class SpikeMemory:
         """
         rule = find_rule(func)
         moves = rule is not None and rule.effect in _KEEPS
-        if func.is_view or not (self._trains or moves):
+        if func.is_view or func in _WRITTEN_INTO or not (
+                self._trains or moves):
             return args, kwargs
         written = list(_written(func, args))
         if self._trains:
@@ -96,7 +102,7 @@ class SpikeMemory:
         """
         if func._schema.name.split('::')[1] in UNSET:
             self._unset.update(map(memory_of, tensors(out)))
-        elif func._schema.is_mutable:
+        elif func._schema.is_mutable and not _only_shape(func):
             for x in _written(func, args):
                 self._write(func, args, kwargs, x)
             self._empty = set()
@@ -167,12 +173,19 @@ class SpikeMemory:
         into, rule = _view(flat, x), find_rule(func)
         args, kwargs = tree_map(lambda a: into if a is x else a,
                                 (tuple(args), kwargs))
-        if rule is not None and holds(SpikeTensor, rule, func, args, kwargs,
-                                      into):
+        effect = Effect.REAL if rule is None else effect_on(
+            SpikeTensor, rule, func, args, kwargs, into)
+        if effect is Effect.MOVED:
             write(SpikeTensor, func, args, kwargs, into)
             if into.places is None:
                 flat.places = None
+        if effect in (Effect.MOVED, Effect.UNCHANGED):
             self._trains[memory] = flat
+
+
+def _only_shape(func) -> bool:
+    """Whether an op shows the same memory in another shape, and no more."""
+    return changes_shape(func) and find_rule(func).effect is Effect.MOVED
 
 
 def _spiking(args, kwargs) -> SpikeTensor | None:

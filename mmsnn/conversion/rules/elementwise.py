@@ -126,19 +126,6 @@ def _always(call: Call, largest: float) -> bool:
     return True
 
 
-def _within(low: str, high: str):
-    """Whether bounds leave what spikes can be as it is."""
-
-    def holds(call: Call, largest: float) -> bool:
-        least, most = call.get(low), call.get(high)
-        numbers_only = not any(
-            isinstance(x, torch.Tensor) for x in (least, most))
-        return numbers_only and (least is None or least <= 0) and (
-            most is None or most >= largest)
-
-    return holds
-
-
 def _passes_zero(call: Call, largest: float) -> bool:
     """A threshold below or at zero, from which zero follows."""
     return call['threshold'] < 0 or (call['threshold'] == 0 and
@@ -150,8 +137,20 @@ def _passes_positive(call: Call, largest: float) -> bool:
     return call['scale'] == 1
 
 
+def _whole(call: Call, largest: float) -> bool:
+    """A scale that is a whole number, and no rounding to tens."""
+    return call['self'].scale % 1 == 0 and call.get('decimals', 0) >= 0
+
+
 def _keeps(cost, when=_always) -> dict:
     return dict(effect=Effect.UNCHANGED, when=when, cost=cost)
+
+
+def _bounded(*data: str, lows=(), highs=()) -> dict:
+    """The larger of elements and low bounds, the smaller of them and high
+    ones."""
+    return dict(effect=Effect.EXTREME, cost=comparisons, lows=lows,
+                highs=highs, data=(*data, *lows, *highs))
 
 
 RULES = {
@@ -173,21 +172,23 @@ RULES = {
         eq ne lt le gt ge logical_and logical_or logical_not logical_xor
         bitwise_and bitwise_or bitwise_not bitwise_xor bitwise_left_shift
         bitwise_right_shift sign sgn signbit isnan isinf isfinite isposinf
-        isneginf floor ceil round trunc frac __and__ __or__ __xor__
+        isneginf frac __and__ __or__ __xor__
         __lshift__ __rshift__ __iand__ __ior__ __ixor__ copysign heaviside
         isreal nonzero_static
         """, cost=comparisons),
     **rules('relu abs', **_keeps(comparisons)),
-    **rules('clamp', **_keeps(comparisons, _within('min', 'max'))),
-    **rules('clamp_min', **_keeps(comparisons, _within('min', 'max'))),
-    **rules('clamp_max', **_keeps(comparisons, _within('min', 'max'))),
-    **rules('hardtanh', **_keeps(comparisons, _within('min_val', 'max_val'))),
+    **rules('floor ceil round trunc', **_keeps(comparisons, _whole)),
+    **rules('clamp', **_bounded('self', lows=('min', ), highs=('max', ))),
+    **rules('clamp_min', **_bounded('self', lows=('min', ))),
+    **rules('clamp_max', **_bounded('self', highs=('max', ))),
+    **rules('hardtanh', **_bounded('self', lows=('min_val', ),
+                                   highs=('max_val', ))),
+    **rules('maximum fmax', **_bounded(lows=('self', 'other'))),
+    **rules('minimum fmin', **_bounded(highs=('self', 'other'))),
     **rules('threshold', **_keeps(functions, _passes_zero)),
     **rules('relu6', **_keeps(
         functions, lambda call, largest: largest <= 6)),
     **rules('nan_to_num', **_keeps(functions)),
-    **rules('maximum minimum fmax fmin', effect=Effect.EXTREME,
-            data=('self', 'other'), cost=comparisons),
     # Functions that count as one operation, with the comparisons and products
     # that are in them
     **rules('leaky_relu _prelu_kernel', **_keeps(_slope)),

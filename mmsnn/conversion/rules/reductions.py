@@ -296,6 +296,15 @@ def _replaces(call: Call, largest: float) -> bool:
     return not accumulates(call)
 
 
+def _takes_extremes(call: Call, largest: float) -> bool:
+    return call['reduce'] in ('amax', 'amin')
+
+
+def _in_order(call: Call, largest: float) -> bool:
+    """Trains that are left in any order would be so in another one each."""
+    return call['sorted']
+
+
 _NORMS = """
     native_batch_norm _native_batch_norm_legit _batch_norm_with_update
     _batch_norm_no_update _native_batch_norm_legit_functional
@@ -329,9 +338,11 @@ RULES = {
     **rules('argmax argmin any all aminmax _aminmax equal nonzero '
             '_is_all_true _is_any_true unique_consecutive',
             cost=_comparisons),
+    **rules('sort', effect=Effect.EXTREME, permutes=True, cost=_sort),
+    **rules('kthvalue median nanmedian', effect=Effect.EXTREME, cost=_sort),
+    **rules('topk', effect=Effect.EXTREME, when=_in_order, cost=_sort),
     **rules('count_nonzero', cost=_count),
-    **rules('sort topk argsort kthvalue median nanmedian mode unique_dim',
-            cost=_sort),
+    **rules('argsort mode unique_dim', cost=_sort),
     **rules('_unique2 _unique', cost=_sort_all),
     **rules('unique_dim_consecutive', cost=_comparisons),
     **rules('isin', cost=_membership),
@@ -341,8 +352,11 @@ RULES = {
     **rules('allclose isclose', cost=_close),
     # Writes that add to what is there
     **rules('scatter_add index_add', cost=_adding),
-    **rules('scatter_reduce index_reduce scatter.reduce '
-            'scatter.value_reduce', cost=_writing),
+    **rules('scatter_reduce', cost=_writing, effect=Effect.EXTREME,
+            data=('self', 'src'), when=_takes_extremes),
+    **rules('index_reduce', cost=_writing, effect=Effect.EXTREME,
+            data=('self', 'source'), when=_takes_extremes),
+    **rules('scatter.reduce scatter.value_reduce', cost=_writing),
     **rules('index_put _unsafe_index_put _index_put_impl', cost=_writing,
             effect=Effect.MOVED, data=('self', 'values'), when=_replaces),
     **rules('put', cost=_writing, effect=Effect.MOVED,

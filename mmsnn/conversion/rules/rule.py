@@ -21,8 +21,9 @@ class Effect(Enum):
 
     #: The result holds their elements, or zeros: it is spikes.
     MOVED = 'moved'
-    #: The result holds the largest or smallest of some: it is spikes. Trains
-    #: are unary (s[d] = 1 where c >= d), so it is an OR or AND a sub-step.
+    #: The result holds some by their order, such as the largest or smallest:
+    #: it is spikes. Trains are unary (s[d] = 1 where c >= d), so that this is
+    #: an OR, an AND or a number to reach in each sub-step.
     EXTREME = 'extreme'
     #: The op changes no value that spikes can have: it is the same spikes.
     UNCHANGED = 'unchanged'
@@ -121,6 +122,10 @@ class Rule:
             spikes, says whether the effect holds; else it is ``REAL``.
         permutes (bool): Whether no element is there twice, if none is left
             out.
+        lows (tuple[str]): Those of ``data`` that nothing in the result falls
+            below. They may also be constants of a whole number of spikes;
+            where no spikes are below, the effect is ``UNCHANGED``.
+        highs (tuple[str]): The same for what nothing exceeds.
     """
 
     effect: Effect = Effect.REAL
@@ -128,6 +133,8 @@ class Rule:
     data: tuple[str, ...] = ('self', )
     when: Callable[[Call, float], bool] | None = None
     permutes: bool = False
+    lows: tuple[str, ...] = ()
+    highs: tuple[str, ...] = ()
 
 
 def rules(names: str, **fields) -> dict[str, Rule]:

@@ -141,11 +141,17 @@ def _lstm_layer(x, w_ih, w_hh, b_ih, b_hh, hidden, cell, reverse, batch_sizes,
     return out, hidden[None], cell[None], out.new_empty(0)
 
 
+def _aminmax(x, *, dim=None, keepdim=False):
+    axes = [] if dim is None else [dim]
+    return x.amin(axes, keepdim), x.amax(axes, keepdim)
+
+
 #: Synapses that can write into ``out``.
 _PRODUCTS = aten.mm, aten.bmm
 
 #: Which argument is the first factor, and the ops in the op's place.
 _COMPOSITIONS: dict[object, tuple[int, Callable]] = {
+    aten.aminmax: (0, _aminmax),
     aten.mv: (0, _mv),
     aten.dot: (0, _dot),
     aten.vdot: (0, _dot),

@@ -93,9 +93,26 @@ def _scaled_dot_product_attention(query, key, value, attn_mask=None,
     return attention(query, key, value, attn_mask, is_causal, scale)
 
 
+def _quantile(function: Callable) -> Callable:
+    """Between two elements a quantile is a weighted sum of them, which
+    PyTorch writes into what it has sorted."""
+
+    def run(x, *args, interpolation='linear', **kwargs):
+        if interpolation not in ('linear', 'midpoint'):
+            return NotImplemented
+        values = x.view(x.dtype)  # no spikes
+        return function(values, *args, interpolation=interpolation, **kwargs)
+
+    return run
+
+
 #: What runs in the place of a function. It returns NotImplemented where the
 #: function itself is to run.
 FUNCTIONS: dict[Callable, Callable] = {
     F.pad: pad_circular,
     F.scaled_dot_product_attention: _scaled_dot_product_attention,
+    torch.quantile: _quantile(torch.quantile),
+    torch.nanquantile: _quantile(torch.nanquantile),
+    torch.Tensor.quantile: _quantile(torch.quantile),
+    torch.Tensor.nanquantile: _quantile(torch.nanquantile),
 }

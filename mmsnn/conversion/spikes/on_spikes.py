@@ -8,46 +8,62 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from mmsnn.conversion.rules.rule import Call, Effect, Rule
 
+from .bounds import bounds_of, change_nothing, largest_value, with_trains
 from .origin import HERE
 
 
-def holds(kind: type,
-          rule: Rule,
-          func,
-          args: tuple,
-          kwargs: dict,
-          into: torch.Tensor | None = None) -> bool:
-    """Whether what a rule says of spikes holds in a call.
+def effect_on(kind: type,
+              rule: Rule,
+              func,
+              args: tuple,
+              kwargs: dict,
+              into: torch.Tensor | None = None) -> Effect:
+    """What an op does to spikes in a call.
 
-    All elements of the result must come from spikes of one kind (scale, D and
-    T), or be zero: a zero is a neuron that does not fire.
+    That is what its rule says if all elements of the result come from spikes
+    of one kind (scale, D and T), are zero (a neuron that does not fire), or
+    are bounds of a whole number of spikes. Bounds that no spikes reach leave
+    them unchanged.
 
     Args:
         kind (type): :class:`.SpikeTensor`.
-        rule (Rule): The rule.
+        rule (Rule): That of the op.
         func (OpOverload): The op.
         args (tuple): Its arguments, at least one of them spikes.
         kwargs (dict): Its keyword arguments.
         into (SpikeTensor, optional): What the op writes into.
 
     Returns:
-        bool: False if the op works on values.
+        Effect: ``REAL`` if the op works on values.
     """
     if rule.effect not in (Effect.MOVED, Effect.EXTREME, Effect.UNCHANGED):
-        return False
+        return Effect.REAL
     call = Call(func, args, kwargs)
-    kinds = set() if into is None else {_kind(into)}
-    largest = 0.
-    for x in elements(call, rule.data):
-        if isinstance(x, kind):
-            kinds.add(_kind(x))
-            largest = torch.tensor(  # as it is rounded
-                x.max_spikes, dtype=x.dtype).mul_(x.scale).item()
-        elif not _is_zero(x):
-            return False
-    if len(kinds) != 1:
-        return False
-    return rule.when is None or rule.when(call, largest)
+    spiking = [] if into is None else [into]
+    others = False
+    for name in rule.data:
+        for x in elements(call, (name, )):
+            if isinstance(x, kind):
+                spiking.append(x)
+            elif name in rule.lows or name in rule.highs:
+                continue
+            elif _is_zero(x):
+                others = True
+            else:
+                return Effect.REAL
+    if len(set(map(_kind, spiking))) != 1:
+        return Effect.REAL
+    spikes = spiking[0]
+    if rule.when is not None and not rule.when(call, largest_value(spikes)):
+        return Effect.REAL
+    if rule.lows or rule.highs:
+        bounds = bounds_of(kind, rule, call, spikes)
+        if bounds is None:
+            return Effect.REAL
+        alone = not others and all(x is spikes for x in spiking)
+        if bounds and alone and change_nothing(rule, bounds, spikes):
+            return Effect.UNCHANGED
+    return rule.effect
 
 
 def _kind(spikes) -> tuple:
@@ -92,7 +108,7 @@ def move(kind: type, rule: Rule, func, args: tuple, kwargs: dict) -> Any:
     Returns:
         SpikeTensor | list[SpikeTensor]: What the op returns of each train.
     """
-    spikes = _spikes(kind, args, kwargs)
+    spikes = first_spikes(kind, args, kwargs)
     results = _by_part(kind, spikes, func, args, kwargs)
     places = _places(kind, func, args, kwargs)
     if isinstance(results[0], (list, tuple)):
@@ -121,14 +137,16 @@ def write(kind: type, func, args: tuple, kwargs: dict, into) -> None:
     into.places = _places(kind, func, args, kwargs, into.places)
 
 
-def extreme(kind: type, func, args: tuple, kwargs: dict) -> Any:
-    """The largest or smallest of spike counts, in each sub-step.
+def extreme(kind: type, rule: Rule, func, args: tuple, kwargs: dict) -> Any:
+    """Spike counts by their order (the largest, the k-th), in each sub-step.
 
     Trains are unary, ``s[d] = 1`` where ``c >= d``: a maximum of counts is an
-    OR in each sub-step, a minimum an AND. Indices are those of the values.
+    OR in each sub-step, a minimum an AND, and the k-th largest fires where at
+    least k do. Indices are those of the values.
 
     Args:
         kind (type): :class:`.SpikeTensor`.
+        rule (Rule): That of the op.
         func (OpOverload): The op.
         args (tuple): Its arguments.
         kwargs (dict): Its keyword arguments.
@@ -136,11 +154,12 @@ def extreme(kind: type, func, args: tuple, kwargs: dict) -> Any:
     Returns:
         SpikeTensor | tuple: As the op returns it.
     """
-    spikes = _spikes(kind, args, kwargs)
-    results = _by_part(kind, spikes, func, args, kwargs)
+    spikes = first_spikes(kind, args, kwargs)
+    bounds = bounds_of(kind, rule, Call(func, args, kwargs), spikes)
+    results = _by_part(kind, spikes, func, args, kwargs, bounds)
     if not isinstance(results[0], (list, tuple)):
         return spikes.like(
-            results, _recorded(kind, func, args, kwargs, None), False)
+            results, _recorded(kind, func, args, kwargs, None), rule.permutes)
     if spikes.binary:
         decoded = tree_map(
             lambda x: x.decode() if isinstance(x, kind) else x,
@@ -149,21 +168,62 @@ def extreme(kind: type, func, args: tuple, kwargs: dict) -> Any:
     else:
         indices = results[0][1]
     values = spikes.like([r[0] for r in results],
-                         _recorded(kind, func, args, kwargs, 0), False)
+                         _recorded(kind, func, args, kwargs, 0),
+                         rule.permutes)
     return values, indices
 
 
-def _spikes(kind: type, args, kwargs):
+def first_spikes(kind: type, args: tuple, kwargs: dict):
+    """The first spikes among arguments.
+
+    Args:
+        kind (type): :class:`.SpikeTensor`.
+        args (tuple): Arguments.
+        kwargs (dict): Keyword arguments.
+
+    Returns:
+        SpikeTensor: The spikes.
+    """
     return next(x for x in tree_leaves((args, kwargs)) if isinstance(x, kind))
 
 
-def _by_part(kind: type, spikes, func, args, kwargs) -> list:
-    """Results of an op for each train."""
+def with_values(kind: type, rule: Rule, func, args: tuple,
+                kwargs: dict) -> tuple[tuple, dict]:
+    """Arguments with values for spikes that only say where others go, such
+    as the grid of a sampling.
+
+    Args:
+        kind (type): :class:`.SpikeTensor`.
+        rule (Rule): That of the op.
+        func (OpOverload): The op.
+        args (tuple): Its arguments.
+        kwargs (dict): Its keyword arguments.
+
+    Returns:
+        tuple[tuple, dict]: The arguments.
+    """
+
+    def given(name: str, x):
+        return x if name in rule.data else tree_map(
+            lambda y: y.decode() if isinstance(y, kind) else y, x)
+
+    names = [argument.name for argument in func._schema.arguments]
+    return (tuple(map(given, names, args)),
+            {name: given(name, x) for name, x in kwargs.items()})
+
+
+def _by_part(kind: type, spikes, func, args, kwargs,
+             bounds: dict | None = None) -> list:
+    """Results of an op for each train; ``bounds`` are trains, too."""
     results = []
     for i in range(len(spikes.parts)):
+        args_, kwargs_ = args, kwargs
+        if spikes.binary and bounds:
+            args_, kwargs_ = with_trains(bounds, func, args, kwargs, i,
+                                         spikes.dtype)
         args_, kwargs_ = tree_map(
             lambda x: x.parts[i] if isinstance(x, kind) else x,
-            (tuple(args), kwargs))
+            (tuple(args_), kwargs_))
         results.append(func(*args_, **kwargs_))
     return results
 

@@ -5,7 +5,7 @@ from math import frexp
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from mmsnn.conversion.rules.rule import Effect, UnclassifiedOpError
 from mmsnn.conversion.rules.table import find_rule
@@ -13,8 +13,9 @@ from mmsnn.neurons import spikes_per_position
 
 from .compositions import composition
 from .functions import FUNCTIONS
-from .on_spikes import extreme, holds, move
+from .on_spikes import effect_on, extreme, first_spikes, move, with_values
 from .origin import HERE, Origin
+from .writes import changes_shape, why_not, writes_into
 
 __all__ = ['HERE', 'SYNAPSES', 'Origin', 'SpikeTensor', 'aten', 'decode']
 
@@ -178,6 +179,14 @@ class SpikeTensor(torch.Tensor):
                            self.binary, self._spikes, self.origin,
                            self.timesteps, self.places)
 
+    def _become(self, other: 'SpikeTensor') -> None:
+        """Be the same as another rearrangement of these spikes."""
+        for name in ('parts', 'origin', 'places', '_spikes'):
+            setattr(self, name, getattr(other, name))
+        self._position_spikes = None
+        with torch._C.DisableTorchFunctionSubclass():
+            _SET_DATA(self, other)  # its shape and strides
+
     def _read(self) -> torch.Tensor:
         """Values for Python or NumPy, which is no operation of a model."""
         with _disable_current_modes():
@@ -232,20 +241,20 @@ class SpikeTensor(torch.Tensor):
         if synapse is not None:
             return synapse(func, *args, **kwargs)
         rule = find_rule(func)
-        kept = rule is not None and holds(cls, rule, func, args, kwargs)
-        written = func._schema.is_mutable and _writes_spikes(
-            func, args, kwargs)
-        if kept and rule.effect is Effect.UNCHANGED:
-            return args[0] if written else args[0].alias()
+        effect = Effect.REAL if rule is None else effect_on(
+            cls, rule, func, args, kwargs)
+        written = func._schema.is_mutable and writes_into(
+            cls, func, args, kwargs)
+        if effect is Effect.UNCHANGED:
+            return args[0] if written else first_spikes(
+                cls, args, kwargs).alias()
+        if written and effect is Effect.MOVED and changes_shape(func):
+            return _move_in_place(func, *args, **kwargs)
         if written:
-            raise UnclassifiedOpError(
-                f'{func} would change spikes in place, which fire once and '
-                'are read by others: write it so that it makes a new tensor '
-                '(y = x * 2 for x *= 2, torch.where for x[...] = 0)')
-        if kept and not func._schema.is_mutable:
-            if rule.effect is Effect.EXTREME:
-                return extreme(cls, func, args, kwargs)
-            return move(cls, rule, func, args, kwargs)
+            raise UnclassifiedOpError(why_not(func))
+        if effect in _ON_SPIKES and not func._schema.is_mutable:
+            args, kwargs = with_values(cls, rule, func, args, kwargs)
+            return _ON_SPIKES[effect](cls, rule, func, args, kwargs)
         args, kwargs = tree_map(decode, (tuple(args), kwargs))
         return func(*args, **kwargs)
 
@@ -292,15 +301,16 @@ _ON_MEMORY = {
 }
 
 
-def _writes_spikes(func, args, kwargs) -> bool:
-    """Whether what an op writes into is spikes."""
-    for i, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is None or not argument.alias_info.is_write:
-            continue
-        x = args[i] if i < len(args) else kwargs.get(argument.name)
-        if any(isinstance(y, SpikeTensor) for y in tree_leaves(x)):
-            return True
-    return False
+#: How an op runs that leaves spikes spikes.
+_ON_SPIKES = {Effect.EXTREME: extreme, Effect.MOVED: move}
+
+
+def _move_in_place(func, spikes: SpikeTensor, *args, **kwargs) -> SpikeTensor:
+    """Show the same spikes in another shape, as ``x.squeeze_()`` does."""
+    moved = getattr(aten, func.overloadpacket.__name__[:-1])(
+        spikes, *args, **kwargs)
+    spikes._become(moved)
+    return spikes
 
 
 def _convolution(func, x, weight, bias, *args):
