@@ -59,6 +59,7 @@ class OpRecorder(TorchDispatchMode):
         self.weights = WeightPieces(path.model)
         self.firings = Firings(trace.images)
         self.time_axis = None  # a TimeAxis, where neurons have T > 1
+        self.placement = None  # a PlacementWatch, in the first call
         self.memory = SpikeMemory(sources)
         self._paused = False
         self._thread = get_ident()
@@ -100,6 +101,9 @@ class OpRecorder(TorchDispatchMode):
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
         self.plan.watch(func)
         self.memory.note(func, args, kwargs, out)
+        if self.placement is not None:
+            with self.paused():
+                self.placement.ran(func, args, kwargs, out, cost)
         if cost is None:
             self._made(func, args, out, sources)
             if not (func.is_view or self.sources.depend_on_input(sources)):
@@ -245,6 +249,9 @@ class OpRecorder(TorchDispatchMode):
                     f'{self.path.name}: {error}') from error
         if on_values:
             self.plan.static = False
+        if self.placement is not None:
+            with self.paused():
+                self.placement.ran_compiled(name, (args, kwargs))
         sources = self.sources.of(args, kwargs)
         key = self._add_real(name, cost, sources)
         self.sources.made(out, (key, ))

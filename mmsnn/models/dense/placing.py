@@ -8,6 +8,7 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from mmsnn.layers import is_spiking_form, spiking_form
+from mmsnn.layers.activation import ReplacedActivation
 from mmsnn.layers.spiking_form import (
     SPIKING,
     is_known,
@@ -71,7 +72,7 @@ def make_spiking(module: nn.Module,
             3, 4, kernel_size=(1, 1), stride=(1, 1)
             (neuron): ReLU()
           )
-          (1): Identity()
+          (1): ReplacedActivation(ReLU)
           (2): Linear(in_features=4, out_features=2, bias=True)
         )
     """
@@ -152,13 +153,15 @@ class _Placing:
         if module in self.staying:
             return Rectifier() if isinstance(module, nn.ReLU) else module
         if isinstance(module, REPLACED):
-            return nn.Identity()
+            return ReplacedActivation(module)
         hidden = _hidden_weights(module, self.kept)
         if hidden is not None and not is_known(type(module)):
             raise TypeError(_no_form(module, path, hidden))
         if hidden is not None:
             self._stays_real(
                 module, _join(path, hidden), 'a parameter outside of layers')
+        if qualified_name(type(module)) in READS_ON_PURPOSE:
+            module.reads_weights = True  # for what watches a run
         self.staying.update(staying_activations(module))
         prepare(module, self.kept | self.staying)
         if is_known(type(module)):

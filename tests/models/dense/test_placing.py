@@ -18,6 +18,7 @@ from mmsnn.layers import (
     SpikeLinear,
     SpikingSynapse,
 )
+from mmsnn.layers.activation import ReplacedActivation
 from mmsnn.models.dense import make_spiking, spiking_module
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
@@ -153,7 +154,7 @@ def test_gates_and_learnt_slopes_stay():
     make_spiking(net, SFA4)
     assert [m.with_activation for m in net[:3]] == [True, True, False]
     assert [type(m) for m in net[3:]] == [
-        nn.Hardsigmoid, nn.Identity, nn.Identity]
+        nn.Hardsigmoid, ReplacedActivation, ReplacedActivation]
     assert set(net.state_dict()) == keys
 
 
