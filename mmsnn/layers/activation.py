@@ -15,6 +15,7 @@ class ReplacedActivation(nn.Identity):
         replaced (nn.Module): The activation.
 
     Example:
+        >>> import torch
         >>> part = ReplacedActivation(nn.ReLU())
         >>> part, part(torch.tensor([-1.])).item()
         (ReplacedActivation(ReLU), -1.0)
