@@ -26,6 +26,7 @@ from mmsnn.conversion.spikes.results import decode_results
 from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import in_its_precision
 from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
+from mmsnn.conversion.upstream.time_of_parts import check_time_of_parts
 from mmsnn.layers import deploy
 from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
@@ -79,7 +80,8 @@ def to_spike_train(model: nn.Module,
     Raises:
         ValueError: If ``form`` is unknown, the model has no spiking neuron
             or is converted already, or a weight is NaN or infinite, or
-            ``batch`` is a number below 1.
+            ``batch`` is a number below 1, or a neck or head has another T
+            than what it is given.
         TypeError: If ``dtype`` is no ``torch.dtype``, or ``batch`` or
             ``input_over_time`` is of another kind.
 
@@ -145,6 +147,7 @@ class SpikeTrainModel(nn.Module):
         self.form = form
         self.dtype = dtype
         self._batch = batch
+        self._not_averaged = check_time_of_parts(model)
         self.module = detached_copy(model).eval()
         if dtype is not None:
             self.module.to(dtype)
@@ -271,13 +274,18 @@ class SpikeTrainModel(nn.Module):
             What the model itself returns.
 
         Raises:
-            ValueError: If an input is NaN or infinite, or the arguments do
-                not tell how many images there are.
+            ValueError: If an input is NaN or infinite, the arguments do not
+                tell how many images there are, or predictions would be made
+                of single time steps.
             RuntimeError: While a tracer or a transform follows operations.
             UnclassifiedOpError: If an op can't be classified; the message
                 names its module.
         """
         refuse_transforms(type(self.module).__name__)
+        if self._not_averaged and any(
+                isinstance(x, str) and x == 'predict'
+                for x in (*args, *kwargs.values())):
+            raise ValueError(self._not_averaged)
         args, kwargs = tree_map(self._take, (args, kwargs))
         inputs = [
             x for x in tree_flatten((args, kwargs))[0]

@@ -111,6 +111,7 @@ def spiking_module(module: dict,
 class TimeMerging:
     """Mixed into a module's class: its outputs are averaged over time."""
 
+    mean_over_time = True
     timesteps: int
 
     def forward(self, *args, **kwargs):

@@ -44,6 +44,8 @@ class DistillationClsHead(LinearClsHead):
 
     #: ``SpikingModule`` leaves it as it is: ``fc`` has no neuron.
     neurons_placed = True
+    #: The scores are averaged over time.
+    mean_over_time = True
 
     def __init__(self,
                  num_classes: int,

@@ -106,6 +106,9 @@ class SpikeSparK(BaseSelfSupervisor):
         torch.Size([])
     """
 
+    #: It averages the maps of its encoder over time.
+    mean_over_time = True
+
     def __init__(self,
                  backbone: dict,
                  neck: dict | None = None,
