@@ -83,9 +83,14 @@ SCHEMA: dict[str, dict[str, str]] = {
 #: Figures that may be a list with one number for each core of the chip.
 PER_CORE = ('limits.neurons', 'limits.synapse_memory')
 
-#: Limits that are one number each, no range. All limits are whole numbers.
+#: Limits that are one number each, no range. All limits are whole numbers
+#: from 1 to :data:`MOST`.
 SINGLE = ('limits.chips', 'limits.cores', 'limits.cores_per_tile',
           'limits.mesh_width', 'limits.mesh_height')
+
+#: The largest limit, far beyond any chip: positions of cores over all chips,
+#: and bytes in bits, still fit into 64 bits.
+MOST = 2**40
 
 #: Ways of execution, one of which a chip must be able to do.
 TIMINGS = ('support.synchronous', 'support.asynchronous')
@@ -247,7 +252,8 @@ def _value(key: str, value: Any, unit: str, where: str) -> Any:
             f'unknown, got {value!r}')
         return value
     whole = key.startswith('limits.')
-    what = 'a whole number from 1 on' if whole else 'a positive number'
+    what = (f'a whole number from 1 to {MOST}'
+            if whole else 'a positive number')
     valid = _count if whole else _positive
     if isinstance(value, dict) and set(value) == {'low', 'high'} and (
             key not in SINGLE):
@@ -256,16 +262,16 @@ def _value(key: str, value: Any, unit: str, where: str) -> Any:
         require(
             valid(high) and least and low <= high,
             f'{where}.value must have '
-            f'{"whole numbers 1" if whole else "numbers 0"} <= low <= high, '
-            f'got {value!r}')
+            f'{"whole numbers 1" if whole else "numbers 0"} <= low <= high'
+            f'{f" <= {MOST}" if whole else ""}, got {value!r}')
         return Range(float(low), float(high))
     if isinstance(value, dict) and key in TABLES:
         require(
             bool(value) and all(
                 isinstance(k, int) and _count(k) and _positive(v)
                 for k, v in value.items()),
-            f'{where}.value must map numbers of tiles to positive numbers, '
-            f'got {value!r}')
+            f'{where}.value must map numbers of tiles (1 to {MOST}) to '
+            f'positive numbers, got {value!r}')
         return {k: float(v) for k, v in sorted(value.items())}
     if isinstance(value, list) and key in PER_CORE:
         require(
@@ -294,7 +300,7 @@ def _positive(value: Any) -> bool:
 
 
 def _count(value: Any) -> bool:
-    return _positive(value) and value == int(value)
+    return _positive(value) and value <= MOST and value == int(value)
 
 
 def _check_containers(figures: dict[str, Figure], where: str) -> None:

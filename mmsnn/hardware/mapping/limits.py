@@ -242,11 +242,12 @@ def match_cores(layers: list[LayerFit], limits: Limits) -> list[LayerFit]:
     if 'cores' not in limits.values:
         return layers  # unchecked says that their number is unknown
     count = int(limits.values['cores'])
-    holds = np.ones((len(layers), count), bool)
-    for name in CORE_LIMITS:
-        if name not in limits.values:
-            continue
-        sizes = np.broadcast_to(limits.values[name], count)
+    known = [name for name in CORE_LIMITS if name in limits.values]
+    differ = any(isinstance(limits.values[name], tuple) for name in known)
+    cores = count if differ else min(count, len(layers))
+    holds = np.ones((len(layers), cores), bool)
+    for name in known:
+        sizes = np.broadcast_to(limits.values[name], cores)
         needs = np.array([layer.needs[name] for layer in layers])
         holds &= needs[:, None] <= sizes[None]
     match = maximum_bipartite_matching(csr_array(holds), perm_type='column')

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from mmsnn.hardware import MissingFigureError, Range, list_chips, load_chip
-from mmsnn.hardware.chips.schema import SCHEMA
+from mmsnn.hardware.chips.schema import SCHEMA, SINGLE
 
 FIGURE = {'value': 2.0, 'unit': 'pJ', 'source': 'a paper', 'status': 'read'}
 
@@ -150,6 +150,23 @@ def test_schema_errors_name_file_and_key(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message) as error:
         load_chip(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize('name', SCHEMA['limits'])
+def test_limits_end_where_positions_fit_into_64_bits(tmp_path, name):
+    """2^70 cores or tiles in a row would overflow when they are placed."""
+    entry = dict(LIMIT, unit=SCHEMA['limits'][name])
+    ranges = '' if f'limits.{name}' in SINGLE else ', a range {low, high},'
+    for value in (2**40 + 1, 2**70, 1e30):
+        path = write(tmp_path, spec(limits={name: dict(entry, value=value)}))
+        with pytest.raises(ValueError) as error:
+            load_chip(path)
+        assert str(error.value) == (
+            f'chip spec {path}: limits.{name}.value must be a whole number '
+            f'from 1 to 1099511627776{ranges} or null if it is unknown, got '
+            f'{value!r}')
+    path = write(tmp_path, spec(limits={name: dict(entry, value=2**40)}))
+    assert load_chip(path).figures[f'limits.{name}'].value == 2**40
 
 
 @pytest.mark.parametrize('content, message', [

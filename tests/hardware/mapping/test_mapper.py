@@ -326,6 +326,18 @@ def test_speck_gives_each_layer_a_core_of_its_own():
     assert 'the whole layer needs 70,000 neurons' in huge.reasons[0]
 
 
+def test_no_more_cores_than_layers_are_looked_at(tiny_chip):
+    """2^40 cores of one layer each, of which two are enough or one is not."""
+    many = {'limits.cores': 2**40, 'limits.mesh_width': 2**40,
+            'support.split_layers': False}
+    network = chain((2, ), (2, ), (4, ))
+    mapping = map_network(network, tiny_chip(many))
+    assert all(la.fits for la in mapping.layers) and mapping.cores == 2
+    few = map_network(network, tiny_chip({**many, 'limits.cores': 1}))
+    (reason, ), = [la.reasons for la in few.layers if la.reasons]
+    assert 'the 1 cores of tiny hold one layer each' in reason
+
+
 def test_fan_out_of_speck():
     layers = [Population(n, (2, ), spikes=(1., )) for n in 'abcd']
     network = Network(
