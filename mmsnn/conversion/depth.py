@@ -6,10 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmsnn.conversion.counting.tensor_sources import memory_of
-from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
+from mmsnn.conversion.upstream.mmcv_dispatch import (
+    MmcvOpMode,
+    expose_mmcv_ops,
+)
 from mmsnn.conversion.upstream.nested import tensors
 
 from .watching import Firing, watch_neurons
@@ -27,7 +29,7 @@ class Depth(NamedTuple):
     layers: int = 0
 
 
-class NeuronDepth(TorchDispatchMode):
+class NeuronDepth(MmcvOpMode):
     """Finds the longest chain of neuron layers while it is entered.
 
     In lossless synchronous execution a layer of neurons fires, for T x D
@@ -83,19 +85,7 @@ class NeuronDepth(TorchDispatchMode):
         return out
 
     def run_mmcv_op(self, name, call, args, kwargs):
-        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
-
-        It may write into any of its arguments.
-
-        Args:
-            name (str): Its name in ``mmcv._ext``.
-            call (Callable): Runs it.
-            args (tuple): Its arguments.
-            kwargs (dict): Its keyword arguments.
-
-        Returns:
-            What it returns.
-        """
+        """See :meth:`.MmcvOpMode.run_mmcv_op`."""
         out = call(*args, **kwargs)
         self._depends((out, args, kwargs), (args, kwargs))
         return out

@@ -10,13 +10,11 @@ import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import (
-    TorchDispatchMode,
-    _disable_current_modes,
-)
+from torch.utils._python_dispatch import _disable_current_modes
 
 from mmsnn.conversion.counting.tensor_sources import memory_of
 from mmsnn.conversion.upstream.double import in_its_precision
+from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
 
 from .fold import Fold
@@ -39,7 +37,7 @@ class _PlainReads(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class FoldWatch(TorchDispatchMode):
+class FoldWatch(MmcvOpMode):
     """Watches which way the outputs of synapses take to their norms.
 
     Args:
@@ -172,16 +170,6 @@ class FoldWatch(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def run_mmcv_op(self, name, call, args, kwargs):
-        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
-
-        Args:
-            name (str): Its name in ``mmcv._ext``.
-            call (Callable): Runs it.
-            args (tuple): Its arguments.
-            kwargs (dict): Its keyword arguments.
-
-        Returns:
-            What it returns.
-        """
+        """See :meth:`.MmcvOpMode.run_mmcv_op`."""
         self._read(name, (args, kwargs))
         return call(*args, **kwargs)

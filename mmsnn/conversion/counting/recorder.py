@@ -5,12 +5,12 @@ from math import ceil
 from threading import get_ident
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
 from mmsnn.conversion.spikes.compositions import composition
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import UNKNOWN, OpTrace
 
@@ -31,7 +31,7 @@ FOREIGN = ('what it multiplies with comes from outside PyTorch, so that it '
            'parameter or buffer')
 
 
-class OpRecorder(TorchDispatchMode):
+class OpRecorder(MmcvOpMode):
     """Writes each op into an op trace and a plan, while it is entered.
 
     Args:
@@ -224,20 +224,7 @@ class OpRecorder(TorchDispatchMode):
                 (1, *s) if len(s) == 2 else s for s in shapes)
 
     def run_mmcv_op(self, name, call, args, kwargs):
-        """Run and record a compiled op of mmcv; called by :class:`MmcvOp`.
-
-        Args:
-            name (str): Its name in ``mmcv._ext``.
-            call (Callable): Runs it.
-            args (tuple): Its arguments.
-            kwargs (dict): Its keyword arguments.
-
-        Returns:
-            What it returns.
-
-        Raises:
-            UnclassifiedOpError: If no rule says what it costs.
-        """
+        """See :meth:`.MmcvOpMode.run_mmcv_op`."""
         if self._paused:
             return call(*args, **kwargs)
         with self.paused():

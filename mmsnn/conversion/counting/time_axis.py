@@ -9,15 +9,15 @@ since the neuron wants N * T rows; data with time is only rearranged.
 from collections.abc import Iterable
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
 
 from .labels import Labels
 
 
-class TimeAxis(TorchDispatchMode):
+class TimeAxis(MmcvOpMode):
     """Follows the input up to the first neuron over time.
 
     It is sure of two things only (:class:`.labels.Labels`): that rows are
@@ -67,17 +67,7 @@ class TimeAxis(TorchDispatchMode):
         return out
 
     def run_mmcv_op(self, name, call, args, kwargs):
-        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
-
-        Args:
-            name (str): Its name in ``mmcv._ext``.
-            call (Callable): Runs it.
-            args (tuple): Its arguments.
-            kwargs (dict): Its keyword arguments.
-
-        Returns:
-            What it returns.
-        """
+        """See :meth:`.MmcvOpMode.run_mmcv_op`."""
         out = call(*args, **kwargs)
         if not self._session.unwatched and self._decided is None:
             with self._session.unrecorded():

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
 
 aten = torch.ops.aten
@@ -22,7 +22,7 @@ _FLOAT32_ONLY = dict(nms=None, softnms=2)
 _SHORT = (torch.float32, torch.float16, torch.bfloat16)
 
 
-class DoublePrecision(TorchDispatchMode):
+class DoublePrecision(MmcvOpMode):
     """Lets whole models run in float64, whatever upstream code asks for.
 
     Much of it makes float32 tensors (``torch.zeros(n)``), or casts to it
@@ -80,17 +80,7 @@ class DoublePrecision(TorchDispatchMode):
             self._off = before
 
     def run_mmcv_op(self, name, call, args, kwargs):
-        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
-
-        Args:
-            name (str): Its name in ``mmcv._ext``.
-            call (Callable): Runs it.
-            args (tuple): Its arguments.
-            kwargs (dict): Its keyword arguments.
-
-        Returns:
-            What it returns.
-        """
+        """See :meth:`.MmcvOpMode.run_mmcv_op`."""
         with self._as_given():
             if name in _FLOAT32_ONLY:
                 single, kwargs = tree_map(

@@ -15,7 +15,10 @@ from importlib.util import find_spec
 from inspect import isroutine
 from typing import Any
 
-from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode_stack,
+)
 
 from mmsnn.conversion.spikes.spike_tensor import decode
 
@@ -23,22 +26,47 @@ from mmsnn.conversion.spikes.spike_tensor import decode
 _INFORMATION = ('get_compiler_version', 'get_compiling_cuda_version')
 
 
+class MmcvOpMode(TorchDispatchMode):
+    """A dispatch mode that sees mmcv's compiled ops, too."""
+
+    def run_mmcv_op(self, name: str, call: Callable, args: tuple,
+                    kwargs: dict) -> Any:
+        """Run a compiled op of mmcv; called by :class:`MmcvOp`.
+
+        It may write into any of its arguments. Subclasses do more than to
+        run it.
+
+        Args:
+            name (str): Its name in ``mmcv._ext``.
+            call (Callable): Runs it, and asks the modes that were entered
+                before.
+            args (tuple): Its arguments.
+            kwargs (dict): Its keyword arguments.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            UnclassifiedOpError: If ops are recorded, and no rule says what
+                it costs.
+        """
+        return call(*args, **kwargs)
+
+
 class MmcvOp:
     """A compiled function that dispatch modes can handle.
 
-    A mode that wants to handle it has a method ``run_mmcv_op(name, call,
-    args, kwargs)``. As with PyTorch's ops, the mode that was entered last is
-    asked first, and calls ``call(*args, **kwargs)`` to go on.
+    A mode that wants to handle it is an :class:`MmcvOpMode`. As with
+    PyTorch's ops, the mode that was entered last is asked first.
 
     Args:
         function (Callable): The compiled function.
 
     Example:
-        >>> from torch.utils._python_dispatch import TorchDispatchMode
-        >>> class Names(TorchDispatchMode):
+        >>> class Names(MmcvOpMode):
         ...     def run_mmcv_op(self, name, call, args, kwargs):
         ...         print(name)
-        ...         return call(*args, **kwargs)
+        ...         return super().run_mmcv_op(name, call, args, kwargs)
         >>> op = MmcvOp(max)
         >>> op(1, 2)
         2
@@ -60,9 +88,9 @@ class MmcvOp:
         """
         call = self._run
         for mode in _get_current_dispatch_mode_stack():
-            handler = getattr(mode, 'run_mmcv_op', None)
-            if handler is not None:
-                call = partial(_handled, handler, self.__name__, call)
+            if isinstance(mode, MmcvOpMode):
+                call = partial(_handled, mode.run_mmcv_op, self.__name__,
+                               call)
         return call(*args, **kwargs)
 
     def _run(self, *args, **kwargs) -> Any:
