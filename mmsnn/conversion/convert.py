@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
+from mmsnn.conversion.counting.module_path import ModulePath
 from mmsnn.conversion.counting.trace_recording import (
     Session,
     TraceRecording,
@@ -20,6 +21,7 @@ from mmsnn.conversion.spikes.forms import (
 )
 from mmsnn.conversion.spikes.free_running_form import (
     FreeRunningNeuron,
+    SoFar,
     run_substeps,
 )
 from mmsnn.conversion.spikes.results import decode_results
@@ -32,6 +34,7 @@ from mmsnn.neurons import is_spiking
 from mmsnn.trace import OpTrace
 
 from .batch import Batch, check_told
+from .call_state import RunsOfOneCall
 from .fold_proof import Folding, OtherWay
 
 #: What becomes of the neurons in each form of a model.
@@ -352,11 +355,12 @@ class SpikeTrainModel(nn.Module):
         """Run sub-step by sub-step; returns results of the last."""
         neurons = [m for m in self.module.modules()
                    if isinstance(m, FreeRunningNeuron)]
+        runs = RunsOfOneCall(self.module, (ModulePath, Session, SoFar))
 
         def run(last: bool) -> Any:
-            # Data samples are written to: only the last may keep that.
-            given = (args, kwargs) if last else copies(args, kwargs)
-            return self.module(*given[0], **given[1])
+            # Arguments may be written to: only the last may keep that.
+            given = (args, kwargs) if last else detached_copy((args, kwargs))
+            return runs.run(lambda: self.module(*given[0], **given[1]))
 
         return run_substeps(self.session, neurons, run)
 

@@ -1,5 +1,9 @@
 """Firing while input still arrives, and how wrong that is."""
 
+import itertools
+import random
+
+import numpy as np
 import pytest
 import torch
 from mmengine.structures import BaseDataElement
@@ -10,6 +14,7 @@ from mmsnn.conversion import (
     run_free_running,
     to_spike_train,
 )
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.layers import SpikeConv2d, SpikeLinear
 from mmsnn.neurons import SFANeuron
 
@@ -355,3 +360,205 @@ def test_no_trace():
     spiking = to_spike_train(SpikeLinear(1, 1, neuron=NEURON), 'free_running')
     with pytest.raises(ValueError, match="records no op trace.*'counts'"):
         spiking.start_recording()
+
+
+class Noise(nn.Module):
+    """Three neurons in a row, of which each fires what it is given, and
+    something that is drawn or kept in between."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.first, self.second = (
+            SFANeuron(max_spikes=4, scale=1.) for _ in range(2))
+        self.fc = nn.Linear(6, 6, bias=False)
+        self.fc.weight.data = torch.eye(6)
+        self.change = change
+        self.calls, self.kept, self.own = 0, [], torch.Generator()
+        self.register_buffer('mean', torch.zeros(6))
+
+    def forward(self, x):
+        return self.second(self.change(self, self.fc(self.first(x))))
+
+
+DRAWS = {
+    'randn': lambda m, v: v + torch.randn_like(v),
+    'rand': lambda m, v: v + 3 * torch.rand(6) - 1,
+    'dropout': lambda m, v: nn.functional.dropout(v, 0.5, training=True),
+    'bernoulli': lambda m, v: v * torch.bernoulli(torch.full_like(v, 0.5)),
+    'multinomial': lambda m, v: v[:, torch.multinomial(torch.ones(6), 3)
+                                  ].repeat(1, 2),
+    'own generator': lambda m, v: v + torch.rand(6, generator=m.own),
+    'numpy': lambda m, v: v + torch.from_numpy(np.random.rand(6)).float(),
+    'python': lambda m, v: v + random.random() + abs(random.gauss(0, 1)),
+    'shuffle': lambda m, v: v[:, torch.randperm(6)],
+}
+
+
+def seed(model):
+    torch.manual_seed(3)
+    np.random.seed(3)
+    random.seed(3)
+    model.own.manual_seed(3)
+
+
+def drawn_next(model):
+    return (torch.rand(1).item(), np.random.rand(), random.gauss(0, 1),
+            torch.rand(1, generator=model.own).item())
+
+
+@pytest.mark.parametrize('drawn', DRAWS)
+def test_noise_is_drawn_once_and_the_same_in_each_substep(drawn):
+    """By hand: in sub-step d, min(x, d) has arrived, to which the same noise
+    is added, and a neuron fires if that reaches what it has fired + 1/2."""
+    model = Noise(DRAWS[drawn]).eval()
+    x = torch.tensor([[0., 1., 2., 3., 4., 4.], [4., 3., 2., 1., 0., 1.]])
+    spiking = to_spike_train(model, 'free_running')
+    for _ in range(2):
+        seed(spiking.module)
+        free, after = spiking(x), drawn_next(spiking.module)
+    seed(model)
+    with torch.no_grad():
+        model(x)
+    assert after == drawn_next(model)  # as many were drawn as in one call
+    seed(model)
+    before, own = RandomNumbers(), model.own.get_state()
+    fired = torch.zeros_like(x)
+    for d in range(1, 5):
+        before.restore()
+        model.own.set_state(own)
+        potential = DRAWS[drawn](model, x.clamp(max=d))
+        fired += (potential - 0.5 >= fired) & (fired < 4)
+    assert free.tolist() == fired.tolist() and fired.any()
+
+
+def test_noise_drawn_anew_would_be_seen():
+    """Noise of 0 or 4, drawn once, fires a neuron in all sub-steps or in
+    none."""
+    model = Noise(lambda m, v: 0 * v + 4 * torch.rand(6).round()).eval()
+    torch.manual_seed(0)
+    fired = to_spike_train(model, 'free_running')(torch.zeros(2, 6))
+    assert set(fired.flatten().tolist()) == {0, 4}
+
+
+def counts_calls(m, v):
+    m.calls += 1
+    return v + m.calls
+
+
+def keeps_a_list(m, v):
+    m.kept.append(v)
+    return v + len(m.kept)
+
+
+def keeps_statistics(m, v):
+    m.mean.mul_(0.5).add_(v.mean(0))
+    return v + m.mean
+
+
+def writes_past_versions(m, v):
+    m.mean.data.add_(1)
+    m.mean.detach().numpy()[0] += 1
+    return v + m.mean
+
+
+def writes_weights(m, v):
+    m.fc.weight.data = m.fc.weight.data + 1
+    return v
+
+
+def caches(m, v):
+    if not hasattr(m, 'cache'):
+        m.cache = torch.cat([v, v])[:2]
+    return v + m.cache
+
+
+def counts_in_a_class(m, v):
+    Noise.number = getattr(Noise, 'number', 0) + 1
+    return v + Noise.number
+
+
+def nested(m, v):
+    m.memory = getattr(m, 'memory', {'k': []})
+    m.memory['k'].append(v[:1])
+    return v + sum(m.memory['k'])
+
+
+def writes_its_input(m, v):
+    return v.add_(1)
+
+
+CHANGES = [counts_calls, keeps_a_list, keeps_statistics, writes_past_versions,
+           writes_weights, caches, counts_in_a_class, nested,
+           writes_its_input]
+
+
+def state(model):
+    return (model.calls, len(model.kept), model.mean.tolist(),
+            model.fc.weight.tolist(), hasattr(model, 'cache'),
+            getattr(Noise, 'number', 0))
+
+
+@pytest.mark.parametrize('change', CHANGES)
+def test_a_call_leaves_the_state_of_one_run(change):
+    """What has arrived in the last sub-step is the whole input, so that a
+    call of the lossless form leaves the same."""
+    Noise.number = 0
+    x = torch.tensor([[0., 1., 2., 3., 4., 4.], [4., 3., 2., 1., 0., 1.]])
+    model = Noise(change).eval()
+    spiking = to_spike_train(model, 'free_running')
+    found = []
+    for net in (model, spiking):
+        Noise.number = 0
+        with torch.no_grad():
+            found.append([])
+            for _ in range(2):
+                out = net(x.clone())
+                found[-1].append((out.tolist(), state(
+                    net if net is model else net.module)))
+    del Noise.number
+    (first, second), (free, again) = found
+    assert (free[1], again[1]) == (first[1], second[1])
+    if change is not writes_weights:  # there, what arrives first is wrong
+        assert (free[0], again[0]) == (first[0], second[0])
+
+
+def test_inputs_that_are_written_into_are_written_once():
+    model = nn.Sequential(nn.ReLU(inplace=True), SFANeuron(4)).eval()
+
+    class Doubling(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, x):
+            return self.model(x.mul_(2))
+
+    x = torch.ones(1, 2)
+    assert to_spike_train(Doubling(), 'free_running')(x).tolist() == [[.5, .5]]
+    assert x.tolist() == [[2., 2.]]
+
+
+@pytest.mark.parametrize('change,said', [
+    (lambda m, v: v + torch.poisson(v), 'how many random numbers'),
+    (lambda m, v: v + (random.random() if v.sum() > 10 else 0),
+     'how many random numbers'),
+    (lambda m, v: v + next(m.kept), 'that can not be put back'),
+    (lambda m, v: m.fc.register_forward_hook(print) and v,
+     'that can not be put back')])
+def test_what_is_no_state_that_can_be_put_back_is_refused(change, said):
+    model = Noise(change).eval()
+    if 'put' in said:
+        model.kept = itertools.count()
+    spiking = to_spike_train(model, 'free_running')
+    with pytest.raises(ValueError, match="^Noise: form='free_running' needs a "
+                       rf'model of which .*{said}.*: use a lossless form'):
+        spiking(torch.full((1, 6), 4.))
+
+
+def test_a_generator_of_python_is_refused():
+    model = Noise(lambda m, v: v + next(m.kept)).eval()
+    spiking = to_spike_train(model, 'free_running')
+    spiking.module.kept = (i for i in range(9))
+    with pytest.raises(ValueError, match='can not be looked into'):
+        spiking(torch.ones(1, 6))

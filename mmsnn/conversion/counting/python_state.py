@@ -111,7 +111,7 @@ class PythonState:
                     all(x.are_same() for x in self._modules.values()) and
                     all(map(operator.eq, self._held, self._before)) and
                     all(read(x) == before for read, x, before in self._read)
-                    and all(space.get(name, _NOTHING) is value
+                    and all(space.get(name, NOTHING) is value
                             for space, name, value in self._globals) and
                     all(x.shape == shape and x.dtype is dtype
                         for x, shape, dtype in self._tensors))
@@ -161,13 +161,13 @@ class PythonState:
         if isinstance(x, functools.partial):
             return x.func, x.args, x.keywords
         if isinstance(x, CellType):
-            return [self._hold_by(_contents, x)]
+            return self._hold_by(_contents, x)
         if isinstance(x, (staticmethod, classmethod)):
             return (x.__func__, )
         if isinstance(x, property):
             return x.fget, x.fset
         if isinstance(x, type):
-            if _of_library(x):
+            if of_library(x):
                 return ()
             inside = self._hold(x.__dict__, dict(x.__dict__))
             return [*inside.values(), *x.__bases__]
@@ -175,7 +175,7 @@ class PythonState:
 
     def _look_at_function(self, x: FunctionType) -> Iterable[Any]:
         inside = list(vars(x).values())  # what it wraps
-        if _of_library(x):
+        if of_library(x):
             return inside
         self._hold(vars(x), dict(vars(x)))
         inside += [*(x.__closure__ or ()), x.__defaults__, x.__kwdefaults__]
@@ -200,11 +200,11 @@ class PythonState:
                 self._hold_by(pickle.dumps, x)
             except Exception:  # whatever its own code raises
                 self.known = False
-        if not _of_library(type(x)):
-            slots = _slots(type(x))
+        if not of_library(type(x)):
+            slots = slots_of(type(x))
             if slots:
                 inside += self._hold_by(
-                    lambda x: [getattr(x, n, _NOTHING) for n in slots], x)
+                    lambda x: [getattr(x, n, NOTHING) for n in slots], x)
         return inside
 
 
@@ -228,6 +228,7 @@ class _Attributes:
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
         self._get = operator.itemgetter(*names)
         self._modules: list[dict] = []
         self._numbers: list[int] = []
@@ -248,6 +249,16 @@ class _Attributes:
         return (list(map(len, self._modules)) == self._numbers and
                 list(map(self._get, self._modules)) == self._before)
 
+    def put_back(self) -> None:
+        """Give the modules what they had."""
+        for held, before in zip(self._modules, self._before):
+            for name in [k for k in held
+                         if k not in self._names and k not in _UNREAD]:
+                del held[name]
+            if len(self._names) == 1:
+                before = before,
+            held.update(zip(self._names, before))
+
 
 def random_state() -> tuple:
     """State of the random numbers that Python and NumPy draw by default.
@@ -259,18 +270,21 @@ def random_state() -> tuple:
     return random.getstate(), numpy['pos'], numpy['key'].tobytes()
 
 
-_NOTHING = object()
+#: Where there is no value.
+NOTHING = object()
 
 
 def _attributes(x: Any) -> list:
     return list(getattr(x, '__dict__', {}).values())
 
 
-def _contents(cell: CellType) -> Any:
+def _contents(cell: CellType) -> tuple:
+    """What a variable of a function holds; in a tuple, whose items are equal
+    if they are the same tensor."""
     try:
-        return cell.cell_contents
+        return (cell.cell_contents, )
     except ValueError:
-        return _NOTHING
+        return ()
 
 
 def _names(code: CodeType) -> set[str]:
@@ -282,7 +296,12 @@ def _names(code: CodeType) -> set[str]:
     return found
 
 
-def _slots(kind: type) -> list[str]:
+def slots_of(kind: type) -> list[str]:
+    """Names of attributes that objects keep without a dictionary.
+
+    Args:
+        kind (type): Their class.
+    """
     found = []
     for base in kind.__mro__:
         slots = vars(base).get('__slots__', ())
@@ -290,7 +309,12 @@ def _slots(kind: type) -> list[str]:
     return [n for n in found if n not in ('__dict__', '__weakref__')]
 
 
-def _of_library(x: Any) -> bool:
+def of_library(x: Any) -> bool:
+    """Whether a class or function is taken to keep no state of a model.
+
+    Args:
+        x (Any): The class or function.
+    """
     module = getattr(x, '__module__', None) or 'builtins'
     return module.partition('.')[0] in _LIBRARIES
 

@@ -8,6 +8,8 @@ back, so a neuron whose later input is negative has fired too often.
 The model runs once a sub-step, on its whole batch, and its neurons keep what
 they have fired so far. What stands between neurons sees one sub-step as it
 sees a batch in training form, so that it may mix images, flip or reduce them.
+Each sub-step has to be the same model: whoever runs it lets it draw the same
+random numbers and find the same state, whatever it keeps itself.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,6 +38,20 @@ class _Firing:
     state: torch.Tensor
 
 
+class SoFar:
+    """What a neuron has fired so far in a call of the model: all that goes
+    on from sub-step to sub-step.
+
+    Attributes:
+        firings (list): By the order in which it fires.
+        next (int): Of the firing that comes next in this sub-step.
+    """
+
+    def __init__(self) -> None:
+        self.firings: list[_Firing] = []
+        self.next = 0
+
+
 class FreeRunningNeuron(SpikingForm):
     """Fires at most once per sub-step, from what has arrived by then.
 
@@ -44,16 +60,18 @@ class FreeRunningNeuron(SpikingForm):
     """
 
     binary = False
-    _firings: list[_Firing]
-    _next: int
+
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self._so_far = SoFar()
 
     def start_call(self) -> None:
         """Forget what was fired: a call of the model begins."""
-        self._firings = []
+        self._so_far.firings.clear()
 
     def start_substep(self) -> None:
         """The model begins to run once more."""
-        self._next = 0
+        self._so_far.next = 0
 
     def end_substep(self) -> None:
         """The model has run.
@@ -61,9 +79,10 @@ class FreeRunningNeuron(SpikingForm):
         Raises:
             ValueError: If the neuron has fired less often than before.
         """
-        if self._next < len(self._firings):
-            self._refuse(f'it ran {self._next} times in one and '
-                         f'{len(self._firings)} times in another')
+        number, before = self._so_far.next, len(self._so_far.firings)
+        if number < before:
+            self._refuse(f'it ran {number} times in one and {before} times '
+                         'in another')
 
     def forward(self, membrane: torch.Tensor) -> torch.Tensor:
         """Fire.
@@ -110,15 +129,16 @@ class FreeRunningNeuron(SpikingForm):
         return (firing.fired * neuron.scale).flatten(0, 1)
 
     def _firing(self, arrived: torch.Tensor) -> _Firing:
-        number, self._next = self._next, self._next + 1
-        if number == len(self._firings):
+        firings, number = self._so_far.firings, self._so_far.next
+        self._so_far.next += 1
+        if number == len(firings):
             if self.session.substep:
                 self._refuse('it ran more often than in the first')
-            self._firings.append(
+            firings.append(
                 _Firing(
                     torch.zeros_like(arrived),
                     torch.zeros_like(arrived[:, 0])))
-        firing = self._firings[number]
+        firing = firings[number]
         if firing.fired.shape != arrived.shape:
             now, before = (tuple(x.flatten(0, 1).shape)
                            for x in (arrived, firing.fired))

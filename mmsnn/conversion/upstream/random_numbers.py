@@ -1,11 +1,50 @@
 """Random numbers of one's own, beside those of whoever calls."""
 
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+
+class RandomNumbers:
+    """Where the generators of Python, NumPy and PyTorch are, those of GPUs in
+    use included.
+
+    Example:
+        >>> before = RandomNumbers()
+        >>> first = torch.rand(2)
+        >>> before == RandomNumbers()
+        False
+        >>> before.restore()
+        >>> torch.equal(torch.rand(2), first)
+        True
+    """
+
+    def __init__(self) -> None:
+        self._python = random.getstate()
+        self._numpy = np.random.get_state(legacy=False)
+        self._cpu = torch.get_rng_state()
+        used = torch.cuda.is_available() and torch.cuda.is_initialized()
+        self._gpus = torch.cuda.get_rng_state_all() if used else []
+
+    def restore(self) -> None:
+        """Let all generators go on from there."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        torch.set_rng_state(self._cpu)
+        if self._gpus:
+            torch.cuda.set_rng_state_all(self._gpus)
+
+    def __eq__(self, other: 'RandomNumbers') -> bool:
+        """Whether all draw the same numbers from there on."""
+        return self._all() == other._all()
+
+    def _all(self) -> tuple:
+        return (self._python, pickle.dumps(self._numpy),
+                [x.numpy().tobytes() for x in (self._cpu, *self._gpus)])
 
 
 @contextmanager
@@ -26,17 +65,13 @@ def own_random_numbers(seed: int | None = None) -> Iterator[None]:
         >>> torch.equal(torch.rand(1), first)
         True
     """
-    states = random.getstate(), np.random.get_state()
-    used = torch.cuda.is_available() and torch.cuda.is_initialized()
-    gpus = range(torch.cuda.device_count()) if used else ()
-    with torch.random.fork_rng(devices=gpus):
-        if seed is not None:
-            random.seed(seed)
-            np.random.seed(seed)
-            # torch.manual_seed would seed GPUs, now or once they are used.
-            torch.default_generator.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
+    before = RandomNumbers()
+    if seed is not None:
+        random.seed(seed)
+        np.random.seed(seed)
+        # torch.manual_seed would seed GPUs, now or once they are used.
+        torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        before.restore()
