@@ -1,7 +1,7 @@
 """Turning a trained model into its spike-train form."""
 
 from threading import RLock
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -119,6 +119,11 @@ def to_spike_train(model: nn.Module,
     return SpikeTrainModel(model, form, dtype, batch, input_over_time)
 
 
+def _refuse_copies(*_) -> NoReturn:
+    raise TypeError('a converted model can be neither copied nor saved: copy '
+                    'or save the trained model, and convert that')
+
+
 class SpikeTrainModel(nn.Module):
     """A model in spike-train form; made by :func:`to_spike_train`.
 
@@ -174,6 +179,7 @@ class SpikeTrainModel(nn.Module):
         self.session.timesteps = max(n.timesteps for n in neurons)
         self.session.substeps = max(n.max_spikes for n in neurons)
         self.session.input_over_time = input_over_time
+        self.module.__reduce_ex__ = _refuse_copies
         self._recording = TraceRecording(
             self.module,
             self.session,
@@ -253,9 +259,7 @@ class SpikeTrainModel(nn.Module):
     def __exit__(self, *exc) -> None:
         self.stop_recording()
 
-    def __deepcopy__(self, memo):
-        raise TypeError('a converted model can not be copied: convert the '
-                        'trained model once more')
+    __reduce_ex__ = _refuse_copies
 
     def train(self, mode: bool = True):
         """Stay in eval mode: a converted model is not trained.

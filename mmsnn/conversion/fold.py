@@ -1,7 +1,9 @@
 """Folding batch norms into the synapses in front of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any
 
 import mmcv.cnn
 import mmcv.cnn.bricks.conv2d_adaptive_padding as adaptive_padding
@@ -21,6 +23,7 @@ _LINEAR = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d,
            wrappers.Linear, adaptive_padding.Conv2dAdaptivePadding,
            SpikeConv2d, SparseConv2d)
 _NORMS = (_BatchNorm, nn.SyncBatchNorm, SyncBatchNorm)
+_VERSION = attrgetter('_version')
 _METHODS = ('forward', '_conv_forward', '__call__')
 
 
@@ -58,44 +61,47 @@ def fold_norms(model: nn.Module) -> int:
         >>> fold_norms(net), net[1]
         (1, FoldedNorm())
     """
-    return sum(fold.apply() for fold in find_folds(model)[0])
+    folds = find_folds(model)[0]
+    number = sum(fold.apply() for fold in folds)
+    for fold in folds:
+        fold.keep()
+    return number
 
 
 class FoldedNorm(nn.Identity):
     """What a batch norm becomes: it lets pass what the synapse has done.
 
     It is the very module, of another class, so that whoever holds it has it.
-    What it had can still be read.
     """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Let pass, or normalise where the fold was undone meanwhile.
-
-        Args:
-            x (Tensor): (N, C, ...).
-
-        Returns:
-            Tensor: Same shape.
-        """
-        # Whoever has wrapped this method calls it after that, too.
-        kind = type(self)
-        return x if kind is FoldedNorm else kind.forward(self, x)
-
-    def __getattr__(self, name: str):
-        for kept in self.__dict__.get('_unfolded', ())[1:]:
-            if name in kept:
-                return kept[name]
-        return super().__getattr__(name)
 
 
 class Fold:
     """A batch norm, and the synapses that it stands behind.
+
+    A fold gives the synapses other weights and a bias, and the norm another
+    class. While it is :attr:`hidden`, the modules have again what they had
+    before, so that Python code that looks at them finds what it would find
+    without the fold; :meth:`run` then runs a synapse as folded.
 
     Args:
         path (str): Path of the norm in the model.
         norm (_BatchNorm): The norm.
         synapses (dict[str, Module]): The synapses by their paths. They are
             several where places share the norm.
+
+    Attributes:
+        applied (bool): Whether the norm is folded now.
+        hidden (bool): Whether it is, but the modules don't show it.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False),
+        ...                     nn.BatchNorm2d(1)).eval()
+        >>> fold = Fold('1', net[1], {'0': net[0]})
+        >>> fold.apply(), net[1], net[0].bias is None
+        (1, FoldedNorm(), False)
+        >>> fold.hide()
+        >>> type(net[1]), net[0].bias is None
+        (<class 'torch.nn.modules.batchnorm.BatchNorm2d'>, True)
     """
 
     def __init__(self, path: str, norm: nn.Module,
@@ -103,12 +109,8 @@ class Fold:
         self.path = path
         self.norm = norm
         self.synapses = synapses
-        self._kept: list[tuple] = []  # weights and biases
-
-    @property
-    def applied(self) -> bool:
-        """Whether the norm is folded now."""
-        return bool(self._kept)
+        self.applied = self.hidden = False
+        self._held = [vars(synapse) for synapse in synapses.values()]
 
     def apply(self) -> int:
         """Fold the norm.
@@ -121,31 +123,86 @@ class Fold:
         new = [_folded(s, scale, shift) for s in self.synapses.values()]
         if not all(p.isfinite().all() for pair in new for p in pair):
             return 0
-        for synapse, pair in zip(self.synapses.values(), new):
-            self._kept.append((synapse, synapse.weight, synapse.bias))
-            synapse.weight, synapse.bias = pair
-        norm = self.norm
-        norm._unfolded = type(norm), norm._parameters, norm._buffers
-        norm._parameters, norm._buffers = {}, {}
-        norm.__class__ = FoldedNorm
+        for held, (weight, bias) in zip(self._held, new):
+            held['_unseen'] = dict(held['_parameters'], weight=weight,
+                                   bias=bias)
+        self.norm._unseen = FoldedNorm, {}, {}
+        self.applied = self.hidden = True
+        self.show()
         return len(new)
 
     def undo(self) -> None:
         """Make everything as it was before."""
-        if not self.applied:
+        self.hide()
+        self.keep()
+
+    def keep(self) -> None:
+        """Leave the modules as they look now, for good."""
+        if self.applied:
+            for module in (*self.synapses.values(), self.norm):
+                del module._unseen
+        self.applied = self.hidden = False
+
+    def state(self) -> list[int]:
+        """What changes with the tensors that the modules show, where these
+        are replaced or written into."""
+        shown = [*self.norm._parameters.values(), *self.norm._buffers.values()]
+        for held in self._held:
+            shown += held['_parameters'].values()
+        # Inference tensors count no writes: a call can't write into them.
+        written = [x for x in shown if x is not None and not x.is_inference()]
+        return [*map(id, shown), *map(_VERSION, written)]
+
+    def hide(self) -> None:
+        """Give the modules what they had before, for Python code to see."""
+        if not self.applied or self.hidden:
             return
+        self._exchange()
+        for synapse in self.synapses.values():
+            folded, weight = synapse._unseen['weight'], synapse.weight
+            if folded.device != weight.device or folded.dtype != weight.dtype:
+                # The model was moved meanwhile.
+                for module in (synapse, self.norm):
+                    module.to(device=folded.device, dtype=folded.dtype)
+
+    def show(self) -> None:
+        """Let the modules look as what they are, folded."""
+        if self.hidden:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        """Exchange what modules show with what they keep unseen."""
+        for held in self._held:
+            held['_parameters'], held['_unseen'] = (held['_unseen'],
+                                                    held['_parameters'])
         norm = self.norm
-        norm.__class__, norm._parameters, norm._buffers = norm._unfolded
-        del norm._unfolded
-        for synapse, weight, bias in self._kept:
-            like = dict(device=synapse.weight.device,
-                        dtype=synapse.weight.dtype)
-            norm.to(**like)
-            for x in (weight, bias):
-                if x is not None:
-                    x.data = x.data.to(**like)
-            synapse.weight, synapse.bias = weight, bias
-        self._kept = []
+        held = vars(norm)
+        kind, parameters, buffers = held['_unseen']
+        held['_unseen'] = type(norm), held['_parameters'], held['_buffers']
+        held['_parameters'], held['_buffers'] = parameters, buffers
+        object.__setattr__(norm, '__class__', kind)
+        self.hidden = not self.hidden
+
+    @staticmethod
+    def run(synapse: nn.Module, forward: Callable, args: tuple,
+            kwargs: dict) -> Any:
+        """Run a synapse as folded, while the fold is hidden.
+
+        Args:
+            synapse (Module): One of :attr:`synapses`.
+            forward (Callable): Its ``forward``.
+            args (tuple): Arguments of that.
+            kwargs (dict): Its keyword arguments.
+
+        Returns:
+            What ``forward`` returns.
+        """
+        held = vars(synapse)
+        seen, held['_parameters'] = held['_parameters'], held['_unseen']
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            held['_parameters'] = seen
 
 
 def _folded(synapse: nn.Module, scale: torch.Tensor,
@@ -248,6 +305,8 @@ def _unusual(name: str, module: nn.Module, known: set) -> str:
         return f'weights of {name} are computed (torch parametrizations)'
     if module._forward_hooks or module._forward_pre_hooks:
         return f'hooks are registered on {name}'
+    if {'weight', 'bias'} - module._parameters.keys():
+        return f'weights of {name} are no parameters of it'
     own = [m for m in _METHODS if m in vars(module)]
     for base in type(module).__mro__:
         own += [m for m in _METHODS

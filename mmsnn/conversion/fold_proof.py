@@ -6,13 +6,19 @@ weight that is used once more. Which way tensors take is seen when the model
 runs. So before the first call of a kind, a copy with all norms in place is run
 on the same input and watched. Folds that it does not prove are undone. Later
 calls of that kind may go another way: in each, a synapse has to hand its
-output to its norm, or else the fold is undone and the call runs once more.
+output to its norm, and to nothing else, or else the fold is undone and the
+call runs once more.
+
+Python code of a model may look at its modules, too (``conv.bias is None``).
+While a call runs, it finds there what it would find without the fold.
 """
 
 import copy
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
+from weakref import ref
 
 import torch
 from torch import nn
@@ -26,6 +32,7 @@ from .comparison import compare_leaves
 from .fold import Fold, find_folds
 from .fold_watch import FoldWatch
 from .leaves import Leaf, leaves
+from .unnormalised import Unnormalised
 
 #: Kinds of calls that are tried, at most.
 _MOST_KINDS = 32
@@ -74,11 +81,14 @@ class Folding:
         if self._folds:
             shared = {id(p): p for p in model.parameters()}
             self._plain = copy.deepcopy(model, shared)
-        self._waiting: dict[str, torch.Tensor] = {}  # by the path of the norm
+        # Of the call that runs: outputs that no norm has taken, and all
+        # outputs, each by the path of the norm.
+        self._waiting: dict[str, Unnormalised] = {}
+        self._outputs: list[tuple[str, ref]] = []
         self._trial: list[Leaf] | None = None  # what the latest returned
         for fold in self._folds:
-            self._apply(fold)
             self._follow(fold)
+            self._apply(fold)
 
     @property
     def folded_norms(self) -> int:
@@ -136,15 +146,45 @@ class Folding:
             has to be what the trial has returned, if there was one.
 
         Raises:
-            OtherWay: If one does not, or it is not. Folds are undone by then.
+            OtherWay: If one does not, or it is not, or something else reads
+                an output. Folds are undone by then.
+            RuntimeError: If the call has written into what a fold has hidden.
         """
-        self._waiting.clear()
+        for fold in self._folds:
+            fold.hide()
+        before = {f.path: f.state() for f in self._folds if f.hidden}
         try:
             yield self._compare
             for path in list(self._waiting):
                 self._leave(path, 'a call leaves it out')
+            self._check_kept()
+            self._check_written(before)
         finally:
             self._waiting.clear()
+            self._outputs.clear()
+            for fold in self._folds:
+                fold.show()
+
+    def _check_kept(self) -> None:
+        """Nothing may keep the output of a synapse whose norm is folded."""
+        if any(output() is not None for _, output in self._outputs):
+            gc.collect()
+        for path, output in self._outputs:
+            if output() is not None:
+                self._leave(path, 'in a call an output that it normalises is '
+                            'kept or returned')
+
+    def _check_written(self, before: dict[str, list[int]]) -> None:
+        """Folded weights are not those that the model's own code changes."""
+        for fold in self._folds:
+            if fold.hidden and fold.state() != before[fold.path]:
+                self._faults[fold.path] = 'in a call the model changed weights'
+                fold.undo()
+                raise RuntimeError(
+                    f'{fold.path}: this call has changed its weights, or '
+                    f'those of {" or ".join(fold.synapses)}, into which it '
+                    'was folded. It is not folded any more: call the model '
+                    'once more')
 
     def _compare(self, results: Any) -> None:
         """Compare results with those of the trial of this very call."""
@@ -161,37 +201,59 @@ class Folding:
 
     def _follow(self, fold: Fold) -> None:
         """See in each call what goes from a synapse to its norm."""
-        path, waiting = fold.path, self._waiting
+        path, waiting, outputs = fold.path, self._waiting, self._outputs
 
-        def ends(forward: Callable) -> Callable:
+        def ends(name: str, synapse: nn.Module) -> Callable:
+            forward, dims = synapse.forward, synapse.weight.dim()
+
+            def read(op: str) -> NoReturn:
+                self._leave(path, f'in a call {op} reads the output of {name}')
 
             def run(*args, **kwargs):
-                output = forward(*args, **kwargs)
-                if fold.applied:
-                    if path in waiting:
-                        self._leave(path, 'a call leaves it out')
-                    waiting[path] = output
+                if not fold.hidden:
+                    return forward(*args, **kwargs)
+                output = fold.run(synapse, forward, args, kwargs)
+                if path in waiting:
+                    self._leave(path, 'a call leaves it out')
+                if output.dim() != dims:
+                    self._leave(path, 'in a call it normalises dimension 1 of '
+                                f'{output.dim()}')
+                output = waiting[path] = Unnormalised(output, read)
+                outputs.append((path, ref(output)))
                 return output
 
             return run
 
-        def starts(forward: Callable) -> Callable:
+        def starts(norm: nn.Module) -> Callable:
+            forward, eps = norm.forward, norm.eps
 
-            def run(x, *args, **kwargs):
-                if fold.applied and waiting.pop(path, None) is not x:
+            def run(*args, **kwargs):
+                if not fold.applied:
+                    return forward(*args, **kwargs)
+                x = next(iter(args or kwargs.values()), None)
+                if not fold.hidden:
+                    return x  # a part of the model is run alone
+                if waiting.pop(path, None) is not x:
                     self._leave(path, 'in a call it reads something else')
-                return forward(x, *args, **kwargs)
+                if norm.training or norm.eps != eps:
+                    self._leave(path, 'a call changes how it normalises')
+                return x.normalised
 
             return run
 
         # Hooks do the same, but take longer in each call.
-        fold.norm.forward = starts(fold.norm.forward)
-        for synapse in fold.synapses.values():
-            synapse.forward = ends(synapse.forward)
+        fold.norm.forward = starts(fold.norm)
+        for name, synapse in fold.synapses.items():
+            synapse.forward = ends(name, synapse)
 
-    def _leave(self, path: str, reason: str) -> None:
+    def _leave(self, path: str, reason: str) -> NoReturn:
+        fold = next(f for f in self._folds if f.path == path)
+        if not fold.hidden:  # an output that an earlier run has kept
+            raise RuntimeError(f'{path}: {reason}, which was kept from a call '
+                               'that was run once more: make it anew in each '
+                               'call')
         self._faults[path] = reason
-        next(f for f in self._folds if f.path == path).undo()
+        fold.undo()
         raise OtherWay(path)
 
     def _decide(self, fold: Fold, watch: FoldWatch, missing: str) -> None:

@@ -21,19 +21,24 @@ from .fold import Fold
 
 
 class _PlainReads(TorchFunctionMode):
-    """Sees tensors that become Python lists, which no operation does.
+    """Sees reads of tensors, and of their memory, which no operation does.
 
     Args:
         read (Callable): Called with the function's name and the tensors.
     """
+
+    _READS = (torch.Tensor.tolist, torch.Tensor.data_ptr,
+              torch.Tensor.untyped_storage, torch.Tensor.storage,
+              torch.Tensor.__reduce_ex__, torch.Tensor.__repr__,
+              torch.Tensor.data.__set__)
 
     def __init__(self, read: Callable[[str, Any], None]) -> None:
         super().__init__()
         self._tell = read
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        if func is torch.Tensor.tolist:
-            self._tell('tolist', args)
+        if func in self._READS:
+            self._tell(func.__name__, args)
         return func(*args, **(kwargs or {}))
 
 

@@ -1,6 +1,8 @@
 """Folds that a model's way does not prove are undone, and named."""
 
 import copy
+import io
+import pickle
 from types import SimpleNamespace
 
 import pytest
@@ -46,11 +48,12 @@ def randomised(model, seed=0):
     return model.double().eval()
 
 
-def converted(model, *args, form='spikes', folded=0, because=None):
+def converted(model, *args, form='spikes', folded=0, because=None,
+              batch=None):
     """Compare a converted model, on two calls, with the trained one."""
     model = randomised(model)
     args = args or (images(), )
-    spiking = to_spike_train(model, form)
+    spiking = to_spike_train(model, form, batch=batch)
     check = EqualityCheck(model, spiking)
     with spiking:
         for _ in range(2):
@@ -287,7 +290,8 @@ def converted_alone(net, length):
 def test_one_image_without_batch():
     """(C, L) of a convolution is (N, C) for the norm."""
     net = nn.Sequential(fire(), nn.Conv1d(3, 5, 1), nn.BatchNorm1d(5), fire())
-    converted(net, images(3, 5), because='2: it normalises dimension 1 of 2')
+    converted(net, images(3, 5), because='2: it normalises dimension 1 of 2',
+              batch=1)
 
 
 class Tied(nn.Module):
@@ -439,10 +443,17 @@ class ByValue(nn.Module):
 
     def __init__(self, other):
         super().__init__()
-        self.fire, self.conv = fire(), conv(3, 3)
-        self.norm, self.last = nn.BatchNorm2d(3), fire()
-        self.pair = nn.Sequential(self.conv, self.norm)
+        self.fire, self.last = fire(), fire()
+        self.pair = nn.Sequential(conv(3, 3), nn.BatchNorm2d(3))
         self.other = other
+
+    @property
+    def conv(self):
+        return self.pair[0]
+
+    @property
+    def norm(self):
+        return list(self.pair.modules())[-1]
 
     def forward(self, x):
         spikes = self.fire(x)
@@ -460,40 +471,250 @@ class ByValue(nn.Module):
 def test_a_later_call_that_goes_another_way_is_run_unfolded(other, form):
     model = randomised(ByValue(other))
     plain = copy.deepcopy(model)
-    plain.pair = nn.Sequential(plain.conv, nn.Sequential(plain.norm))
+    plain.pair[1] = nn.Sequential(plain.norm)  # where none is folded
     x = images()
     spiking, expected = (to_spike_train(m, form) for m in (model, plain))
+    folded = []
     for call in (x - x.mean() - 1, x - x.mean() + 1, x - x.mean() - 1):
         assert torch.allclose(spiking(call), expected(call), rtol=1e-9)
-    assert spiking.folded_norms == 0 and 'norm: ' in spiking.unfolded[0]
+        folded.append(spiking.folded_norms)
+    assert folded == [1, 0, 0] and 'pair.1: ' in spiking.unfolded[0]
 
 
-class Reads(nn.Module):
-    """Python code of it looks at what modules are, not at values."""
+class Reader(nn.Module):
+    """Its Python code looks at modules in each call, and writes down what it
+    sees."""
 
-    def __init__(self, way):
+    def __init__(self, look):
         super().__init__()
+        torch.manual_seed(0)
         self.fire, self.last = fire(), fire()
         self.f = nn.Sequential(conv(3, 3, bias=False), nn.BatchNorm2d(3))
-        self.way = way
+        self.look, self.seen = look, []
 
     def forward(self, x):
-        return 2 * self.way(self, self.f(self.fire(x)))
+        before = self.look(self)
+        x = self.f(self.fire(x))
+        self.seen.append((before, self.look(self)))
+        return self.last(x)
 
 
-@pytest.mark.parametrize('way', [
-    lambda m, x: x if m.f[0].bias is None else -x,
-    lambda m, x: x * sum(isinstance(k, nn.BatchNorm2d)
-                         for k in m.modules())])
-@pytest.mark.parametrize('form', ['spikes', 'counts'])
-def test_a_fold_that_changes_results_is_undone(way, form):
-    model = randomised(Reads(way))
+LOOKS = dict(
+    bias=lambda m: m.f[0].bias is None,
+    parameters=lambda m: [(n, p.shape) for n, p in m.f.named_parameters()],
+    buffers=lambda m: [n for n, _ in m.named_buffers()],
+    kind=lambda m: (type(m.f[1]), isinstance(m.f[1], nn.BatchNorm2d)),
+    eps=lambda m: (m.f[1].eps, m.f[1].affine, m.f[1].weight is None),
+    mean=lambda m: m.f[1].running_mean is None,
+    has=lambda m: (hasattr(m.f[1], 'running_var'), hasattr(m.f[1], 'weight')),
+    shown=lambda m: repr(m.f))
+
+
+@pytest.mark.parametrize('dtype,form', [
+    (torch.float32, 'spikes'), (torch.float32, 'free_running'),
+    (DOUBLE, 'counts')])
+@pytest.mark.parametrize('look', LOOKS)
+def test_a_model_sees_its_modules_as_they_were(look, form, dtype):
+    model = randomised(Reader(LOOKS[look])).to(dtype)
+    model(images().to(dtype))
     spiking = to_spike_train(model, form)
-    check = EqualityCheck(model, spiking)
+    spiking.module.seen.clear()
+    for seed in range(2):
+        spiking(images(seed=seed).to(dtype))
+    assert spiking.folded_norms == 1 and not spiking.unfolded
+    assert spiking.module.seen  # free running runs a model several times
+    assert all(s == model.seen[0] for s in spiking.module.seen)
+    assert isinstance(spiking.module.f[1], FoldedNorm)  # between calls
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts', 'free_running'])
+def test_weights_that_a_later_call_reads_are_the_trained_ones(form):
+    model = randomised(ByValue(
+        lambda m, x: F.conv2d(m.norm(m.conv(x)), m.conv.weight) *
+        m.norm.running_var.sum() * m.norm.weight.norm()))
+    spiking = to_spike_train(model, form)
+    plain = copy.deepcopy(model)
+    plain.pair[1] = nn.Sequential(plain.norm)  # where none is folded
+    expected = to_spike_train(plain, form)
+    x = images()
+    for call in (x - x.mean() - 1, x - x.mean() + 1):
+        assert torch.allclose(spiking(call), expected(call), rtol=1e-9)
+    assert spiking.folded_norms == 1 and expected.folded_norms == 0
+
+
+def test_hidden_weights_are_moved_with_the_model():
+    model = randomised(ByValue(
+        lambda m, x: m.norm(m.conv(x)) * m.norm.weight.sum())).float()
+    spiking = to_spike_train(model)
+    low = images() - images().mean() - 1
+    spiking(low.float())
+    spiking.double()
+    torch.testing.assert_close(
+        spiking(low + 2), copy.deepcopy(model).double()(low + 2), rtol=1e-5,
+        atol=0)
+
+
+def compiled(m, x):
+    """Compiled code calls ops that no function of Python's has seen."""
+    y = m.conv(x)
+    with torch._C.DisableTorchFunctionSubclass():
+        return m.norm(y) + y.relu()
+
+
+def held(m, x):
+    m.held = m.conv(x)
+    return m.norm(m.held)
+
+
+def written(m, x):
+    y = m.conv(x)
+    y += 1
+    return m.norm(y)
+
+
+@pytest.mark.parametrize('other,because', [
+    (lambda m, x: m.norm(y := m.conv(x)) + y, 'add reads the output of'),
+    (lambda m, x: m.norm(y := m.conv(x)) * y.mean().item(), 'mean reads'),
+    (lambda m, x: m.norm(y := m.conv(x)) * y.tolist()[0][0][0][0], 'tolist'),
+    (lambda m, x: m.norm(y := m.conv(x)) + y.data.abs(), 'reads the output'),
+    (lambda m, x: m.norm(y := m.conv(x)) * float(y.numpy().sum()), 'numpy'),
+    (compiled, 'relu reads the output'),
+    (held, 'an output that it normalises is kept or returned'),
+    (written, 'add_ reads the output of pair.0'),
+    (lambda m, x: (m.norm.train(), m.norm(m.conv(x)), m.norm.eval())[1],
+     'a call changes how it normalises')])
+@pytest.mark.parametrize('form,record', [
+    ('spikes', True), ('counts', True), ('counts', False),
+    ('free_running', False)])
+def test_what_only_a_later_call_does_with_an_output(
+        other, because, form, record):
+    model = randomised(ByValue(other))
+    plain = copy.deepcopy(model)
+    plain.pair[1] = nn.Sequential(plain.norm)  # where none is folded
+    x = images() - images().mean()
+    spiking, expected = (to_spike_train(m, form) for m in (model, plain))
+    if record:
+        spiking.start_recording()
+    torch.testing.assert_close(spiking(x - 1), expected(x - 1))
+    assert spiking.folded_norms == 1
+    torch.testing.assert_close(spiking(x + 1), expected(x + 1))
+    assert spiking.folded_norms == 0
+    reason, = spiking.unfolded
+    assert reason.startswith('pair.1: ') and because in reason, reason
+    torch.testing.assert_close(spiking(x - 1), expected(x - 1))
+    if record:
+        assert spiking.trace.images == 6
+
+
+def test_kinds_of_an_output_may_be_asked_for():
+    model = randomised(ByValue(
+        lambda m, x: m.norm(y := m.conv(x)) * len(y) * y.shape[1] *
+        y.dim() * y.numel() * (y.dtype == DOUBLE) * (y.device == x.device)))
+    spiking = to_spike_train(model)
+    x = images() - images().mean()
+    for call in (x - 1, x + 1):
+        torch.testing.assert_close(spiking(call), model(call))
+    assert spiking.folded_norms == 1
+
+
+@pytest.mark.parametrize('write', [
+    lambda m: m.conv.weight.mul_(2), lambda m: m.norm.running_mean.add_(1),
+    lambda m: setattr(m.conv, 'bias', nn.Parameter(torch.ones(3).double()))])
+def test_weights_that_a_later_call_changes_are_refused(write):
+    model = randomised(ByValue(
+        lambda m, x: (m.norm(m.conv(x)), write(m))[0]))
+    spiking = to_spike_train(model)
+    x = images() - images().mean()
+    spiking(x - 1)
+    with pytest.raises(RuntimeError, match='pair.1: this call has changed '
+                       'its weights, or those of pair.0, .*call the model on'):
+        spiking(x + 1)
+    assert spiking.folded_norms == 0
+    with torch.no_grad():
+        write(model)
+        torch.testing.assert_close(spiking(x - 1), model(x - 1))
+
+
+def test_an_output_kept_from_a_run_that_was_given_up():
+    def keeps(m, x):
+        y = m.conv(x)
+        m.kept.append(y)
+        return m.norm(y)
+
+    model = randomised(ByValue(keeps))
+    model.kept = []
+    spiking = to_spike_train(model)
+    x = images() - images().mean()
+    spiking(x - 1), spiking(x + 1)
+    given_up, used = spiking.module.kept
+    assert used.sum().isfinite()
+    with pytest.raises(RuntimeError, match='pair.1: .*sum reads the output of '
+                       'pair.0, which was kept from a call that was run once'):
+        given_up.sum()
+
+
+def test_a_part_of_a_converted_model_runs_alone():
+    net = randomised(Net(plain))
+    spiking = to_spike_train(net)
+    x = net.first(images())
+    for _ in range(2):  # before and after a call
+        torch.testing.assert_close(spiking.module.f(x), net.f(x))
+        spiking(images())
+
+
+def test_a_norm_that_is_called_by_keyword():
+    net = Net(lambda net, x: net.last(net.f[1](input=net.f[0](x))))
+    net = randomised(net)
+    spiking = to_spike_train(net)
+    torch.testing.assert_close(spiking(images()), net(images()))
+
+
+@pytest.mark.parametrize('read', [
+    lambda y: y.data_ptr(), lambda y: y.untyped_storage(), repr,
+    pickle.dumps])
+def test_reads_that_are_no_operation(read):
+    def way(net, x):
+        y = net.f[0](x)
+        read(y)
+        return net.last(net.f[1](y))
+
+    spiking = to_spike_train(randomised(Net(way)))
+    spiking(images())
+    assert spiking.folded_norms == 0
+    assert 'reads the output of f.0' in spiking.unfolded[0]
+
+
+def test_weights_that_are_no_parameters_are_left():
+    net = Net(plain)
+    weight = net.f[0].weight.detach().double()
+    del net.f[0].weight
+    net.f[0].weight = weight
+    converted(net, because='f.1: weights of f.0 are no parameters of it')
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_a_fold_that_changes_results_is_undone(form):
+    """What no trial sees: the very type of an output."""
+    def way(net, x):
+        y = net.f[0](x)
+        return net.f[1](y) * (1 if type(y) is torch.Tensor else 2)
+
+    model = randomised(Net(way))
+    spiking = to_spike_train(model, form)
     with spiking:
-        for seed in range(3):
-            check.compare(images(seed=seed))
-    assert check.report.equal
-    assert spiking.trace.images == 6
+        torch.testing.assert_close(spiking(images()), model(images()))
+    assert spiking.trace.images == 2
     assert spiking.unfolded == [
         'f.1: the model returns something else with norms folded']
+
+
+@pytest.mark.parametrize('copied', [
+    copy.copy, copy.deepcopy, pickle.dumps,
+    lambda x: torch.save(x, io.BytesIO())])
+def test_a_converted_model_is_neither_copied_nor_saved(copied):
+    spiking = to_spike_train(Net(plain).eval())
+    for x in (spiking, spiking.module):
+        with pytest.raises(TypeError, match='a converted model can be neither '
+                           'copied nor saved: copy or save the trained model, '
+                           'and convert that'):
+            copied(x)

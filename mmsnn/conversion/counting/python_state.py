@@ -40,8 +40,8 @@ _LIBRARIES = frozenset(
 
 #: What every module has. Of that, a forward pass reads these containers,
 #: which stay the same objects, and ``training``.
-# What a norm was before it was folded is not read, either.
-_UNREAD = frozenset(vars(nn.Module())) - {'training'} | {'_unfolded'}
+# What a fold hides is not read, either.
+_UNREAD = frozenset(vars(nn.Module())) - {'training'} | {'_unseen'}
 _CONTAINERS = ('_parameters', '_buffers', '_modules')
 _HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_forward_hooks_with_kwargs',
           '_forward_pre_hooks_with_kwargs', '_forward_hooks_always_called')

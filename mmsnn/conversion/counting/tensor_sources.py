@@ -10,6 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.unnormalised import Unnormalised
 from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import INPUT, UNKNOWN
 
@@ -203,7 +204,7 @@ def held_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
             if hasattr(attribute, '__dict__'):
                 found += tensors(list(vars(attribute).values()))
             for x in found:
-                if not isinstance(x, SpikeTensor):
+                if not isinstance(x, (SpikeTensor, Unnormalised)):
                     yield f'{path}.{name}'.lstrip('.'), x
 
 
