@@ -69,6 +69,8 @@ class EqualityCheck:
     def compare(self, *args, **kwargs) -> tuple:
         """Call both forms and compare all counts, and what they return.
 
+        The training form may run several times, see :meth:`compare_calls`.
+
         Args:
             *args: Those of the model.
             **kwargs: Those of the model.
