@@ -17,6 +17,7 @@ Example:
 """
 
 from types import ModuleType
+from typing import NoReturn
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
@@ -32,6 +33,8 @@ __all__ = ['__version__', 'ZOO']
 MODULE2PACKAGE['mmseg'] = 'mmseg'
 # So that inferencers list our models: `DetInferencer.list_models('mmsnn')`.
 MODULE2PACKAGE['mmsnn'] = 'mmsnn_suite'
+#: In front of a model's name, in the place of weights that are not published.
+_UNPUBLISHED = 'mmsnn://'
 _config_of_others = Config._get_cfg_path
 
 
@@ -52,6 +55,28 @@ def _get_cfg_path(path: str, filename: str) -> tuple[str, str | None]:
 Config._get_cfg_path = staticmethod(_get_cfg_path)
 
 
+def _weights(model: dict) -> str:
+    """Where the weights of a model of the zoo are, by its metafile."""
+    return model.get('Weights') or _UNPUBLISHED + model['Name']
+
+
+@when_imported('mmengine.runner.checkpoint')
+def _refuse_random_weights(checkpoint: ModuleType) -> None:
+    """Let what loads weights by a model's name say that there are none:
+    upstream would go on with random ones."""
+
+    def load(path: str, map_location=None) -> NoReturn:
+        name = path[len(_UNPUBLISHED):]
+        raise FileNotFoundError(
+            f'no weights of {name} are published with mmsnn: train its '
+            f'config, {find_model(name)["Config"]}, and give the checkpoint '
+            "as weights='PATH' (in mmpretrain pretrained='PATH'; "
+            'pretrained=False takes random weights)')
+
+    checkpoint.CheckpointLoader.register_scheme(
+        _UNPUBLISHED, load, force=True)
+
+
 @when_imported('mmpretrain.apis.model')
 def _register_models(apis: ModuleType) -> None:
     """Add the classification models to mmpretrain's model hub, once.
@@ -66,6 +91,9 @@ def _register_models(apis: ModuleType) -> None:
         if tasks == {'Image Classification'} and not known:
             apis.ModelHub.register_model_index(
                 ZOO / metafile, config_prefix=ZOO)
+            for model in models:
+                entry = apis.ModelHub._models_dict[model['Name'].lower()]
+                entry.weights = _weights(model)
 
 
 @when_imported('mmengine.infer.infer')
@@ -88,7 +116,7 @@ def _find_models_by_name(infer: ModuleType) -> None:
             raise ValueError(
                 f'{found["Name"]} is a model of {config.default_scope}, but '
                 f'{type(self).__name__} is for those of {self.scope}')
-        return config, found.get('Weights')
+        return config, _weights(found)
 
     load.of_mmsnn = True
     infer.BaseInferencer._load_model_from_metafile = load

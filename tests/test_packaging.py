@@ -186,12 +186,14 @@ class TestModelZoo:
 
     def test_inferencer_takes_a_model_by_name(self):
         import numpy as np
-        from mmpretrain import inference_model
+        from mmpretrain import ImageClassificationInferencer, inference_model
         image = np.random.randint(0, 256, (64, 80, 3), np.uint8)
-        result = inference_model(
-            'espikeformer-2.7m_sfa4_8xb256-200e_in1k', image)
+        name = 'espikeformer-2.7m_sfa4_8xb256-200e_in1k'
+        result, = ImageClassificationInferencer(name, pretrained=False)(image)
         assert result['pred_scores'].shape == (1000, )
         assert result['pred_scores'].sum() == pytest.approx(1, abs=1e-4)
+        with pytest.raises(FileNotFoundError, match=f'no weights of {name}'):
+            inference_model(name, image)
 
     @pytest.mark.parametrize('order', ['mmsnn mmpretrain', 'mmpretrain mmsnn'])
     def test_hub_knows_us_in_either_order_of_imports(self, order):

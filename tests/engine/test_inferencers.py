@@ -138,6 +138,10 @@ def test_a_model_by_name(package, kind, name, image, tmp_path, monkeypatch):
         np.testing.assert_allclose(
             result[0]['bboxes'], expected.bboxes.numpy(), rtol=1e-4)
     assert name in getattr(apis, kind).list_models('mmsnn', name)
+    with pytest.raises(
+            FileNotFoundError, match=f'^no weights of {name} are published '
+            f"with mmsnn: train its config, {path}, .* weights='PATH'"):
+        getattr(apis, kind)(name, device='cpu')
     other = dict(mmdet=SEGMENTOR, mmseg=DETECTOR)[package]
     with pytest.raises(ValueError, match=f'is for those of {package}'):
         getattr(apis, kind)(other, device='cpu')
@@ -145,3 +149,19 @@ def test_a_model_by_name(package, kind, name, image, tmp_path, monkeypatch):
         getattr(apis, kind)(DETECTOR[:-1], device='cpu')
     with pytest.raises(ValueError, match='Cannot find model: resnet-1'):
         getattr(apis, kind)('resnet-1', device='cpu')
+
+
+def test_a_classifier_by_name(tmp_path):
+    from mmpretrain import ImageClassificationInferencer, get_model
+    name = 'espikeformer-tiny_sfa4_1xb64-20e_digits-32x32'
+    for ask in (lambda: ImageClassificationInferencer(name),
+                lambda: get_model(name, pretrained=True)):
+        with pytest.raises(FileNotFoundError,
+                           match=f"^no weights of {name} .*pretrained='PATH'"):
+            ask()
+    model = get_model(name)  # asks for none
+    weights = str(tmp_path / 'weights.pth')
+    torch.save(dict(state_dict=model.state_dict()), weights)
+    loaded = ImageClassificationInferencer(name, weights).model.state_dict()
+    assert all(torch.equal(loaded[k].cpu(), v)
+               for k, v in model.state_dict().items())
