@@ -93,6 +93,11 @@ def _scaled_dot_product_attention(query, key, value, attn_mask=None,
     return attention(query, key, value, attn_mask, is_causal, scale)
 
 
+def _values(x: torch.Tensor) -> torch.Tensor:
+    """What is no spikes any more, at no cost."""
+    return x.view(x.dtype)
+
+
 def _quantile(function: Callable) -> Callable:
     """Between two elements a quantile is a weighted sum of them, which
     PyTorch writes into what it has sorted."""
@@ -100,10 +105,15 @@ def _quantile(function: Callable) -> Callable:
     def run(x, *args, interpolation='linear', **kwargs):
         if interpolation not in ('linear', 'midpoint'):
             return NotImplemented
-        values = x.view(x.dtype)  # no spikes
-        return function(values, *args, interpolation=interpolation, **kwargs)
+        return function(
+            _values(x), *args, interpolation=interpolation, **kwargs)
 
     return run
+
+
+def _argsort(x, *args, **kwargs):
+    """Only where they would stand: no spikes are sorted."""
+    return torch.argsort(_values(x), *args, **kwargs)
 
 
 #: What runs in the place of a function. It returns NotImplemented where the
@@ -111,6 +121,8 @@ def _quantile(function: Callable) -> Callable:
 FUNCTIONS: dict[Callable, Callable] = {
     F.pad: pad_circular,
     F.scaled_dot_product_attention: _scaled_dot_product_attention,
+    torch.argsort: _argsort,
+    torch.Tensor.argsort: _argsort,
     torch.quantile: _quantile(torch.quantile),
     torch.nanquantile: _quantile(torch.nanquantile),
     torch.Tensor.quantile: _quantile(torch.quantile),

@@ -108,6 +108,18 @@ def test_between_two_of_them_is_real(form, op):
     assert not list(trace)[-1].spiking
 
 
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('op', [
+    lambda x: x.gather(1, x.argsort(1, descending=True)),
+    lambda x: torch.take_along_dim(x, torch.argsort(x, stable=True), 1)])
+def test_only_their_order_is_no_layer_of_gates(form, op):
+    """What is moved by it are spikes."""
+    trace, expected = traced(SFANeuron(max_spikes=4), op, form)
+    neuron, sort, fc = trace
+    assert (sort.op, sort.spiking, sort.comparisons) == ('sort', False, 108)
+    assert fc.in_spikes == expected
+
+
 def levels(x):
     return x.new_tensor([0., 0.25, 0.5, 0.75, 1, 7])
 
