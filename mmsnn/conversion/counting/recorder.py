@@ -1,6 +1,6 @@
 """Records every op that a converted model runs."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from math import ceil
 from threading import get_ident
 
@@ -12,7 +12,7 @@ from mmsnn.conversion.spikes.compositions import composition
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
-from mmsnn.trace import UNKNOWN, OpTrace
+from mmsnn.trace import OpTrace
 
 from .firings import Firings
 from .module_path import ModulePath
@@ -22,13 +22,9 @@ from .relays import in_a_window, relay_amounts, window_geometry
 from .spike_memory import SpikeMemory
 from .substeps import axis_spikes, substep_amounts
 from .synapses import SYNAPSE_OPS, fan_out, synapse_cost
-from .tensor_sources import RecordKeys, TensorSources
+from .tensor_sources import Read, RecordKeys, TensorSources
+from .value_reads import ReadValues
 from .weight_pieces import WeightPieces
-
-#: Note of a synapse whose weights nothing seen has made.
-FOREIGN = ('what it multiplies with comes from outside PyTorch, so that it '
-           'may differ from run to run: hold weights that do not in a '
-           'parameter or buffer')
 
 
 class OpRecorder(MmcvOpMode):
@@ -62,6 +58,7 @@ class OpRecorder(MmcvOpMode):
         self.placement = None  # a PlacementWatch, in the first call
         self.memory = SpikeMemory(sources)
         self._paused = False
+        self._reads = ReadValues(sources, path)
         self._thread = get_ident()
         # Of products of spikes: the largest integer that each can reach.
         self._products: dict[tuple, int] = {}
@@ -76,6 +73,13 @@ class OpRecorder(MmcvOpMode):
         finally:
             self._paused = before
 
+    def reading(self, name: str, values):
+        """Context in which a method gives values to Python, see
+        :meth:`.value_reads.ReadValues.reading`."""
+        if self._paused:
+            return nullcontext()
+        return self._reads.reading(name, values)
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if self._paused:
@@ -83,6 +87,7 @@ class OpRecorder(MmcvOpMode):
         packet = func.overloadpacket
         sources = () if packet.__name__ in FACTORIES else (
             self.sources.of(args, kwargs))
+        sources = self._reads.have_a_say(func, args, kwargs, sources)
         args, kwargs = self.memory.read(func, args, kwargs)
         compose = composition(SpikeTensor, func, args, kwargs)
         if compose is not None:
@@ -99,7 +104,8 @@ class OpRecorder(MmcvOpMode):
                 cost = real_cost(func, args, kwargs, out)
         except (TypeError, UnclassifiedOpError) as error:
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
-        self.plan.watch(func)
+        if self.plan.watch(func):
+            self._reads.note_op(func, args, kwargs)
         self.memory.note(func, args, kwargs, out)
         if self.placement is not None:
             with self.paused():
@@ -204,8 +210,7 @@ class OpRecorder(MmcvOpMode):
         product of two activations must hold."""
         if weight is None:
             operands = args[:2] if cost['kind'] == 'conv' else args[-2:]
-            if UNKNOWN in self.sources.of(operands):
-                cost['note'] = FOREIGN
+            cost['note'] = self._reads.why_not_static(operands)
             if cost.get('spiking'):
                 self._bound_accumulator(cost, operands)
             return
@@ -236,6 +241,7 @@ class OpRecorder(MmcvOpMode):
                     f'{self.path.name}: {error}') from error
         if on_values:
             self.plan.static = False
+            self._reads.note(name, (args, kwargs))
         if self.placement is not None:
             with self.paused():
                 self.placement.ran_compiled(name, (args, kwargs))
@@ -257,6 +263,9 @@ class OpRecorder(MmcvOpMode):
     def _connect(self, key: tuple, sources: RecordKeys,
                  operands: RecordKeys = (), reads: dict | None = None) -> None:
         self.sources.connect(key, (*sources, *operands))
+        sources, operands = (
+            dict.fromkeys(s.key if isinstance(s, Read) else s for s in found)
+            for found in (sources, operands))
         self.trace.connect(key, sources, operands, reads)
         self.plan.connect(key, sources, operands)
 
@@ -362,7 +371,7 @@ class OpRecorder(MmcvOpMode):
             postprocess=self.path.postprocess,
             geometry=cost.pop('geometry', {}),
             static=cost.pop('static', True))
-        return (module, call, number, op, new['spiking']), new
+        return (module, call, number, op, new['spiking'], new['static']), new
 
 
 def _reached(func, args, out) -> torch.Tensor | None:

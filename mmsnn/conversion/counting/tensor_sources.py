@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,8 +14,23 @@ from mmsnn.conversion.unnormalised import Unnormalised
 from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import INPUT, UNKNOWN
 
-#: What a tensor comes from: keys of records in the trace, INPUT or UNKNOWN.
+#: What a tensor comes from: keys of records in the trace, INPUT or UNKNOWN,
+#: and any of these as a :class:`Read`.
 RecordKeys = tuple[Any, ...]
+
+#: Of what is made of constants, after a read of what is not constant.
+READ = 'read'
+
+
+class Read(NamedTuple):
+    """What values come from that Python code has read, as a source of what
+    is made after that and may depend on them.
+
+    Attributes:
+        key: That of a record, INPUT or UNKNOWN.
+    """
+
+    key: Any
 
 
 class TensorSources:
@@ -28,9 +43,17 @@ class TensorSources:
     no op seen has made has the source :data:`~mmsnn.trace.UNKNOWN`: it came
     from NumPy, or from a compiled op that PyTorch does not know.
 
+    Python code may read values (``float(y.mean())``) and make tensors by
+    them, which nothing shows. So what is computed of constants after such a
+    read counts as made of what was read, see :mod:`.value_reads`.
+
     Args:
         model (nn.Module): The model.
         inputs (Iterable[Tensor]): What it is given.
+
+    Attributes:
+        read (tuple[Read]): What values come from that Python code has read so
+            far and that differ between inputs.
 
     Example:
         >>> x, weight = torch.ones(2), nn.Parameter(torch.ones(2))
@@ -48,8 +71,9 @@ class TensorSources:
         # A weak reference keeps an address from being used again.
         self._sources: dict[StorageWeakRef, RecordKeys] = {}
         self._held = {memory_of(x) for _, x in held_tensors(model)}
-        # Keys of records that depend on what the model is given.
-        self._dependent: set = set()
+        # By the key of a record: what else than constants it comes from.
+        self._causes: dict[Any, frozenset[str]] = {}
+        self.read: RecordKeys = ()
         for x in inputs:
             self._sources[memory_of(x)] = (INPUT, )
 
@@ -89,11 +113,32 @@ class TensorSources:
 
         Args:
             key: Of its record.
-            sources (tuple): Keys of records, :data:`~mmsnn.trace.INPUT` or
-                :data:`~mmsnn.trace.UNKNOWN`.
+            sources (tuple): What it comes from, as :meth:`of` gives it.
         """
-        if self.depend_on_input(sources):
-            self._dependent.add(key)
+        self._causes[key] = self.causes(sources)
+
+    def causes(self, sources: RecordKeys) -> frozenset[str]:
+        """Why something may differ between inputs.
+
+        Args:
+            sources (tuple): What it comes from, as :meth:`of` gives it.
+
+        Returns:
+            frozenset[str]: ``'input'``: it is computed from what the model is
+            given; ``'unknown'``: from a tensor that no op seen has made, of
+            which that is not known; ``'read'``: it is made after Python code
+            has read values for which one of these holds. Empty for what is
+            made of constants.
+        """
+        found = set()
+        for s in sources:
+            if isinstance(s, Read):
+                found.add(READ)
+            elif s in (INPUT, UNKNOWN):
+                found.add(s)
+            else:
+                found |= self._causes.get(s, frozenset())
+        return frozenset(found)
 
     def depend_on_input(self, sources: RecordKeys) -> bool:
         """Whether something is computed from what the model is given.
@@ -102,8 +147,7 @@ class TensorSources:
             sources (tuple): What it comes from, as :meth:`of` gives it.
 
         Returns:
-            bool: True also for a tensor that no op seen has made, of which
-            that is not known.
+            bool: True also where that is not known, see :meth:`causes`.
 
         Example:
             >>> sources = TensorSources(nn.Module(), [])
@@ -112,8 +156,7 @@ class TensorSources:
             >>> sources.depend_on_input(('b',)), sources.depend_on_input(())
             (True, False)
         """
-        return any(s in (INPUT, UNKNOWN) or s in self._dependent
-                   for s in sources)
+        return bool(self.causes(sources))
 
     def made(self, results: Any, sources: RecordKeys) -> None:
         """Note what results come from.
@@ -131,16 +174,18 @@ class TensorSources:
     def written(self, arguments: Any, sources: RecordKeys) -> None:
         """Note that a compiled op may have written into its arguments.
 
-        It writes into tensors that are made for it, which have no source so
-        far.
+        It writes into tensors that are made for it, which no op has computed
+        so far.
 
         Args:
             arguments: Tensors, nested as for :meth:`of`.
             sources (tuple): Keys of records.
         """
         for x in tensors(arguments):
-            if not isinstance(x, SpikeTensor) and self._sources.get(
-                    memory_of(x)) == ():
+            if isinstance(x, SpikeTensor):
+                continue
+            known = self._sources.get(memory_of(x))
+            if known is not None and all(isinstance(s, Read) for s in known):
                 self._sources[memory_of(x)] = sources
 
 
@@ -148,7 +193,7 @@ class Literals(TorchFunctionMode):
     """Sees tensors made from Python numbers, which dispatch modes do not see.
 
     Args:
-        sources (TensorSources): Is told that they have no source.
+        sources (TensorSources): Is told of them.
     """
 
     #: Neurons may run as kernels: none of their operations matter here.
@@ -167,7 +212,7 @@ class Literals(TorchFunctionMode):
             numbers = data[:1] or [(kwargs or {}).get('data')]
             if isinstance(numbers[0], (bool, int, float, list, tuple)) and (
                     not any(True for _ in tensors(numbers[0]))):
-                self.sources.made(out, ())
+                self.sources.made(out, self.sources.read)
         return out
 
 
@@ -180,7 +225,8 @@ def memory_of(x: torch.Tensor) -> StorageWeakRef:
     Returns:
         StorageWeakRef: It keeps the address from being used again.
     """
-    return StorageWeakRef(x.untyped_storage())
+    with torch._C.DisableTorchFunction():  # the model does not read it
+        return StorageWeakRef(x.untyped_storage())
 
 
 def held_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
