@@ -57,21 +57,6 @@ def _attention(call: Call) -> dict:
         other=2 * pairs)
 
 
-def _multihead_attention(call: Call) -> dict:
-    """Projections of query, key, value and result, and the attention of each
-    head."""
-    query, key = call['query'], call['key']
-    width, heads = call['embed_dim'], call['num_head']
-    rows, others = numbers(query) // width, numbers(key) // width
-    pairs = rows * key.shape[-2] * heads
-    return _matmul(
-        call,
-        (2 * rows + 2 * others) * width**2 + rows * key.shape[-2] * 2 * width
-        + pairs,
-        adds=(2 * rows + 2 * others) * width + pairs,
-        other=2 * pairs)
-
-
 def _recurrent(call: Call) -> dict:
     """An LSTM layer: products of each step with both weight matrices, and
     what :func:`_lstm_cell` counts."""
@@ -148,7 +133,6 @@ RULES = {
         _scaled_dot_product_flash_attention_for_cpu
         _scaled_dot_product_fused_attention_overrideable
         """, cost=_attention),
-    **rules('_native_multi_head_attention', cost=_multihead_attention),
     **rules('mkldnn_rnn_layer', cost=_recurrent),
     **rules('_thnn_fused_lstm_cell', cost=_lstm_cell),
     **rules('_thnn_fused_gru_cell', cost=_gru_cell),

@@ -56,9 +56,23 @@ REFUSED: dict[str, str] = {
         _pack_padded_sequence to_mkldnn
         """),
     **_all(
-        'the fast path of an encoder layer hides its spikes; '
-        'torch.backends.mha.set_fastpath_enabled(False) leaves it out',
-        '_transformer_encoder_layer_fwd'),
+        'the fast path of attention hides its spikes; '
+        'torch.backends.mha.set_fastpath_enabled(False) leaves it out', """
+        _native_multi_head_attention _transform_bias_rescale_qkv
+        _transformer_encoder_layer_fwd _triton_multi_head_attention
+        _triton_scaled_dot_attention
+        """),
+    **_all(
+        'it is private to PyTorch and runs two ops as one, between which '
+        'neurons may stand; write both, such as F.relu(torch.addmm(...))',
+        '_add_relu _addmm_activation'),
+    **_all(
+        'it is one of the ways in which PyTorch computes a convolution; write '
+        'F.conv2d or the like, which chooses it', """
+        _conv_depthwise2d _convolution _nnpack_spatial_convolution
+        conv_depthwise3d mkldnn_convolution slow_conv_dilated2d
+        slow_conv_dilated3d slow_conv_transpose2d slow_conv_transpose3d
+        """),
     **_all(
         'it convolves in a way of its own; use Conv1d with the axes in order',
         'conv_tbc'),
