@@ -34,7 +34,8 @@ from .tables import (
 class Estimate:
     """What a network costs on one or several chips; made by :func:`estimate`.
 
-    ``print(result)`` shows tables, :meth:`plot` makes pictures, :meth:`save`
+    ``print(result)`` shows tables and, at the end, what they come to (also
+    in :attr:`verdicts`), :meth:`plot` makes pictures, :meth:`save`
     writes everything into a folder. ``result['loihi']`` is the part of one
     chip. ``result['spiking_fp32']`` is one energy, where a single spec prices
     operations; with several, name the chip first:
@@ -55,6 +56,9 @@ class Estimate:
         >>> result = estimate(OpTrace([fc], images=1), 'cmos45')
         >>> print(result)
         Energy on 45 nm CMOS arithmetic (cmos45), mJ per image, mean of 1 ...
+        >>> print(result.verdicts[0])  # 20 additions, 100 products of 4.6 pJ
+        Verdict on cmos45, FP32 weights: the spiking form costs 0.0391 x the
+        float twin: wins
         >>> [name for name, figure, caption in result.plot()]
         ['energy_totals.png', 'energy_by_layer.png']
         >>> import tempfile
@@ -119,7 +123,27 @@ class Estimate:
                  *map(format_chip, self.on_chip),
                  *(f'{chip}: not measured: {why}'
                    for chip, why in self.failed.items())]
+        if self.verdicts:
+            parts.append('\n'.join(self.verdicts))
         return '\n\n'.join(parts)
+
+    @property
+    def verdicts(self) -> list[str]:
+        """What it comes to, a line for each comparison with a twin and for
+        each chip with cores; the last lines that ``print`` shows."""
+        lines = []
+        for e in self.operations:
+            for c in e.comparisons:
+                why = '' if c.mean_rate else ' (no spike reached a synapse)'
+                lines.append(
+                    f'{e.chip}, {c.precision.upper()} weights: the spiking '
+                    f'form costs {c.ratio:.3g} x the '
+                    f'{e[c.twin].title.split(",")[0]}: {c.verdict}{why}')
+        for e in self.on_chip:
+            lines.append(f'{e.chip}, {e.timing} {e.mode}: the network '
+                         f'{"fits" if e.fits else "does NOT fit"}')
+        lines += [f'{chip}: not measured' for chip in self.failed]
+        return [f'Verdict on {line}' for line in lines]
 
     def plot(self) -> list[Picture]:
         """Pictures of all parts.

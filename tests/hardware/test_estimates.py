@@ -127,6 +127,22 @@ def test_it_prints_plots_and_saves(recorded, tmp_path):
         found.on_chip[0].energy_mj['synapses'].high)
 
 
+def test_the_last_lines_are_the_verdicts(recorded):
+    # 27 additions and 3 biases of 0.9 pJ beside 18 products of 4.6 pJ and
+    # the biases; with INT8 weights 0.03, 0.1 and 0.23 pJ.
+    found = estimate(recorded, ['cmos45', 'loihi'])
+    assert str(found).splitlines()[-4:] == [
+        '',
+        'Verdict on cmos45, FP32 weights: the spiking form costs 0.316 x the '
+        'float twin: wins',
+        'Verdict on cmos45, INT8 weights: the spiking form costs 0.25 x the '
+        'quantised twin: wins',
+        'Verdict on loihi, synchronous lossless: the network does NOT fit'
+    ]
+    failed = Estimate(failed=dict(odd='no figure'))
+    assert failed.verdicts == ['Verdict on odd: not measured']
+
+
 def test_nothing_is_a_result_too():
     assert str(Estimate()) == '' and Estimate().plot() == []
     assert Estimate().to_dict() == dict(estimates=[], chips=[], failed={})
