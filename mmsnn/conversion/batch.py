@@ -111,7 +111,8 @@ class Batch:
         else:
             self.told = False
             self.images = _by_first_dimension(
-                rows, given, lambda: _neuron_rows(model, args, kwargs))
+                rows, given, lambda: _neuron_rows(model, args, kwargs),
+                vectors=isinstance(model, SpikingForm))  # neurons have rows
         batches = [x.shape[1:] for _, x in rows if len(x) == self.images]
         lists = [x.shape for name, x in rows if (named or x.dim() < 4)
                  and len(_list_with(given, name)) == self.images]
@@ -217,7 +218,7 @@ def _shapes(rows: list[tuple[str, torch.Tensor]]) -> str:
 
 
 def _by_first_dimension(rows: list[tuple[str, torch.Tensor]], given: dict,
-                        neuron_rows: Callable) -> int:
+                        neuron_rows: Callable, vectors: bool) -> int:
     if not rows:
         raise ValueError(
             'the number of images can not be told, since no argument is a '
@@ -229,7 +230,8 @@ def _by_first_dimension(rows: list[tuple[str, torch.Tensor]], given: dict,
     sizes |= set(lists.values())  # if an image is in each
     name, x = max(rows, key=lambda row: row[1].dim())
     array = isinstance(_look_into(given, name), np.ndarray)
-    if sizes != {1} and not lists and (x.dim() == 1 or array and x.dim() == 3):
+    if sizes != {1} and not lists and (x.dim() == 1 and not vectors
+                                       or array and x.dim() == 3):
         raise ValueError(without_batch_axis(f"'{name}'", x.shape, name))
     if len(sizes) <= 1:
         return next(iter(sizes))

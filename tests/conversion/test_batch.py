@@ -307,3 +307,9 @@ def test_an_image_at_a_time_is_no_image_without_a_batch_axis():
 def test_what_can_not_be_said(told, error):
     with pytest.raises(error, match=f'{next(iter(told))} must be .* but is'):
         to_spike_train(SFANeuron(), **told)
+
+
+def test_a_neuron_alone_has_a_row_for_each_image():
+    with to_spike_train(SFANeuron()) as spiking:
+        spiking(torch.tensor([1., 0., 2.]))
+    assert spiking.trace.images == 3 and spiking.trace.total('emitted') == 3

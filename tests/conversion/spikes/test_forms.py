@@ -99,9 +99,9 @@ def test_what_a_model_reads_of_its_neurons(form):
             assert self.neuron.max_spikes == 4 and self.neuron.threshold == 2.
             return self.neuron(x) / self.neuron.scale
 
-    net, x = Net(), torch.tensor([1., 4.])
+    net, x = Net(), torch.tensor([[1., 4.]])
     spiking = to_spike_train(net, form)
-    assert spiking(x).tolist() == net(x).tolist() == [1., 2.]
+    assert spiking(x).tolist() == net(x).tolist() == [[1., 2.]]
     neuron = spiking.module.neuron
     with pytest.raises(AttributeError,
                        match='^neuron: .* has no run, .* call the neuron'):
