@@ -81,4 +81,4 @@ _KINDS = frozenset([
     Tensor.get_device, torch.is_floating_point, torch.is_complex, torch.numel,
     *map(_getter, ('shape', 'ndim', 'dtype', 'device', 'layout', 'is_cuda',
                    'is_sparse', 'is_quantized', 'is_nested', 'is_meta',
-                   'requires_grad', 'is_leaf', 'grad_fn'))])
+                   'requires_grad', 'is_leaf', 'grad_fn', '_version'))])
