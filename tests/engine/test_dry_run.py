@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmsnn.conversion import UnclassifiedOpError
 from mmsnn.engine.dry_run import why_not_evaluated
 from mmsnn.layers import SpikeConv2d
+from mmsnn.models.dense import make_spiking
 
 LIBRARY = torch.library.Library('mmsnn_tests', 'DEF')
 LIBRARY.define('fresh(Tensor x) -> Tensor')
@@ -74,6 +75,21 @@ def test_nothing_to_say_and_nothing_changed():
     assert all(torch.equal(v, before[k])
                for k, v in model.state_dict().items())
     assert not any(m._forward_hooks for m in model.modules())
+
+
+def test_an_activation_without_a_neuron(monkeypatch):
+    """The head's last module is a ReLU, whose result is returned."""
+    said = []
+    monkeypatch.setattr(
+        'mmsnn.conversion.counting.trace_recording._warn', said.append)
+    model = Model()
+    model.head = make_spiking(
+        torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.ReLU()),
+        dict(type='mmsnn.SFANeuron'))
+    assert why_not_evaluated(model, loader()) is None
+    warning, = said
+    assert warning.startswith('Model: ') and (
+        'head.1 (ReLU, the model returns it)' in warning)
 
 
 def test_an_op_without_rule():
