@@ -261,6 +261,12 @@ def test_weights_that_code_reads():
     assert run(Past(), keep_real=['first']) == []
 
 
+def test_weights_that_are_read_on_purpose(monkeypatch):
+    monkeypatch.setattr('mmsnn.models.dense.placing.READS_ON_PURPOSE',
+                        {f'{__name__}.Past'})
+    assert run(Past()) == []
+
+
 @pytest.mark.parametrize('kind', [Facts, Tied])
 def test_weights_that_no_other_code_reads(kind):
     assert run(kind()) == []
