@@ -313,3 +313,18 @@ def test_a_neuron_alone_has_a_row_for_each_image():
     with to_spike_train(SFANeuron()) as spiking:
         spiking(torch.tensor([1., 0., 2.]))
     assert spiking.trace.images == 3 and spiking.trace.total('emitted') == 3
+
+
+@pytest.mark.parametrize('layer, shape', [
+    (nn.Conv1d(4, 2, 1), (4, 5)), (nn.ConvTranspose2d(3, 2, 1), (3, 5, 5)),
+    (nn.Conv3d(3, 2, 1), (3, 5, 5, 5)), (nn.MultiheadAttention(4, 2), (5, 4))])
+def test_layers_that_take_an_image_without_a_batch_axis(layer, shape):
+
+    def fire(neuron, x):
+        attends = isinstance(layer, nn.MultiheadAttention)
+        return neuron(layer(x, x, x)[0] if attends else layer(x))
+
+    with pytest.raises(ValueError, match='model.*its input has .*' + ONE):
+        images(fire, rand(*shape))
+    assert images(fire, rand(*shape), batch=1) == (1, shape)
+    assert images(fire, rand(1, *shape))[0] == 1

@@ -5,15 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch.overrides import TorchFunctionMode
 
-#: Layers that also take inputs without a batch axis, and the dimensions that
-#: those have.
+#: Layers that also take inputs without a batch axis, of this many dimensions:
+#: they add up along the first one. (Pooling does not, so it says nothing.)
 _DIMENSIONS = {
     name.format(axes): axes + 1
-    for axes in (1, 2, 3)
-    for name in ('conv{}d', 'conv_transpose{}d', 'max_pool{}d', 'avg_pool{}d',
-                 'adaptive_avg_pool{}d', 'adaptive_max_pool{}d',
-                 'max_pool{}d_with_indices',
-                 'adaptive_max_pool{}d_with_indices')
+    for axes in (1, 2, 3) for name in ('conv{}d', 'conv_transpose{}d')
 } | {'linear': 1, 'multi_head_attention_forward': 2}
 
 

@@ -171,10 +171,10 @@ def test_an_op_without_rule_is_named_with_its_module(form):
     net = nn.Sequential(
         nn.Identity(), Then(lambda x: ops.box_iou_rotated(boxes, boxes)))
     spiking = to_spike_train(net, form)
-    assert spiking(torch.rand(2)).item() == 1  # runs, if nobody counts
+    assert spiking(torch.rand(1, 2)).item() == 1  # runs, if nobody counts
     with spiking, pytest.raises(
             UnclassifiedOpError,
             match=r"^1: no rule .*mmcv's compiled op box_iou_rotated costs, "
             r'on purpose: it is for rotated boxes.*mmcv_ops\.py'):
-        spiking(torch.rand(2))
+        spiking(torch.rand(1, 2))
     assert not len(spiking.trace)
