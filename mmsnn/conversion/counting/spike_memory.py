@@ -76,7 +76,7 @@ class SpikeMemory:
         if func.is_view or func in _WRITTEN_INTO or not (
                 self._trains or moves):
             return args, kwargs
-        written = list(_written(func, args))
+        written = list(_written(func, args, kwargs))
         if self._trains:
             args, kwargs = tree_map(
                 lambda x: self._spikes_in(x, written), (tuple(args), kwargs))
@@ -103,7 +103,7 @@ class SpikeMemory:
         if func._schema.name.split('::')[1] in UNSET:
             self._unset.update(map(memory_of, tensors(out)))
         elif func._schema.is_mutable and not _only_shape(func):
-            for x in _written(func, args):
+            for x in _written(func, args, kwargs):
                 self._write(func, args, kwargs, x)
             self._empty = set()
         self._random |= torch.Tag.nondeterministic_seeded in func.tags
@@ -165,6 +165,8 @@ class SpikeMemory:
         memory = memory_of(x)
         self._unset.discard(memory)
         flat = self._trains.pop(memory, None)
+        if flat is not None and flat.shape != _flat(x).shape:
+            return  # it was resized
         if flat is None:
             spikes = _spiking(args, kwargs)
             if spikes is None or memory not in self._empty:
@@ -193,12 +195,13 @@ def _spiking(args, kwargs) -> SpikeTensor | None:
                  if isinstance(x, SpikeTensor)), None)
 
 
-def _written(func, args) -> Iterator[torch.Tensor]:
+def _written(func, args, kwargs) -> Iterator[torch.Tensor]:
     """Plain tensors that an op writes into."""
-    for x, argument in zip(args, func._schema.arguments):
-        if argument.alias_info and argument.alias_info.is_write and isinstance(
-                x, torch.Tensor) and not isinstance(x, SpikeTensor):
-            yield x
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.alias_info and argument.alias_info.is_write:
+            x = args[i] if i < len(args) else kwargs.get(argument.name)
+            if isinstance(x, torch.Tensor) and not isinstance(x, SpikeTensor):
+                yield x
 
 
 def _flat(x: torch.Tensor) -> torch.Tensor:

@@ -241,6 +241,36 @@ def test_views_in_place_of_what_spikes_were_written_into(form):
     assert list(trace)[-1].in_spikes == expected
 
 
+@pytest.mark.parametrize('form', FORMS)
+def test_a_resized_tensor_into_which_spikes_were_written_is_real(form):
+
+    def op(x):
+        y = torch.zeros_like(x)
+        y[:] = x
+        y.resize_(len(x) + 1, 6)[-1] = 0
+        return y
+
+    trace, _ = traced(SFANeuron(max_spikes=4), op, form)
+    assert not list(trace)[-1].spiking
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_spikes_in_plain_tensors_named_as_out(form):
+
+    def moved(x):
+        y = torch.zeros_like(x)
+        return torch.cat([x[:, 3:], x[:, :3]], 1, out=y)
+
+    def computed(x):
+        y = torch.empty_like(x).copy_(x)
+        return y.ldexp_(torch.ones_like(x))  # PyTorch multiplies with out=y
+
+    trace, expected = traced(SFANeuron(max_spikes=4), moved, form)
+    assert list(trace)[-1].in_spikes == expected
+    trace, _ = traced(SFANeuron(max_spikes=4), computed, form)
+    assert not list(trace)[-1].spiking
+
+
 def test_a_view_in_place_takes_everything_along():
     counts = torch.tensor([[2., 0, 1]])
     spikes = SpikeTensor([counts], 1., 2, False, places=counts.long() + 1)
