@@ -4,7 +4,8 @@ from .build import build_neuron, is_spiking
 from .checks import check_equation
 from .integrate import integrate_and_fire
 from .lif import LIFNeuron
-from .native import is_traced
+from .meetings import spikes_meeting
+from .native import is_followed, is_traced
 from .quantizer import (
     fire_and_count,
     is_finite,
@@ -20,6 +21,7 @@ from .spiking import SpikingNeuron
 __all__ = [
     'LIFNeuron', 'SFANeuron', 'SpikingNeuron', 'build_neuron',
     'check_equation', 'fire_and_count', 'integrate_and_fire', 'is_finite',
-    'is_spiking', 'is_traced', 'spike_count', 'spike_firing',
-    'spikes_per_position', 'spikes_per_substep', 'spikes_reaching'
+    'is_followed', 'is_spiking', 'is_traced', 'spike_count', 'spike_firing',
+    'spikes_meeting', 'spikes_per_position', 'spikes_per_substep',
+    'spikes_reaching'
 ]

@@ -23,6 +23,8 @@ DTYPES = {
     torch.bfloat16: 'bf16'
 }
 
+_PLAIN = torch.Tensor, torch.nn.Parameter
+
 
 def _declare(library: ctypes.CDLL) -> None:
     pointer, i64, f64 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -31,12 +33,13 @@ def _declare(library: ctypes.CDLL) -> None:
             ('forward', [pointer, pointer, pointer, i64, f64, f64]),
             ('backward', [pointer, pointer, pointer, i64, f64]),
             ('nonfinite', [pointer, i64, pointer]),
-            ('count', [pointer, pointer, i64, i64, f64, pointer, pointer,
-                       pointer, i64, i64, pointer]),
+            ('count', [pointer, pointer, i64, i64, f64, pointer, i64, i64,
+                       pointer]),
             ('train', [pointer, pointer, i64, i64, f64]),
             ('levels', [pointer, i64, i64, f64, pointer]),
             ('sums', [pointer, i64, i64, pointer]),
-            ('last_sums', [pointer, i64, i64, i64, pointer])):
+            ('last_sums', [pointer, i64, i64, i64, pointer]),
+            ('meetings', [pointer] * 7)):
             function = getattr(library, f'sfa_{name}_{suffix}')
             function.argtypes = [*arguments, ctypes.c_int]
             function.restype = None
@@ -115,10 +118,25 @@ def usable(tensor: torch.Tensor) -> bool:
         >>> usable(torch.zeros(2, dtype=torch.int64))
         False
     """
-    return (not is_followed()
-            and type(tensor) in (torch.Tensor, torch.nn.Parameter)
-            and tensor.device.type == 'cpu' and tensor.dtype in DTYPES
-            and is_dense(tensor) and load() is not None)
+    return readable(tensor) and is_dense(tensor)
+
+
+def readable(tensor: torch.Tensor) -> bool:
+    """Whether a kernel that is told its strides can read a tensor.
+
+    Args:
+        tensor (Tensor): Any tensor.
+
+    Returns:
+        bool: As :func:`usable`, but for how it lies in memory.
+
+    Example:
+        >>> x = torch.zeros(2, 3)[:, ::2]
+        >>> usable(x), readable(x)
+        (False, True)
+    """
+    return (not is_followed() and type(tensor) in _PLAIN and tensor.is_cpu
+            and tensor.dtype in DTYPES and load() is not None)
 
 
 def is_dense(tensor: torch.Tensor) -> bool:

@@ -25,6 +25,9 @@ from torch.autograd.function import once_differentiable
 
 from . import native
 
+#: D up to which counts are bytes in the kernel that counts them.
+_MOST_COUNTED = 255
+
 
 def spike_count(membrane: torch.Tensor,
                 max_spikes: int,
@@ -206,9 +209,9 @@ def fire_and_count(
         membrane: torch.Tensor,
         max_spikes: int,
         scale: float,
-        levels: torch.Tensor,
         reach: torch.Tensor | None = None,
-        inplace: bool = False) -> tuple[torch.Tensor, bool, int]:
+        inplace: bool = False
+) -> tuple[torch.Tensor, bool, list[int], int]:
     """:func:`spike_firing` without gradient, counted in the same pass.
 
     Args:
@@ -216,47 +219,41 @@ def fire_and_count(
             (N, C, *positions) where ``reach`` is given.
         max_spikes (int): D.
         scale (float): Factor on the counts.
-        levels (Tensor): D integers (int64, on CPU), to which the spikes per
-            sub-step are added; see :func:`spikes_per_substep`.
         reach (Tensor, optional): Outputs that a spike reaches from each
             position, float64.
         inplace (bool): The membrane may be overwritten. Defaults to False.
 
     Returns:
         tuple: Spike counts times ``scale``; whether all membranes were
-        finite; spikes times ``reach``, 0 without it.
+        finite, else what follows means nothing; spikes in each of D
+        sub-steps, see :func:`spikes_per_substep`; spikes times ``reach``, 0
+        without it.
 
     Example:
-        >>> levels = torch.zeros(2, dtype=torch.int64)
         >>> u = torch.tensor([[[0.4, 1.], [2., 3.]]])
         >>> reach = torch.tensor([2., 5.], dtype=torch.float64)
-        >>> fire_and_count(u, 2, 0.5, levels, reach)
+        >>> fire_and_count(u, 2, 0.5, reach)
         (tensor([[[0.0000, 0.5000],
-                 [1.0000, 1.0000]]]), True, 19)
-        >>> levels
-        tensor([3, 2])
+                 [1.0000, 1.0000]]]), True, [3, 2], 19)
     """
-    if native.usable(membrane):
+    if max_spikes <= _MOST_COUNTED and native.usable(membrane):
         values = membrane if inplace else torch.empty_like(membrane)
-        bad, reached = ctypes.c_double(), ctypes.c_double()
         inner = 1 if membrane.is_contiguous() else membrane.shape[1]
         where = (None, inner, 1) if reach is None else (reach.data_ptr(),
                                                         inner, reach.numel())
+        counted = (ctypes.c_int64 * (2 + max_spikes))()
         native.kernel('count', membrane.dtype)(membrane.data_ptr(),
                                                values.data_ptr(),
                                                membrane.numel(), max_spikes,
-                                               scale, levels.data_ptr(),
-                                               ctypes.byref(bad), *where,
-                                               ctypes.byref(reached),
+                                               scale, *where, counted,
                                                torch.get_num_threads())
-        finite = not bad.value
-        return values, finite, int(reached.value) if finite else 0
+        bad, reached, *levels = counted
+        return values, not bad, levels, reached
     finite = is_finite(membrane)
     values = _forward(membrane, max_spikes, scale, inplace)
-    levels += torch.tensor(spikes_per_substep(values, max_spikes, scale))
-    if not finite:
-        return values, False, 0
-    return values, True, spikes_reaching(values, max_spikes, scale, reach)
+    levels = spikes_per_substep(values, max_spikes, scale)
+    return values, finite, levels, spikes_reaching(
+        values, max_spikes, scale, reach) if finite else 0
 
 
 def spikes_reaching(counts: torch.Tensor, max_spikes: int, scale: float,

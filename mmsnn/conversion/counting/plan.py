@@ -16,7 +16,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch.utils._pytree import tree_flatten, tree_map
 
-from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.spikes.spike_tensor import Origin, SpikeTensor
 from mmsnn.trace import OpRecord, OpTrace, RunStatistics, total_amounts
 
 from .planned_ops import (
@@ -197,8 +197,13 @@ class CountingPlan:
                 return
             if not last.moves and source.can_weigh_by(reach):
                 return
-        synapse.call = (func, tree_map(_template, tuple(args)),
-                        _template(output))
+        templates = tree_map(_template, tuple(args))
+        if func.overloadpacket is not torch.ops.aten.convolution:
+            templates = tuple(x.unmerged() if isinstance(x, Origin) else x
+                              for x in templates)
+            synapse.of_spikes = all(
+                isinstance(x, SpikeTensor) for x in args[-2:])
+        synapse.call = func, templates, _template(output)
         source.due.append(synapse)
         for x in spiking:
             neuron = self.neurons[x.origin.neuron]
@@ -232,16 +237,15 @@ class CountingPlan:
             neuron = self.neurons[origin.neuron]
             neuron.last_use = max(neuron.last_use, last)
 
-    def add_call(self, images: int, levels: Sequence[torch.Tensor],
-                 reached: Sequence[int],
+    def add_call(self, images: int, fired: Sequence[tuple[list[int], int]],
                  costs: Iterable[tuple[PlannedSynapse, dict]]) -> None:
         """Keep what was counted in another call.
 
         Args:
             images (int): Its images.
-            levels (Sequence[Tensor]): Spikes of each neuron in each sub-step.
-            reached (Sequence[int]): Of each neuron, the outputs that its
-                spikes reach, where it has counted them.
+            fired (Sequence[tuple]): Of each neuron its spikes in each
+                sub-step, and the outputs that these reach, where it has
+                counted them.
             costs (Iterable[tuple]): Synapses whose cost was computed, each
                 with the cost.
         """
@@ -250,7 +254,7 @@ class CountingPlan:
         self._calls += 1
         self._images += images
         totals = Counter(self._fixed_amounts)
-        for neuron, *counts in zip(self.neurons, levels, reached):
+        for neuron, counts in zip(self.neurons, fired):
             neuron.end_call(*counts, images)
             totals['spikes'] += neuron.fired
         for synapse, cost in costs:

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from mmsnn.conversion.spikes.spike_tensor import Origin
+from mmsnn.neurons import spikes_meeting
 from mmsnn.trace import OpRecord
 
 from .relays import relay_amounts
@@ -121,18 +123,17 @@ class PlannedNeuron:
             self.reach = reach
         return torch.equal(self.reach, reach)
 
-    def end_call(self, levels: torch.Tensor, reached: int,
+    def end_call(self, levels: list[int], reached: int,
                  images: int) -> None:
         """Add a call.
 
         Args:
-            levels (Tensor): Spikes in each sub-step.
+            levels (list[int]): Spikes in each sub-step.
             reached (int): ``reach`` of all of them, summed.
             images (int): Images of the call.
         """
-        spikes = levels.tolist()
-        self.fired, self.reached = sum(spikes), reached
-        self.op.count(images, spikes)
+        self.fired, self.reached = sum(levels), reached
+        self.op.count(images, levels)
 
 
 @dataclass(eq=False)
@@ -147,6 +148,7 @@ class PlannedSynapse:
             that is not one number.
         call (tuple | None): Op, arguments and result without their values,
             where the cost is computed from spikes.
+        of_spikes (bool): Whether that is a product of spikes with spikes.
         cost (dict): What came of that in the latest call.
     """
 
@@ -154,19 +156,25 @@ class PlannedSynapse:
     source: PlannedNeuron
     fan_out: int | None = None
     call: tuple | None = None
+    of_spikes: bool = False
     cost: dict = field(default_factory=dict)
 
-    def compute(self, spikes_of: Callable[[Any], Any]) -> dict:
+    def compute(self, spikes_of: Callable[[Any], Any],
+                counts_of: Callable[[Origin], torch.Tensor]) -> dict:
         """Cost of a call from its spikes.
 
         Args:
             spikes_of (Callable): Gives the spikes of this call in the place
                 of where they come from, and anything else as it is.
+            counts_of (Callable): Gives their counts as a plain tensor.
 
         Returns:
             dict: Amounts.
         """
         func, args, output = self.call
+        if self.of_spikes:
+            spikes, sops = spikes_meeting(*map(counts_of, args[-2:]))
+            return dict(sops=sops, in_spikes=spikes)
         return synapse_cost(func, [spikes_of(x) for x in args], output)
 
     def end_call(self, images: int) -> int:
@@ -193,11 +201,13 @@ class PlannedRelay(PlannedSynapse):
     """Gates that hand spikes on. ``call`` has where their inputs and, last,
     what they fire comes from."""
 
-    def compute(self, spikes_of: Callable[[Any], Any]) -> dict:
+    def compute(self, spikes_of: Callable[[Any], Any],
+                counts_of: Callable[[Origin], torch.Tensor]) -> dict:
         """Spikes of a call.
 
         Args:
             spikes_of (Callable): As of :class:`PlannedSynapse`.
+            counts_of (Callable): As there.
 
         Returns:
             dict: Amounts.

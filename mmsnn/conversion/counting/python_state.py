@@ -96,7 +96,9 @@ class PythonState:
         self._held: list = []
         self._before: list = []
         self._read: list[tuple[Callable, Any, Any]] = []
-        self._tensors: list[tuple] = []
+        self._tensors: list[torch.Tensor] = []
+        self._shapes: list[torch.Size] = []
+        self._dtypes: list[torch.dtype] = []
         self._globals: list[tuple[dict, str, Any]] = []
         todo = list(roots)
         while todo and self.known:
@@ -113,8 +115,8 @@ class PythonState:
                     all(read(x) == before for read, x, before in self._read)
                     and all(space.get(name, NOTHING) is value
                             for space, name, value in self._globals) and
-                    all(x.shape == shape and x.dtype is dtype
-                        for x, shape, dtype in self._tensors))
+                    [x.shape for x in self._tensors] == self._shapes and
+                    [x.dtype for x in self._tensors] == self._dtypes)
         except (KeyError, RuntimeError, ValueError):
             return False  # other tensors or arrays: they are not one bool
 
@@ -146,7 +148,9 @@ class PythonState:
             return ()
         self._seen[id(x)] = x
         if isinstance(x, torch.Tensor):
-            self._tensors.append((x, x.shape, x.dtype))
+            self._tensors.append(x)
+            self._shapes.append(x.shape)
+            self._dtypes.append(x.dtype)
             return ()
         if isinstance(x, (tuple, frozenset)):
             return x

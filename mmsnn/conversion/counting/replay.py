@@ -1,11 +1,11 @@
 """Counting one call by a plan."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from mmsnn.conversion.spikes.spike_tensor import Origin, SpikeTensor
+from mmsnn.conversion.spikes.spike_tensor import Origin
 
 from .plan import CountingPlan
 
@@ -30,19 +30,14 @@ class Replay:
     def __init__(self, plan: CountingPlan, images: int) -> None:
         self.plan = plan
         self.images = images
-        substeps = [n.substeps for n in plan.neurons]
         # What each firing has counted, see CountingPlan.add_call.
-        self._levels = torch.zeros(
-            sum(substeps), dtype=torch.int64).split(substeps)
-        self._reached = [0] * len(substeps)
+        self._fired: list[tuple[list[int], int]] = []
         self._costs: list[tuple] = []
-        self._next = 0  # number of the firing that is next
-        # Spikes still to be used: values, and the function to wrap them.
+        # Spikes still to be used: values, and the form of their neuron.
         self._spikes: dict[int, tuple] = {}
 
-    def expect(
-            self, path: str, membrane: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def expect(self, path: str,
+               membrane: torch.Tensor) -> torch.Tensor | None:
         """What a neuron that is about to fire has to count.
 
         Args:
@@ -50,38 +45,39 @@ class Replay:
             membrane (Tensor): Its membrane potentials.
 
         Returns:
-            tuple[Tensor, Tensor | None]: T x D integers, to which it adds
-            its spikes in each sub-step; and how many outputs a spike at each
-            position reaches, None if that is not to be counted.
+            Tensor | None: How many outputs a spike at each position reaches;
+            None if that is not to be counted.
 
         Raises:
             PlanMismatch: If this neuron was not to fire now, or not on this
                 shape.
         """
-        if self._next >= len(self.plan.neurons):
+        if len(self._fired) == len(self.plan.neurons):
             raise PlanMismatch
-        neuron = self.plan.neurons[self._next]
+        neuron = self.plan.neurons[len(self._fired)]
         if path != neuron.path or membrane.shape != neuron.shape:
             raise PlanMismatch
-        return self._levels[self._next], neuron.reach
+        return neuron.reach
 
-    def fired(self, values: torch.Tensor, reached: int,
-              wrap: Callable[[torch.Tensor], SpikeTensor]) -> None:
+    def fired(self, values: torch.Tensor, levels: list[int], reached: int,
+              form) -> None:
         """Count the synapses for which this neuron was the last to wait for.
 
         Args:
             values (Tensor): What it fired, counts times the scale.
+            levels (list[int]): Its spikes in each of T x D sub-steps.
             reached (int): Outputs that its spikes reach, see :meth:`expect`.
-            wrap (Callable[[Tensor], SpikeTensor]): Makes values spikes.
+            form (SpikingForm): Itself.
         """
-        number, self._next = self._next, self._next + 1
-        self._reached[number] = reached
+        number = len(self._fired)
+        self._fired.append((levels, reached))
         neuron = self.plan.neurons[number]
         if neuron.last_use >= 0:
             # The model may reshape what it gets in place.
-            self._spikes[number] = values.detach(), wrap
+            self._spikes[number] = values.detach(), form
         for synapse in neuron.due:
-            self._costs.append((synapse, synapse.compute(self._operand)))
+            self._costs.append((synapse, synapse.compute(
+                self._operand, self._counts)))
         if neuron.due:
             for done in [
                     n for n in self._spikes
@@ -92,8 +88,12 @@ class Replay:
     def _operand(self, x: Any) -> Any:
         if not isinstance(x, Origin):
             return x
-        values, wrap = self._spikes[x.neuron]
-        return wrap(x.replay(values))
+        values, form = self._spikes[x.neuron]
+        return form.spikes(x.replay(values))
+
+    def _counts(self, x: Origin) -> torch.Tensor:
+        values, form = self._spikes[x.neuron]
+        return form.counts(x.replay(values))
 
     def finish(self, visits: Sequence[str]) -> None:
         """Add the call to the plan.
@@ -105,8 +105,7 @@ class Replay:
             PlanMismatch: If neurons are left that have not fired, or other
                 modules have run.
         """
-        if (self._next != len(self.plan.neurons) or
+        if (len(self._fired) != len(self.plan.neurons) or
                 tuple(visits) != self.plan.visits):
             raise PlanMismatch
-        self.plan.add_call(self.images, self._levels, self._reached,
-                           self._costs)
+        self.plan.add_call(self.images, self._fired, self._costs)

@@ -8,6 +8,7 @@ import torch
 from mmsnn.conversion.rules.rule import Effect
 from mmsnn.conversion.rules.table import RULES
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, aten
+from mmsnn.neurons import spikes_meeting
 
 #: Ops of which the table of rules says that spikes are added up in them.
 SYNAPSE_OPS = {
@@ -189,7 +190,7 @@ def _linear(left, right, is_last: bool) -> dict:
 
 
 def _product(left, right) -> dict:
-    """(B, n, m) @ (B, m, p). Each spike of the train selects a row of the
+    """(..., n, m) @ (..., m, p). Each spike of the train selects a row of the
     other operand to add; zeros of a spiking operand are not added."""
     dense = left.numel() * right.shape[-1]
     common = dict(
@@ -200,16 +201,10 @@ def _product(left, right) -> dict:
     if not isinstance(left, SpikeTensor) and not isinstance(
             right, SpikeTensor):
         return dict(common, macs=dense)
-    if isinstance(left, SpikeTensor):
-        train, other, axis = left, right, -2
-    else:
-        train, other, axis = right, left, -1
-    if isinstance(other, SpikeTensor):
-        selected = (other.counts() != 0).sum(
-            -1 if axis == -2 else -2, dtype=torch.float64)
-        per_row = train.counts().sum(axis, dtype=torch.float64)
-        sops = round((per_row * selected).sum().item())
-        largest = other.max_spikes
+    train = left if isinstance(left, SpikeTensor) else right
+    if isinstance(left, SpikeTensor) and isinstance(right, SpikeTensor):
+        _, sops = spikes_meeting(left.counts(), right.decode())
+        largest = right.max_spikes
     else:
         sops = train.spikes * _product_fan_out(left, right)
         largest = 1  # the recorder knows what the other operand can reach

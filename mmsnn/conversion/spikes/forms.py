@@ -11,6 +11,7 @@ from mmsnn.neurons import (
     fire_and_count,
     integrate_and_fire,
     is_finite,
+    is_followed,
     is_traced,
     spike_count,
     spikes_per_substep,
@@ -78,7 +79,7 @@ def refuse_transforms(path: str) -> None:
     Raises:
         RuntimeError: If one does.
     """
-    if is_traced() or get_proxy_mode():
+    if is_followed() and (is_traced() or get_proxy_mode()):
         raise RuntimeError(
             f'{path}: a converted model can not be traced, exported or '
             'transformed, since spikes are no plain tensors: use the trained '
@@ -176,7 +177,8 @@ class SpikingForm(nn.Module):
         """
         if isinstance(output, SpikeTensor):
             return output.counts()
-        return (output / self.neuron.scale).round()
+        scale = self.neuron.scale
+        return output if scale == 1 else (output / scale).round()
 
     def _fire(self, membrane: torch.Tensor):
         raise NotImplementedError
@@ -277,22 +279,34 @@ class CountNeuron(SpikingForm):
             for n in spikes_per_substep(x, neuron.max_spikes, neuron.scale)
         ]
 
+    def spikes(self, output: torch.Tensor) -> SpikeTensor:
+        """What :meth:`forward` has returned in a call counted by a plan, as
+        spikes.
+
+        Args:
+            output (Tensor): Counts times the scale, however rearranged.
+
+        Returns:
+            SpikeTensor: The same.
+        """
+        return self._spikes([output])
+
     def _replay(self, membrane):
-        neuron, replay = self.neuron, self.session.replay
+        # As self.neuron, in less time.
+        neuron, replay = self._modules['neuron'], self.session.replay
         kinds = neuron.max_spikes, neuron.scale
-        levels, reach = replay.expect(self.path, membrane)
+        reach = replay.expect(self.path, membrane)
         if neuron.is_static:
             inplace = neuron.inplace
             if neuron.threshold != 1:
                 membrane, inplace = membrane / neuron.threshold, True
-            values, finite, reached = fire_and_count(membrane, *kinds, levels,
-                                                     reach, inplace)
+            values, finite, levels, reached = fire_and_count(
+                membrane, *kinds, reach, inplace)
             self._check_finite(finite)
         else:
             self._check_finite(is_finite(membrane))
             values = self._values(membrane)
-            levels += torch.tensor(self._levels(values))
+            levels = self._levels(values)
             reached = spikes_reaching(values, *kinds, reach)
-        replay.fired(values, reached, lambda x: self._spikes([x]))
+        replay.fired(values, levels, reached, self)
         return values
-

@@ -67,6 +67,22 @@ def test_same_trace_as_watching_every_op():
         assert a == b
 
 
+def test_heads_that_a_product_has_to_copy_are_counted_where_they_lie():
+    net = calibrated().to(memory_format=torch.channels_last)
+    batches = [(2 * torch.randn(3, 3, 9, 7)).to(
+        memory_format=torch.channels_last) for _ in range(3)]
+    watched, counted = (to_spike_train(net, form) for form in FORMS)
+    same_trace(record(counted, *batches), record(watched, *batches))
+    (plan, _), = counted._recording._plans.values()
+    (left, right), = [x.call[1] for x in plan._synapses if x.of_spikes]
+    values = torch.rand(3, 16, 5, 4).to(memory_format=torch.channels_last)
+    assert left.replay(values).data_ptr() == values.data_ptr()
+    assert left.replay(values).shape == (3, 2, 8, 20)  # N, heads, n, m
+    assert torch.equal(left.replay(values),  # by strides that it has kept
+                       values.reshape(3, 2, 8, 20))
+    assert right.replay(torch.rand(3, 64, 5, 4)).shape == (3, 2, 20, 32)
+
+
 @pytest.mark.parametrize('images', [1, 3])
 def test_many_calls_are_added_up_as_one_by_one(images):
     torch.manual_seed(0)
