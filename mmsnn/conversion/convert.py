@@ -333,7 +333,7 @@ class SpikeTrainModel(nn.Module):
 
     def _run(self, args, kwargs, inputs):
         """Run the model; once more where a fold turns out to be wrong."""
-        self.session.call += 1
+        self.session.start_call()
         while True:
             if self._folding.prove(args, kwargs):
                 self._recording.forget_plans()

@@ -8,6 +8,7 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from mmsnn.conversion.counting.tensor_sources import memory_of
+from mmsnn.conversion.spikes.forms import SpikingForm
 from mmsnn.conversion.upstream.mmcv_dispatch import (
     MmcvOpMode,
     expose_mmcv_ops,
@@ -50,6 +51,10 @@ class NeuronDepth(MmcvOpMode):
     Attributes:
         longest (Depth): The longest chain so far.
 
+    Raises:
+        TypeError: If the model is converted: it may run a call twice, and
+            only one of both counts.
+
     Example:
         >>> from mmsnn.layers import ESDSA
         >>> model = ESDSA(16, dict(type='mmsnn.SFANeuron', max_spikes=4))
@@ -64,6 +69,11 @@ class NeuronDepth(MmcvOpMode):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
+        if any(isinstance(m, SpikingForm) for m in model.modules()):
+            raise TypeError(
+                f'NeuronDepth takes a model in training form, but '
+                f'{type(model).__name__} is converted: give it the trained '
+                'model, whose chains are the same')
         expose_mmcv_ops()
         self.model = model
         self.longest = Depth()

@@ -1,6 +1,5 @@
 """Proof that nothing changed: spike counts of both forms, neuron by neuron."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from itertools import zip_longest
 from math import inf
@@ -11,6 +10,7 @@ from torch import nn
 
 from mmsnn.conversion.upstream.autocast import AutocastWatch, autocast_type
 from mmsnn.conversion.upstream.double import in_its_precision, precision
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.neurons import SpikingNeuron
 
 from .comparison import Comparison, compare_leaves
@@ -64,7 +64,7 @@ class EqualityCheck:
                              f'spike-train form {other}: compare equal types')
         self._dtype = dtype
         self.report = EqualityReport(_name(dtype))
-        self._rows: dict[str, NeuronEquality] = OrderedDict()
+        self._rows: dict[str, NeuronEquality] = {}
 
     def compare(self, *args, **kwargs) -> tuple:
         """Call both forms and compare all counts, and what they return.
@@ -85,6 +85,8 @@ class EqualityCheck:
     def compare_calls(self, run_training: Callable,
                       run_spiking: Callable) -> tuple:
         """Compare as :meth:`compare` does, for calls other than ``forward``.
+
+        Both draw the same random numbers.
 
         Counts are kept until both forms have fired, in a byte each where D
         allows.
@@ -108,33 +110,31 @@ class EqualityCheck:
                 f'the training form to {_name(rounded)} and is off in '
                 'spike-train form: call it outside of autocast, or compare '
                 f'model.to(torch.{_name(rounded)}) or model.double()')
-        expected, actual = _Calls(), _Calls()
         near = self._near_thresholds
-
-        def keep(firing: Firing) -> None:
-            self._row(firing.path)  # in the order of the training form
-            expected.add(firing)
-
+        drawn = RandomNumbers()  # noise is the same in both forms
         autocast = AutocastWatch(self.training)
         with torch.no_grad(), autocast, in_its_precision(
-                self.training), watch_neurons(self.training, keep, near):
+                self.training), watch_neurons(
+                    self.training, _fired, near) as expected:
             first = run_training()
         if autocast.found is not None:
             self.report.rounded_to = _name(autocast.found)
         # Now, since the other form may write into the same objects.
         found = leaves(first)
-        session = self.spiking.session
-        with watch_neurons(
-                self.spiking.module, lambda firing: actual.add(
-                    firing, (session.call, session.attempt)), near):
+        drawn.restore()
+        with watch_neurons(self.spiking.module, _fired, near) as actual:
             second = run_spiking()
-        actual.keep_last_attempts()
+        expected, actual = _by_path(expected), _by_path(actual)
+
+        def again():
+            drawn.restore()
+            return run_training()
+
         for name in (*expected, *(k for k in actual if k not in expected)):
             for fired in zip_longest(
                     expected.get(name, ()), actual.get(name, ())):
                 self._add(name, *fired)
-        self._compare_results(first, found, leaves(second), run_training,
-                              expected)
+        self._compare_results(first, found, leaves(second), again, expected)
         self.report.images += self.spiking.session.images
         self.report.never_ran = [
             path for path, _ in neuron_layers(self.training)
@@ -143,7 +143,8 @@ class EqualityCheck:
         return first, second
 
     def _compare_results(self, results, first: list[Leaf], second: list[Leaf],
-                         run_training: Callable, fired: '_Calls') -> None:
+                         run_training: Callable,
+                         fired: dict[str, list['_Fired']]) -> None:
         report = self.report
         dtype = self._dtype
         if report.rounded_to:
@@ -152,8 +153,10 @@ class EqualityCheck:
         if (not self._agree(found) and found.error < inf
                 and dtype in MEASURABLE and not report.total_differences
                 and _untouched(results, first)):
+            counts = {path: [x.counts for x in calls]
+                      for path, calls in fired.items()}
             for rounding in measure_rounding(run_training, self.training,
-                                             dtype, first, fired.counts()):
+                                             dtype, first, counts):
                 found = compare_leaves(first, second, dtype, rounding)
                 if self._agree(found):
                     break
@@ -226,33 +229,23 @@ class EqualityCheck:
 class _Fired(NamedTuple):
     """What a neuron has fired in one call, and where that was close."""
 
+    path: str
     counts: torch.Tensor
     near: torch.Tensor | None
-    run: tuple[int, int] = (0, 0)  # numbers of the call and of the attempt
 
 
-class _Calls(OrderedDict[str, list[_Fired]]):
-    """What all neurons have fired, by their paths."""
+def _fired(firing: Firing) -> _Fired:
+    small = firing.neuron.max_spikes < 256
+    kind = torch.uint8 if small else torch.int32
+    return _Fired(firing.path, firing.counts.to(kind), firing.before)
 
-    def add(self, firing: Firing, run: tuple[int, int] = (0, 0)) -> None:
-        """Add a firing."""
-        small = firing.neuron.max_spikes < 256
-        kind = torch.uint8 if small else torch.int32
-        self.setdefault(firing.path, []).append(
-            _Fired(firing.counts.to(kind), firing.before, run))
 
-    def counts(self) -> dict[str, list[torch.Tensor]]:
-        """Counts alone."""
-        return {name: [x.counts for x in fired]
-                for name, fired in self.items()}
-
-    def keep_last_attempts(self) -> None:
-        """Drop what was fired in runs that were given up."""
-        last = dict(sorted(x.run for fired in self.values() for x in fired))
-        for name, fired in list(self.items()):
-            self[name] = [x for x in fired if x.run[1] == last[x.run[0]]]
-            if not self[name]:
-                del self[name]
+def _by_path(found: list[_Fired]) -> dict[str, list[_Fired]]:
+    """What all neurons have fired, in the order in which they fire first."""
+    calls: dict[str, list[_Fired]] = {}
+    for fired in found:
+        calls.setdefault(fired.path, []).append(fired)
+    return calls
 
 
 def _name(dtype: torch.dtype) -> str:

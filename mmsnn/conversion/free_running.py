@@ -1,12 +1,14 @@
 """The op trace of a model that fires while input still arrives."""
 
 import copy
-from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.trace import OpTrace
 
 from .convert import to_spike_train
@@ -15,7 +17,7 @@ from .watching import Firing, neuron_layers, watch_neurons
 
 #: Spikes times scale of whole time steps, by path of the neuron, in the order
 #: of its calls.
-Fired = dict[str, deque[torch.Tensor]]
+Fired = dict[str, list[torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -67,28 +69,43 @@ def run_free_running(model: nn.Module, *args, **kwargs) -> FreeRunningRun:
     """
     spiking = to_spike_train(model, 'free_running')
     check = EqualityCheck(model, spiking)
-    fired: Fired = {}
 
-    def keep(firing: Firing) -> None:
-        fired.setdefault(firing.path, deque()).append(
-            firing.counts * firing.neuron.scale)
+    def measure(firing: Firing) -> tuple[str, torch.Tensor]:
+        return firing.path, firing.counts * firing.neuron.scale
 
-    with watch_neurons(spiking.module, keep):
+    drawn = RandomNumbers()  # noise is the same in all runs
+    with watch_neurons(spiking.module, measure) as found:
         check.compare(*copy.deepcopy(args), **copy.deepcopy(kwargs))
-    return FreeRunningRun(check.report, _trace(model, args, kwargs, fired),
-                          _trace(model, args, kwargs, {}))
+    fired: Fired = {}
+    for path, values in found:
+        fired.setdefault(path, []).append(values)
+    traces = []
+    for given in (fired, {}):
+        drawn.restore()
+        traces.append(_trace(model, args, kwargs, given))
+    return FreeRunningRun(check.report, *traces)
 
 
 def _trace(model: nn.Module, args, kwargs, fired: Fired) -> OpTrace:
     """Of a call in which some neurons fire what is given."""
     spiking = to_spike_train(model, 'counts')
-    for path, form in neuron_layers(spiking.module):
-        if path in fired:
-            form.neuron.forward = _firing(fired[path])
-    with spiking:
+    with ExitStack() as run:
+        for path, form in neuron_layers(spiking.module):
+            if path in fired:
+                done: list[torch.Tensor] = []
+                run.enter_context(spiking.session.keeps(done))
+                form.neuron.forward = _firing(fired[path], done)
+        run.enter_context(spiking)
         spiking(*copy.deepcopy(args), **copy.deepcopy(kwargs))
     return spiking.trace
 
 
-def _firing(given: deque[torch.Tensor]):
-    return lambda membrane: given.popleft()
+def _firing(given: list[torch.Tensor], done: list[torch.Tensor]) -> Callable:
+    """Fires what is given, in the order of the calls. A run that is given up
+    leaves nothing in ``done``."""
+
+    def fire(membrane: torch.Tensor) -> torch.Tensor:
+        done.append(given[len(done)])
+        return done[-1]
+
+    return fire

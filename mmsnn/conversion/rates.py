@@ -1,8 +1,7 @@
-"""Firing rates of parts of a model in training form."""
+"""Firing rates of parts of a model."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 
 from torch import nn
 
@@ -36,20 +35,20 @@ def firing_rates(parts: Mapping[str, nn.Module]) -> Iterator[dict[str, float]]:
         {'conv': 0.5}
     """
     rates: dict[str, float] = {}
-    spikes = dict.fromkeys(parts, 0)
-    most = dict.fromkeys(parts, 0)
 
-    def count(name: str, firing: Firing) -> None:
+    def count(firing: Firing) -> tuple[int, int]:
+        """Spikes, and the most that there could be."""
         neuron, output = firing.neuron, firing.output
-        spikes[name] += sum(
-            spikes_per_substep(output, neuron.max_spikes, neuron.scale))
-        most[name] += output.numel() * neuron.max_spikes
+        spikes = spikes_per_substep(output, neuron.max_spikes, neuron.scale)
+        return sum(spikes), output.numel() * neuron.max_spikes
 
     with ExitStack() as watched:
-        for name, part in parts.items():
-            watched.enter_context(watch_neurons(part, partial(count, name)))
+        found = {
+            name: watched.enter_context(watch_neurons(part, count))
+            for name, part in parts.items()
+        }
         yield rates
-    rates.update({
-        name: spikes[name] / most[name]
-        for name in parts if most[name]
-    })
+    for name, counted in found.items():
+        spikes, most = (sum(x) for x in zip(*counted, (0, 0)))
+        if most:
+            rates[name] = spikes / most

@@ -74,26 +74,37 @@ def neuron_layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 @contextmanager
 def watch_neurons(
     model: nn.Module,
-    then: Callable[[Firing], None],
+    measure: Callable[[Firing], Any],
     first: Callable[[SpikingNeuron, torch.Tensor], Any] | None = None
-) -> Iterator[None]:
+) -> Iterator[list]:
     """Context in which a function is called whenever a neuron has fired.
+
+    A converted model may give a run up, since a fold or a plan turns out
+    wrong, and run the call once more. What is to be counted is what
+    ``measure`` returns: that of runs that were given up is dropped.
 
     Args:
         model (nn.Module): As for :func:`neuron_layers`.
-        then (Callable[[Firing], None]): Called without gradient. What it
-            computes is in no op trace.
+        measure (Callable[[Firing], Any]): Called without gradient. What it
+            computes is in no op trace. Tensors of the firing may be
+            overwritten later.
         first (Callable, optional): Called before a neuron fires, with the
             neuron in training form and its membranes, which it may overwrite
             when it fires. What it returns is ``before`` of the firing.
             Defaults to None.
 
+    Yields:
+        list: What ``measure`` has returned so far, in the order of the
+        firings.
+
     Example:
         >>> neuron = SpikingNeuron(max_spikes=4)
-        >>> with watch_neurons(neuron, lambda firing: print(firing.counts)):
+        >>> with watch_neurons(neuron, lambda firing: firing.counts) as found:
         ...     _ = neuron(torch.tensor([0.5, 3.]))
-        tensor([0., 3.])
+        >>> found
+        [tensor([0., 3.])]
     """
+    found: list = []
 
     def hooks(path: str):
         before = []  # of calls that have not ended
@@ -106,23 +117,27 @@ def watch_neurons(
                           decode(inputs[0])))
 
         def fired(module, inputs, output):
-            found = before.pop() if before else None
+            early = before.pop() if before else None
             if isinstance(module, SpikingForm) and not module.session.final:
                 return  # free running, before the last sub-step
             with _aside(module):
-                then(Firing(path, module, inputs, output, found))
+                found.append(
+                    measure(Firing(path, module, inputs, output, early)))
 
         return fires, fired
 
-    with ExitStack() as handles:
+    with ExitStack() as watched:
+        for session in {m.session for _, m in neuron_layers(model)
+                        if isinstance(m, SpikingForm)}:
+            watched.enter_context(session.keeps(found))
         for path, module in neuron_layers(model):
             fires, fired = hooks(path)
             if first is not None:
                 handle = module.register_forward_pre_hook(fires)
-                handles.callback(handle.remove)
+                watched.callback(handle.remove)
             handle = module.register_forward_hook(fired)
-            handles.callback(handle.remove)
-        yield
+            watched.callback(handle.remove)
+        yield found
 
 
 @contextmanager

@@ -264,3 +264,27 @@ def test_forms_in_the_wrong_order():
                           (spiking, spiking)):
         with pytest.raises(TypeError, match='a trained model and, second'):
             EqualityCheck(first, second)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_both_forms_draw_the_same_noise(form):
+
+    class Noisy(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.neuron = SFANeuron(4)
+
+        def forward(self, x):
+            return nn.functional.dropout(self.neuron(x + 3 * torch.rand(5)),
+                                         training=True)
+
+    model = Noisy().double().eval()
+    check = EqualityCheck(model, to_spike_train(model, form))
+    torch.manual_seed(0)
+    first, _ = check.compare(torch.zeros(2, 5, dtype=torch.float64))
+    assert check.report.equal and first.any()
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    model(torch.zeros(2, 5, dtype=torch.float64))
+    assert after == torch.rand(1)  # as many were drawn as in one call

@@ -562,3 +562,23 @@ def test_a_generator_of_python_is_refused():
     spiking.module.kept = (i for i in range(9))
     with pytest.raises(ValueError, match='can not be looked into'):
         spiking(torch.ones(1, 6))
+
+
+def test_all_runs_draw_the_same_noise():
+    """The image is there at once: free running and its trace fire what the
+    lossless form fires, if the noise is the same in all of them."""
+
+    class Noisy(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.neuron = SFANeuron(4)
+
+        def forward(self, x):
+            return self.neuron(x + 3 * torch.rand(50))
+
+    torch.manual_seed(0)
+    run = run_free_running(Noisy().eval(), torch.zeros(2, 50))
+    assert run.equality.equal, run.equality
+    assert list(run.trace) == list(run.lossless)
+    assert run.trace.total('emitted') == run.equality.rows[0].training_spikes

@@ -25,14 +25,13 @@ FIRINGS = [('twice', 2, [1.]), ('once', 3, [1.]), ('twice', 2, [2.])]
 
 
 def watched(model, call):
-    found = []
 
-    def keep(firing):
+    def measure(firing):
         counts = firing.counts
         assert not counts.requires_grad
-        found.append((firing.path, firing.neuron.max_spikes, counts.tolist()))
+        return firing.path, firing.neuron.max_spikes, counts.tolist()
 
-    with watch_neurons(model, keep):
+    with watch_neurons(model, measure) as found:
         call(torch.tensor([1.2], requires_grad=True))
     assert not any(m._forward_hooks for m in model.modules())
     return found
@@ -53,9 +52,9 @@ def test_spike_train_forms(form):
 def test_what_is_computed_meanwhile_is_in_no_trace(form):
     x = torch.tensor([1.2])
     traces = []
-    for then in (lambda firing: None, lambda firing: firing.counts.exp()):
+    for measure in (lambda firing: None, lambda firing: firing.counts.exp()):
         spiking = to_spike_train(Net(), form)
-        with spiking, watch_neurons(spiking.module, then):
+        with spiking, watch_neurons(spiking.module, measure):
             spiking(x)  # seen op by op
             spiking(x)  # in form counts: by the plan of the first call
         traces.append(list(spiking.trace))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -29,7 +29,6 @@ class Session:
         substep (int): In free running, that of all T x D which runs.
         final (bool): Whether a neuron's firing is that of whole time steps;
             in free running only that of the last sub-step is.
-        call (int): Number of the running call.
         attempt (int): Runs that were given up so far, each of a call that
             was then run once more.
     """
@@ -45,8 +44,28 @@ class Session:
     unwatched: bool = False
     substep: int = 0
     final: bool = True
-    call: int = 0
     attempt: int = 0
+    # What is found while the model runs, and how much before this call.
+    _found: list[tuple[list, int]] = field(default_factory=list)
+
+    @contextmanager
+    def keeps(self, found: list) -> Iterator[None]:
+        """Context in which a list gets what is found in the calls.
+
+        What it gets in runs that are given up is taken out again.
+
+        Args:
+            found (list): The list. Whoever finds something appends it.
+        """
+        self._found.append((found, len(found)))
+        try:
+            yield
+        finally:
+            self._found = [x for x in self._found if x[0] is not found]
+
+    def start_call(self) -> None:
+        """Note that a call begins: what was found before it is kept."""
+        self._found = [(found, len(found)) for found, _ in self._found]
 
     def check_images(self, path: str, rows: int, timesteps: int) -> None:
         """Check that the first neurons of a recorded call have rows of N
@@ -99,6 +118,8 @@ class Session:
             RuntimeError: If the model has written into them.
         """
         self.attempt += 1
+        for found, number in self._found:
+            del found[number:]
         if [x._version for x in inputs] != list(versions):
             raise RuntimeError(
                 'the model has taken another way than in earlier calls, and '

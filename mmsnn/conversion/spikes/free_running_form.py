@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from mmsnn.neurons import check_equation
+from mmsnn.neurons import SpikingNeuron, check_equation
 
 from .forms import SpikingForm
 from .spike_tensor import decode
@@ -57,12 +57,17 @@ class FreeRunningNeuron(SpikingForm):
 
     A neuron with one time step in a model with more has all T x D sub-steps
     for it: what it gets, such as a mean over time, arrives in all of them.
+
+    Args:
+        neuron (SpikingNeuron): The neuron in training form.
+        path (str): Its path in the model.
+        session (Session): What the converted model is doing.
     """
 
     binary = False
 
-    def __init__(self, *args) -> None:
-        super().__init__(*args)
+    def __init__(self, neuron: SpikingNeuron, path: str, session) -> None:
+        super().__init__(neuron, path, session)
         self._so_far = SoFar()
 
     def start_call(self) -> None:
