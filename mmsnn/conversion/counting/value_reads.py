@@ -61,7 +61,7 @@ class ReadValues:
         self._path = path
         self._numbers: RecordKeys = ()  # of what numbers come that were read
         self._first = ''  # which were read first, and where
-        self._decides = False  # what is being read gives a yes or no
+        self._told = False  # while a method runs whose read is noted
 
     @contextmanager
     def reading(self, name: str, values: Any) -> Iterator[None]:
@@ -71,19 +71,21 @@ class ReadValues:
             name (str): The method, such as ``'__float__'``.
             values: Tensors, nested in its arguments.
         """
-        before, self._decides = self._decides, name in _DECISIONS
-        self.note(name, values)
+        self.note(name, values, decides=name in _DECISIONS)
+        before, self._told = self._told, True
         try:
             yield
         finally:
-            self._decides = before
+            self._told = before
 
-    def note(self, name: str, values: Any) -> None:
+    def note(self, name: str, values: Any, decides: bool = False) -> None:
         """Note that values were read.
 
         Args:
             name (str): By which op or method.
             values: Tensors, nested in its arguments.
+            decides (bool): Whether all that Python gets is a yes or no.
+                Defaults to False: it gets numbers, to compute with.
         """
         found = tuple(s if isinstance(s, Read) else Read(s)
                       for s in self._sources.of(values)
@@ -92,18 +94,20 @@ class ReadValues:
             return
         self._first = self._first or f'{name.strip("_")} in {self._path.name}'
         self._sources.read = _joined(self._sources.read, found)
-        if not self._decides:
+        if not decides:
             self._numbers = _joined(self._numbers, found)
 
     def note_op(self, func, args: tuple, kwargs: dict) -> None:
         """Note an op of which Python gets to know values, by its result or
-        its shape.
+        its shape, unless that is one of a method whose read is noted.
 
         Args:
             func (OpOverload): The op.
             args (tuple): Its arguments.
             kwargs (dict): Its keyword arguments.
         """
+        if self._told:
+            return
         values = args, kwargs
         if func.overloadpacket is torch.ops.aten.index:  # masks, positions
             values = [x for x in tensors(args[1])

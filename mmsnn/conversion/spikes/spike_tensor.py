@@ -192,27 +192,6 @@ class SpikeTensor(torch.Tensor):
         with _disable_current_modes():
             return self.decode()
 
-    def numpy(self, *, force: bool = False):
-        """Values as an array.
-
-        Args:
-            force (bool): As for other tensors.
-        """
-        return self._read().numpy(force=force)
-
-    def tolist(self):
-        """Values as numbers, in nested lists."""
-        return self._read().tolist()
-
-    def __array__(self, *args, **kwargs):
-        return self._read().__array__(*args, **kwargs)
-
-    def __dlpack__(self, *args, **kwargs):
-        return self._read().__dlpack__(*args, **kwargs)
-
-    def __format__(self, spec):
-        return format(self._read() if spec else repr(self), spec)
-
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -224,6 +203,11 @@ class SpikeTensor(torch.Tensor):
             raise UnclassifiedOpError(
                 f'Tensor.{func.__name__} needs the memory of a tensor, which '
                 'spikes do not have: call it on their values, x * 1')
+        if func in _TELL_VALUES:
+            return func(args[0]._read(), *args[1:], **kwargs)
+        if func is torch.Tensor.__format__:
+            spikes, spec = args
+            return format(spikes._read() if spec else repr(spikes), spec)
         if func in FUNCTIONS:
             out = FUNCTIONS[func](*args, **kwargs)
             if out is not NotImplemented:
@@ -292,6 +276,12 @@ _NO_MEMORY = ('a plain tensor holds spikes, which have no memory (x.data = '
               'spikes): give it their values, x.data = spikes * 1')
 
 _SET_DATA = torch.Tensor.data.__set__
+
+#: What gives Python or NumPy the values of a tensor, without an op.
+_TELL_VALUES = {
+    torch.Tensor.__array__, torch.Tensor.__dlpack__, torch.Tensor.numpy,
+    torch.Tensor.tolist
+}
 
 #: What would read or write memory of a tensor without an op.
 _ON_MEMORY = {

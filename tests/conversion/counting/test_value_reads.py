@@ -1,5 +1,6 @@
 """What is made after Python code has read values that follow the input."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -171,6 +172,17 @@ def test_a_number_that_was_read_is_a_factor_as_the_tensor_is(form):
     assert of_read.projections == of_tensor.projections
     assert {p.source for p in of_read.projections if p.target == 'late'} == {
         '(model)', 'fc'}
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('read', [
+    lambda s: s.tolist()[0][0], lambda s: float(s.numpy().mean()),
+    lambda s: float(np.asarray(s).mean()), lambda s: float(f'{s[0, 0]:.1f}'),
+    lambda s: float(s[0, 0]), lambda s: float(np.from_dlpack(s).mean())])
+def test_values_of_spikes_come_from_their_neuron(read, form):
+    trace = record(lambda m, s, y: F.linear(s, m.w * read(s)), form)
+    assert edges(trace, 'mul') == {'neuron:neuron'}
+    assert not synapse(trace).static
 
 
 @pytest.mark.parametrize('form', FORMS)
