@@ -114,6 +114,7 @@ SQUARE = torch.tensor([[0, 3, 1, 2, 4], [2, 1, 0, 0, 3], [4, 0, 4, 1, 1],
 ])
 def test_tokens_over_time(look_up):
     assert shown(look_up, SQUARE, 5) == (1, 25 * 4)
+    assert shown(look_up, SQUARE[:1], 5) == (1, 5 * 4)
 
 
 @pytest.mark.parametrize('look_up', [
