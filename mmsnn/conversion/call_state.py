@@ -113,7 +113,7 @@ class _State(PythonState):
         self._memory: dict[int, tuple] = {}  # by address
         self._versions: list[tuple[torch.Tensor, int]] = []
         with _disable_current_modes(), torch.no_grad():
-            for x, *_ in self._tensors:
+            for x in self._tensors:
                 self._keep(x)
 
     def _keep(self, x: torch.Tensor) -> None:

@@ -1,7 +1,9 @@
 """Calls that are run once more, since a fold or a plan turned out wrong."""
 
 import os
+import random
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from mmsnn.conversion import (
     to_spike_train,
     watch_neurons,
 )
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.engine.hardware_report.spike_maps import spike_maps
 from mmsnn.neurons import SFANeuron
 
@@ -60,6 +63,24 @@ def test_each_image_is_counted_and_compared_once(form):
     assert check.report.total_neurons == 6 * (108 + 64)
     assert spiking.trace.total('emitted') == sum(
         row.training_spikes for row in check.report.rows)
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_a_second_run_draws_the_same_random_numbers(form):
+    net = Net(lambda x: x + 0.1 * torch.rand_like(x) * random.random() *
+              np.random.rand()).double().eval()
+    spiking = to_spike_train(net, form)
+    spiking(images(0) + 1)
+    states = []
+    for model in (net, spiking):
+        torch.manual_seed(0)
+        np.random.seed(0)
+        random.seed(0)
+        with torch.no_grad():
+            model(images(0) - 1)
+        states.append(RandomNumbers())
+    assert spiking.session.attempt == 1
+    assert states[0] == states[1]
 
 
 @pytest.mark.parametrize('recorded', [False, True])

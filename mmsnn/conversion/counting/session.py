@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
+
 from .recorder import OpRecorder
 from .replay import Replay
 
@@ -45,6 +47,7 @@ class Session:
     substep: int = 0
     final: bool = True
     attempt: int = 0
+    _drawn: RandomNumbers | None = None  # by earlier calls
     # What is found while the model runs, and how much before this call.
     _found: list[tuple[list, int]] = field(default_factory=list)
 
@@ -64,7 +67,9 @@ class Session:
             self._found = [x for x in self._found if x[0] is not found]
 
     def start_call(self) -> None:
-        """Note that a call begins: what was found before it is kept."""
+        """Note that a call begins: what was found before it is kept, and
+        another run of it draws the same random numbers."""
+        self._drawn = RandomNumbers()
         self._found = [(found, len(found)) for found, _ in self._found]
 
     def check_images(self, path: str, rows: int, timesteps: int) -> None:
@@ -118,6 +123,7 @@ class Session:
             RuntimeError: If the model has written into them.
         """
         self.attempt += 1
+        self._drawn.restore()
         for found, number in self._found:
             del found[number:]
         if [x._version for x in inputs] != list(versions):
