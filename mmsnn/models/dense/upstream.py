@@ -26,6 +26,7 @@ _READ_BY_NO_LAYER = {
     'mmseg.models.decode_heads.da_head.DAHead': ('cam_in_conv', ),
     'mmseg.models.decode_heads.dm_head.DCM': ('input_redu_conv', ),
     'mmseg.models.decode_heads.enc_head.EncModule': ('encoding_project', ),
+    'mmseg.models.decode_heads.gc_head.GCHead': ('convs.0', ),
     'mmseg.models.decode_heads.knet_head.KernelUpdator': ('activation', ),
     'mmseg.models.decode_heads.ocr_head.OCRHead': ('bottleneck', ),
     'mmseg.models.decode_heads.psa_head.PSAHead': ('reduce', 'reduce_p'),
@@ -86,7 +87,9 @@ def staying_activations(module: nn.Module) -> list[nn.Module]:
         found += [a for a, b in zip(parts, parts[1:]) if isinstance(b, _GATES)]
     for kind in type(module).__mro__:
         for name in _READ_BY_NO_LAYER.get(qualified_name(kind), ()):
-            part = getattr(module, name, None)
+            part = module
+            for step in name.split('.'):
+                part = getattr(part, step, None)
             while isinstance(part, nn.Sequential):
                 part = part[-1]
             if isinstance(part, mmcv.cnn.ConvModule):

@@ -257,3 +257,22 @@ def test_relu_twin_of_self_attention(convs):
     twin.load_state_dict(plain.state_dict())
     x = torch.rand(2, 4, 3, 3)
     torch.testing.assert_close(twin(x, x), plain(x, x))
+
+
+def test_relu_twin_of_global_context():
+    """The context is a product of what the first layer gives."""
+    pytest.importorskip('mmseg.models')
+    config = dict(
+        type='mmseg.GCHead', in_channels=4, channels=4, num_classes=3,
+        dropout_ratio=0, ratio=.5, concat_input=False,
+        norm_cfg=dict(type='BN'))
+    plain = MODELS.build(config).eval()
+    twin = spiking_module(config, RELU).eval()
+    twin.load_state_dict(plain.state_dict())
+    seen = []
+    for head in (plain, twin):
+        head.gc_block.register_forward_hook(
+            lambda module, args, out: seen.append(args[0]))
+        head([torch.rand(1, 4, 5, 5, generator=torch.manual_seed(0))])
+    assert (seen[0] == 0).any()  # what a ReLU has cut off
+    torch.testing.assert_close(seen[1], seen[0])
