@@ -30,7 +30,7 @@ from mmsnn.conversion.upstream.double import in_its_precision
 from mmsnn.conversion.upstream.mmcv_dispatch import expose_mmcv_ops
 from mmsnn.conversion.upstream.time_of_parts import check_time_of_parts
 from mmsnn.layers import deploy
-from mmsnn.neurons import is_spiking
+from mmsnn.neurons import is_finite, is_spiking
 from mmsnn.trace import OpTrace
 
 from .batch import Batch, check_told
@@ -299,7 +299,7 @@ class SpikeTrainModel(nn.Module):
             if isinstance(x, torch.Tensor)
         ]
         for x in inputs:
-            if x.is_floating_point() and not torch.isfinite(x).all():
+            if x.is_floating_point() and not is_finite(x):
                 raise ValueError('the input of the converted model holds NaN '
                                  'or infinite values')
         device = inputs[0].device.type if inputs else 'cpu'

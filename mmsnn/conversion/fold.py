@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any
 
 import mmcv.cnn
@@ -128,6 +128,7 @@ class Fold:
                                    bias=bias)
         self.norm._unseen = FoldedNorm, {}, {}
         self.applied = self.hidden = True
+        self._learn()
         self.show()
         return len(new)
 
@@ -143,27 +144,42 @@ class Fold:
                 del module._unseen
         self.applied = self.hidden = False
 
-    def state(self) -> list[int]:
-        """What changes with the tensors that the modules show, where these
-        are replaced or written into."""
+    def _shown(self) -> list[torch.Tensor | None]:
+        """The tensors that the modules show."""
         shown = [*self.norm._parameters.values(), *self.norm._buffers.values()]
         for held in self._held:
             shown += held['_parameters'].values()
+        return shown
+
+    def _learn(self) -> None:
+        """Keep which tensors the hidden modules show."""
+        self._known = self._shown()
         # Inference tensors count no writes: a call can't write into them.
-        written = [x for x in shown if x is not None and not x.is_inference()]
-        return [*map(id, shown), *map(_VERSION, written)]
+        self._counting = [x for x in self._known
+                          if x is not None and not x.is_inference()]
+        self._versions = list(map(_VERSION, self._counting))
+
+    def is_outdated(self) -> bool:
+        """Whether tensors that the hidden modules show were replaced, or
+        written into, since the norm was folded."""
+        shown = self._shown()
+        return (len(shown) != len(self._known)
+                or not all(map(is_, shown, self._known))
+                or list(map(_VERSION, self._counting)) != self._versions)
 
     def hide(self) -> None:
         """Give the modules what they had before, for Python code to see."""
         if not self.applied or self.hidden:
             return
         self._exchange()
-        for synapse in self.synapses.values():
-            folded, weight = synapse._unseen['weight'], synapse.weight
+        for synapse, held in zip(self.synapses.values(), self._held):
+            folded = held['_unseen']['weight']
+            weight = held['_parameters']['weight']
             if folded.device != weight.device or folded.dtype != weight.dtype:
                 # The model was moved meanwhile.
                 for module in (synapse, self.norm):
                     module.to(device=folded.device, dtype=folded.dtype)
+                self._learn()
 
     def show(self) -> None:
         """Let the modules look as what they are, folded."""

@@ -152,13 +152,12 @@ class Folding:
         """
         for fold in self._folds:
             fold.hide()
-        before = {f.path: f.state() for f in self._folds if f.hidden}
         try:
             yield self._compare
             for path in list(self._waiting):
                 self._leave(path, 'a call leaves it out')
             self._check_kept()
-            self._check_written(before)
+            self._check_written()
         finally:
             self._waiting.clear()
             self._outputs.clear()
@@ -174,17 +173,18 @@ class Folding:
                 self._leave(path, 'in a call an output that it normalises is '
                             'kept or returned')
 
-    def _check_written(self, before: dict[str, list[int]]) -> None:
-        """Folded weights are not those that the model's own code changes."""
+    def _check_written(self) -> None:
+        """Folded weights are not those that code changes, be it the model's
+        own or whoever else holds them."""
         for fold in self._folds:
-            if fold.hidden and fold.state() != before[fold.path]:
+            if fold.hidden and fold.is_outdated():
                 self._faults[fold.path] = 'in a call the model changed weights'
                 fold.undo()
                 raise RuntimeError(
                     f'{fold.path}: this call has changed its weights, or '
                     f'those of {" or ".join(fold.synapses)}, into which it '
-                    'was folded. It is not folded any more: call the model '
-                    'once more')
+                    'was folded, or they were changed since the last call. It '
+                    'is not folded any more: call the model once more')
 
     def _compare(self, results: Any) -> None:
         """Compare results with those of the trial of this very call."""

@@ -105,8 +105,11 @@ static double add_reach(const uint8_t *c, int64_t i, int64_t n,
             _Pragma("omp simd reduction(+:total)")
             for (int64_t k = 0; k < m; k++) total += c[k] * reach[p + k];
             p = 0;
-        } else {
+        } else { /* all positions of the same reach at once */
             int32_t sum = 0;
+            while (m < n && p + 1 < positions && reach[p + 1] == reach[p])
+                m += inner, p++;
+            m = m < n ? m : n;
             _Pragma("omp simd reduction(+:sum)")
             for (int64_t k = 0; k < m; k++) sum += c[k];
             total += sum * reach[p];

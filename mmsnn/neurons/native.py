@@ -67,9 +67,13 @@ def is_traced() -> bool:
         >>> is_traced()
         False
     """
-    return not torch.compiler.is_compiling() and (
-        torch._C._is_tracing() or torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0)
+    return not torch.compiler.is_compiling() and _is_transformed()
+
+
+def _is_transformed() -> bool:
+    return (torch._C._is_tracing()
+            or torch._C._are_functorch_transforms_active()
+            or forward_ad._current_level >= 0)
 
 
 def is_followed() -> bool:
@@ -91,7 +95,7 @@ def is_followed() -> bool:
         >>> is_followed()
         False
     """
-    if torch.compiler.is_compiling() or is_traced():
+    if torch.compiler.is_compiling() or _is_transformed():
         return True
     if torch._C._len_torch_dispatch_stack() and not all(
             hasattr(mode, 'allows_kernels')

@@ -635,6 +635,21 @@ def test_weights_that_a_later_call_changes_are_refused(write):
         torch.testing.assert_close(spiking(x - 1), model(x - 1))
 
 
+def test_weights_that_are_changed_between_calls_are_refused():
+    model = randomised(ByValue(lambda m, x: m.norm(m.conv(x))))
+    model.held = [model.conv.weight]  # hidden, not those that are folded
+    spiking = to_spike_train(model)
+    x = images() - images().mean()
+    torch.testing.assert_close(spiking(x - 1), model(x - 1))
+    for net in (model, spiking.module):
+        with torch.no_grad():
+            net.held[0].mul_(2)
+    with pytest.raises(RuntimeError, match='pair.1: .* weights.*call the mod'):
+        spiking(x - 1)
+    torch.testing.assert_close(spiking(x - 1), model(x - 1))
+    assert spiking.folded_norms == 0
+
+
 def test_an_output_kept_from_a_run_that_was_given_up():
     def keeps(m, x):
         y = m.conv(x)
