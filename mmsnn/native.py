@@ -2,9 +2,10 @@
 
 The kernels are plain C, so that a C compiler and a few seconds are all that
 is needed. A library is kept in a cache folder (``MMSNN_CACHE``, by default
-``~/.cache/mmsnn``) under a name that holds the source's digest and the
-processor. ``MMSNN_NATIVE=0`` switches all kernels off; what has kernels also
-works without.
+``~/.cache/mmsnn``) under a name that holds two digests: of its sources with
+the processor, and of its own bytes. One whose bytes have another digest (cut
+off, changed) is never loaded, but built anew. ``MMSNN_NATIVE=0`` switches all
+kernels off; what has kernels also works without.
 """
 
 import ctypes
@@ -15,8 +16,11 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from .files import whole_file
 
 #: No ``-ffast-math``, no fused multiply-add: NaN must pass through and every
 #: operation must round as PyTorch's and NumPy's does.
@@ -29,9 +33,18 @@ def cache_dir() -> Path:
 
     Returns:
         Path: ``MMSNN_CACHE`` if that is set, else ``~/.cache/mmsnn``.
+
+    Raises:
+        OSError: There is no home folder.
     """
     root = os.environ.get('MMSNN_CACHE')
-    return Path(root) if root else Path.home() / '.cache' / 'mmsnn'
+    if root:
+        return Path(root)
+    try:
+        return Path.home() / '.cache' / 'mmsnn'
+    except RuntimeError as error:
+        raise OSError('there is no home folder for the cache: set MMSNN_CACHE '
+                      'to a folder') from error
 
 
 def _processor() -> str:
@@ -49,26 +62,45 @@ def _processor() -> str:
 
 
 def _compile(target: Path, sources: list[Path]) -> None:
-    """Compile to a temporary name, then rename: never half a library."""
     compiler = os.environ.get('CC') or shutil.which('cc') or shutil.which(
         'gcc') or shutil.which('clang')
     if not compiler:
         raise OSError('no C compiler (cc, gcc or clang) was found')
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        part = Path(folder) / target.name
-        for openmp in (('-fopenmp', ), ()):
-            command = [
-                compiler, *FLAGS, *openmp, '-o',
-                str(part), *(str(s) for s in sources if s.suffix == '.c'),
-                '-lm'
-            ]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode == 0:
-                break
-        else:
-            raise OSError(f'{" ".join(command)} failed: {done.stderr.strip()}')
-        os.replace(part, target)
+    for openmp in (('-fopenmp', ), ()):
+        command = [
+            compiler, *FLAGS, *openmp, '-o',
+            str(target), *(str(s) for s in sources if s.suffix == '.c'), '-lm'
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+    raise OSError(f'{" ".join(command)} failed: {done.stderr.strip()}')
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _is_whole(library: Path) -> bool:
+    """Whether a file has the bytes that its name says. A library that was
+    cut off must not be loaded: reading it ends the process."""
+    try:
+        return library.stem.endswith(f'-{_digest(library.read_bytes())}')
+    except OSError:
+        return False
+
+
+def _first_loaded(libraries: Iterator[Path]) -> ctypes.CDLL | None:
+    for library in libraries:
+        try:
+            return ctypes.CDLL(str(library))
+        except OSError:  # from a folder whose files must not be run
+            continue
+    return None
+
+
+def _is_off() -> bool:
+    return os.environ.get('MMSNN_NATIVE', '1') == '0'
 
 
 class Kernels:
@@ -84,7 +116,7 @@ class Kernels:
 
     Attributes:
         load (Callable[[], ctypes.CDLL | None]): Gives the library, None where
-            it can't be had (:meth:`say` tells why). What it has given once
+            it can't be had, of which it warns once. What it has given once
             is kept, up to ``load.cache_clear()``.
     """
 
@@ -106,27 +138,51 @@ class Kernels:
         Raises:
             OSError: It can't be had; the message says why.
         """
-        if os.environ.get('MMSNN_NATIVE', '1') == '0':
+        if _is_off():
             raise OSError('MMSNN_NATIVE=0 switches the native kernels off')
         sources = sorted(self.folder.glob('*.[ch]'))
-        digest = hashlib.sha256(
-            b''.join(source.read_bytes() for source in sources) +
-            (_processor() + ' '.join(FLAGS)).encode()).hexdigest()[:16]
-        target = cache_dir() / 'native' / f'{self.name.lower()}-{digest}.so'
-        if not target.exists():
-            _compile(target, sources)
-        try:
-            library = ctypes.CDLL(str(target))
-        except OSError:  # damaged: make it anew
-            _compile(target, sources)
-            library = ctypes.CDLL(str(target))
+        digest = _digest(b''.join(source.read_bytes() for source in sources) +
+                         (_processor() + ' '.join(FLAGS)).encode())
+        folder = cache_dir() / 'native'
+        stem = f'{self.name.lower()}-{digest}'
+        kept = filter(_is_whole, sorted(folder.glob(f'{stem}-*.so')))
+        library = _first_loaded(kept)
+        if library is None:
+            library = self._build(sources, folder, stem)
         self.declare(library)
         return library
+
+    def _build(self, sources: list[Path], folder: Path,
+               stem: str) -> ctypes.CDLL:
+        """Compile into a folder of this process alone, then put a copy into
+        the cache, under its final name when it is whole."""
+        with tempfile.TemporaryDirectory(prefix='mmsnn-') as room:
+            built = Path(room) / f'{stem}.so'
+            _compile(built, sources)
+            kept = folder / f'{stem}-{_digest(built.read_bytes())}.so'
+            try:
+                with whole_file(kept) as part:
+                    shutil.copy(built, part)
+                if not _is_whole(kept):
+                    raise OSError(f'{kept} has other bytes than were written')
+                return ctypes.CDLL(str(kept))
+            except OSError as error:
+                warnings.warn(
+                    f'the {self.name} kernels can not be kept in the cache '
+                    f'folder {folder} ({error}): each process compiles them '
+                    'anew; set MMSNN_CACHE to a folder where files can be '
+                    'written and run', stacklevel=2)
+                # It stays in memory when the file is gone.
+                return ctypes.CDLL(str(built))
 
     def _load(self) -> ctypes.CDLL | None:
         try:
             return self.open()
-        except OSError:
+        except OSError as error:
+            if not _is_off():
+                warnings.warn(
+                    f'the {self.name} kernels can not be used, {self.otherwise} '
+                    f'is, which is slower: {error}', stacklevel=2)
             return None
 
     def say(self) -> None:
