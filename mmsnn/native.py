@@ -181,8 +181,9 @@ class Kernels:
         except OSError as error:
             if not _is_off():
                 warnings.warn(
-                    f'the {self.name} kernels can not be used, {self.otherwise} '
-                    f'is, which is slower: {error}', stacklevel=2)
+                    f'the {self.name} kernels can not be used, '
+                    f'{self.otherwise} is, which is slower: {error}',
+                    stacklevel=2)
             return None
 
     def say(self) -> None:

@@ -9,6 +9,15 @@ import torch
 from mmsnn.suggest import did_you_mean, keys_of
 
 _FLOAT32 = torch.finfo(torch.float32)
+#: Of each type of numbers: D up to which counts times any scale stay apart,
+#: and halves of potentials up to D are exact; the least and the most it holds
+#: with all its digits.
+_HELD = {
+    dtype: (round(1 / torch.finfo(dtype).eps), torch.finfo(dtype).tiny,
+            torch.finfo(dtype).max)
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+}
+_MOST_SPIKES = _HELD[torch.float32][0]
 _CHOICES = dict(
     reset=('soft', 'hard'), surrogate=('rectangle', 'sigmoid', 'arctan'))
 
@@ -20,14 +29,13 @@ def _is_number(value: Any) -> bool:
 
 def _check_key(name: str, value: Any) -> None:
     if name in ('max_spikes', 'timesteps'):
-        valid = _is_number(value) and isinstance(value, int) and value >= 1
-        wanted = 'a positive integer'
-    elif name == 'scale':
+        valid = (_is_number(value) and isinstance(value, int) and
+                 1 <= value <= _MOST_SPIKES)
+        wanted = f'a positive integer, {_MOST_SPIKES} at most'
+    elif name in ('scale', 'threshold', 'slope'):
         valid = _is_number(value) and _FLOAT32.tiny <= value <= _FLOAT32.max
-        wanted = 'a positive number that float32 can hold'
-    elif name in ('threshold', 'slope'):
-        valid = _is_number(value) and value > 0
-        wanted = 'a positive number'
+        wanted = ('a positive number that float32 can hold, from '
+                  f'{_FLOAT32.tiny:.4g} to {_FLOAT32.max:.4g}')
     elif name == 'decay':
         valid = _is_number(value) and 0 < value <= 1
         wanted = 'a number above 0, up to 1'
@@ -79,6 +87,8 @@ def check_keys(**keys) -> None:
     for name, value in keys.items():
         if name != 'scale' or value is not None:
             _check_key(name, value)
+    if keys.get('scale') is not None and 'max_spikes' in keys:
+        check_type(torch.float32, keys['max_spikes'], keys['scale'])
     if keys.get('surrogate', 'rectangle') != 'rectangle' and keys.get(
             'max_spikes', 1) > 1:
         raise ValueError(
@@ -89,6 +99,46 @@ def check_keys(**keys) -> None:
         if keys.get(name) and keys['decay'] == 1:
             raise ValueError(
                 f'neuron.{name} = True needs a neuron.decay below 1')
+
+
+def check_type(dtype: torch.dtype,
+               max_spikes: int,
+               scale: float | torch.Tensor = 1.0) -> None:
+    """Check that a type of numbers holds all that a neuron may fire.
+
+    Args:
+        dtype (torch.dtype): Type of the input and the output.
+        max_spikes (int): D, at most 128 in bfloat16, 1,024 in float16 and
+            2^23 in float32: so far halves are exact, and counts times any
+            scale differ.
+        scale (float | Tensor): Factor on the counts; a tensor is not
+            checked. Defaults to 1.
+
+    Raises:
+        ValueError: If it does not.
+
+    Example:
+        >>> check_type(torch.float16, max_spikes=4, scale=1e-6)
+        Traceback (most recent call last):
+        ValueError: neuron.scale = 1e-06 with neuron.max_spikes = 4 is out of
+        the range of float16: it must be from 6.104e-05 to 1.638e+04
+    """
+    if dtype not in _HELD:
+        return
+    most, least, greatest = _HELD[dtype]
+    if max_spikes > most:
+        name = str(dtype).removeprefix('torch.')
+        raise ValueError(
+            f'neuron.max_spikes = {max_spikes} is more than {name} can count: '
+            f'it must be at most {most}, or the neuron must run in a type '
+            'with more digits, such as float32')
+    if not isinstance(scale, torch.Tensor) and not (
+            least <= scale <= greatest / max_spikes):
+        name = str(dtype).removeprefix('torch.')
+        raise ValueError(
+            f'neuron.scale = {scale:g} with neuron.max_spikes = {max_spikes} '
+            f'is out of the range of {name}: it must be from {least:.4g} to '
+            f'{greatest / max_spikes:.4g}')
 
 
 def check_input(membrane: torch.Tensor,

@@ -5,6 +5,7 @@ import ctypes
 import torch
 
 from . import native
+from .checks import check_type
 
 
 def integrate_and_fire(potential: torch.Tensor,
@@ -28,11 +29,15 @@ def integrate_and_fire(potential: torch.Tensor,
     Returns:
         list[Tensor]: D tensors of {0, 1}, same shape and dtype.
 
+    Raises:
+        ValueError: If the dtype does not hold counts up to D.
+
     Example:
         >>> u = torch.tensor([0.4, 0.5, 1.7, 9.0])
         >>> [s.tolist() for s in integrate_and_fire(u, 2)]
         [[0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
     """
+    check_type(potential.dtype, max_spikes)
     if native.usable(potential):
         train = [torch.empty_like(potential) for _ in range(max_spikes)]
         pointers = (ctypes.c_void_p * max_spikes)(

@@ -7,8 +7,9 @@ with soft reset fires (proposition 1).
 It is computed as ``clip(floor(u - 1/2), -1, D - 1) + 1``. The textbook form
 ``floor(u + 1/2)`` is wrong in floating point for the last number below one
 half, whose sum with 1/2 rounds up to 1. ``u - 1/2`` is exact for every
-``u >= 1/2`` that has a place for halves (in bfloat16: below 128), and for
-smaller u it is negative, which is all that is needed.
+``u >= 1/2`` that has a place for halves (in bfloat16: up to 128, so that D is
+128 at most there, see :func:`.checks.check_type`), and for smaller u it is
+negative, which is all that is needed.
 
 The gradient is a rectangular window: ``scale`` where ``0 <= u <= D``, else 0.
 
@@ -24,6 +25,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from . import native
+from .checks import check_type
 
 #: D up to which counts are bytes in the kernel that counts them.
 _MOST_COUNTED = 255
@@ -44,10 +46,14 @@ def spike_count(membrane: torch.Tensor,
         Tensor: Spike counts, same shape, dtype and memory layout. No
         gradient flows; see :func:`spike_firing`.
 
+    Raises:
+        ValueError: If the dtype does not hold counts up to D.
+
     Example:
         >>> spike_count(torch.tensor([-1., .49, .5, 1.5, 2.4, 9.]), 4)
         tensor([0., 0., 1., 2., 2., 4.])
     """
+    check_type(membrane.dtype, max_spikes)
     with torch.no_grad():
         return _forward(membrane, max_spikes, 1.0, offset=offset)
 
@@ -73,6 +79,9 @@ def spike_firing(membrane: torch.Tensor,
     Returns:
         Tensor: Same shape, dtype and memory layout.
 
+    Raises:
+        ValueError: If the dtype does not hold counts up to D times the scale.
+
     Example:
         >>> u = torch.tensor([-.1, 0., 1.6, 4., 4.1], requires_grad=True)
         >>> y = spike_firing(u, 4, scale=0.25)
@@ -80,6 +89,7 @@ def spike_firing(membrane: torch.Tensor,
         >>> y.tolist(), u.grad.tolist()
         ([0.0, 0.0, 0.5, 1.0, 1.0], [0.0, 0.25, 0.25, 0.25, 0.0])
     """
+    check_type(membrane.dtype, max_spikes, scale)
     if not native.is_traced():
         if torch.is_grad_enabled() and membrane.requires_grad:
             return _SpikeFiring.apply(membrane, max_spikes, scale, offset)
@@ -160,6 +170,8 @@ def spikes_per_substep(counts: torch.Tensor,
                                               scale, levels.data_ptr(),
                                               torch.get_num_threads())
         return levels.tolist()
+    # In float32, that the edges between halves are not rounded, as above.
+    counts = counts.to(torch.promote_types(counts.dtype, torch.float32))
     return torch.stack([
         (counts >= (d - 0.5) * scale).sum() for d in range(1, max_spikes + 1)
     ]).tolist()
@@ -236,6 +248,7 @@ def fire_and_count(
         (tensor([[[0.0000, 0.5000],
                  [1.0000, 1.0000]]]), True, [3, 2], 19)
     """
+    check_type(membrane.dtype, max_spikes, scale)
     if max_spikes <= _MOST_COUNTED and native.usable(membrane):
         values = membrane if inplace else torch.empty_like(membrane)
         inner = 1 if membrane.is_contiguous() else membrane.shape[1]

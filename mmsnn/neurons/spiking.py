@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from . import native
-from .checks import check_equation, check_input, check_keys, no_such_key
+from .checks import (
+    check_equation,
+    check_input,
+    check_keys,
+    check_type,
+    no_such_key,
+)
 from .module import NeuronModule
 from .quantizer import spike_firing
 from .surrogate import smooth_firing
@@ -341,6 +347,7 @@ class SpikingNeuron(NeuronModule):
                              self.slope)
 
     def _fire_over_time(self, membrane, state, timesteps, inplace):
+        check_type(membrane.dtype, self.max_spikes, self.scale)
         if self._is_plain and usable(membrane, state):
             return fire_over_time(self, membrane, state, timesteps, inplace)
         return self.unroll(membrane, state, timesteps)

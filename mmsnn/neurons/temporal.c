@@ -19,15 +19,16 @@ typedef struct {
 } Neuron;
 
 enum { RECTANGLE, SIGMOID, ARCTAN };
-enum { WINDOW = 1, FIRED = 2 };
+enum { WINDOW = 1, FIRED = 2, NO_NUMBER = 4 };
 
-/* exp(-y) for y >= 0, within two units in the last place (or 1e-37): 2^-k
- * times the series of exp(r), |r| <= log(2) / 2. START: the terms from r^7,
+/* exp(-y) for y >= 0, within two units in the last place, 0 where that is
+ * below 1e-37 (1e-307): 2^-k times the series of exp(r), |r| <= log(2) / 2. START: the terms from r^7,
  * divided by r^7; HIGH + LOW: log(2), HIGH with zeros at its end. */
 #define DEFINE_EXP(NAME, REAL, INT, FLOOR, LARGEST, HIGH, LOW, BIAS, DIGITS, \
                    START)                                                   \
     static inline REAL NAME(REAL y) {                                       \
-        y = y > (REAL)LARGEST ? (REAL)LARGEST : y;                          \
+        const REAL none = y > (REAL)LARGEST;                                \
+        y = none ? (REAL)LARGEST : y;                                       \
         REAL k = FLOOR(y * (REAL)1.4426950408889634 + (REAL)0.5);           \
         REAL r = (k * (REAL)HIGH - y) + k * (REAL)LOW;                      \
         REAL e = START;                                                     \
@@ -41,7 +42,7 @@ enum { WINDOW = 1, FIRED = 2 };
         INT bits = (INT)(BIAS - (int32_t)k) << DIGITS;                      \
         REAL power;                                                         \
         memcpy(&power, &bits, sizeof(REAL));                                \
-        return e * power;                                                   \
+        return none ? (REAL)0 : e * power;                                  \
     }
 
 static inline double higher_terms(double r) {

@@ -42,7 +42,8 @@ INLINE void NAME(fire)(const Neuron *p, REAL *h, T *y, uint8_t *kept,
         COUNT(h[k])
         y[k] = STORE(c * scale);
         if (keep)
-            kept[k] = ((u >= low) & (u <= high)) * WINDOW + (c > 0) * FIRED;
+            kept[k] = ((u >= low) & (u <= high)) * WINDOW +
+                      (c > 0) * FIRED + (c != c) * NO_NUMBER;
         if (hard)
             h[k] *= (REAL)1 - (c > 1 ? (REAL)1 : c);
         else
@@ -91,7 +92,9 @@ INLINE void NAME(back_window)(const Neuron *p, const T *grad,
         REAL count = LOAD(grad[k]) * scale;
         if (!detach) count -= g[k] * threshold;
         count = (kept[k] & WINDOW ? count : (REAL)0) / threshold;
-        w[k] = count + (hard && kept[k] & FIRED ? (REAL)0 : g[k]);
+        REAL open = kept[k] & FIRED ? (REAL)0 : (REAL)1;
+        open = kept[k] & NO_NUMBER ? (REAL)NAN : open;
+        w[k] = count + (hard ? g[k] * open : g[k]);
     }
 }
 
@@ -121,13 +124,15 @@ INLINE void NAME(back_slope)(const Neuron *p, const T *grad, const REAL *v,
                              const REAL *g, REAL *w, int64_t n) {
     CONSTANTS
     const int hard = p->hard, detach = p->detach;
+    const int window = p->surrogate == RECTANGLE;
     SIMD for (int64_t k = 0; k < n; k++) {
         COUNT(v[k])
         REAL count = LOAD(grad[k]) * scale;
         REAL reset = hard ? (c <= 1 ? v[k] : (REAL)0) : threshold;
         count -= detach ? (REAL)0 : g[k] * reset;
         REAL open = (REAL)1 - (c > 1 ? (REAL)1 : c);
-        w[k] = count * w[k] / threshold + g[k] * (hard ? open : (REAL)1);
+        REAL fired = window && w[k] == 0 ? (REAL)0 : count * w[k];
+        w[k] = fired / threshold + g[k] * (hard ? open : (REAL)1);
     }
 }
 
@@ -194,6 +199,10 @@ void NAME(backward)(const Neuron *p, const T *grad, const REAL *left,
     const int64_t size = p->size, steps = p->timesteps;
     const int64_t n = p->samples * size;
     const int threads = p->threads;
+    /* Nobody reads what the last time step has left: as if nothing reset it,
+     * since 0 times infinity is no number. */
+    Neuron unread = *p;
+    unread.hard = 0, unread.detach = 1;
     PARALLEL_FOR(for (int64_t j = begin; j < end;) {
         int64_t m = size - j % size;
         m = m > end - j ? end - j : m;
@@ -209,11 +218,12 @@ void NAME(backward)(const Neuron *p, const T *grad, const REAL *left,
         at += (steps - 1) * size;
         v += (steps - 1) * BLOCK;
         for (int64_t t = steps - 1; t >= 0; t--, at -= size, v -= BLOCK) {
+            const Neuron *q = left || t < steps - 1 ? p : &unread;
             if (kept) {
-                NAME(back_window)(p, grad + at, kept + at, g, w, m);
+                NAME(back_window)(q, grad + at, kept + at, g, w, m);
             } else {
                 NAME(slope)(p, v, w, m);
-                NAME(back_slope)(p, grad + at, v, g, w, m);
+                NAME(back_slope)(q, grad + at, v, g, w, m);
             }
             NAME(back_charge)(p, w, out + at, g, m);
             if (!total) continue;

@@ -7,6 +7,10 @@ import pytest
 import torch
 
 from mmsnn.neurons import (
+    LIFNeuron,
+    SFANeuron,
+    fire_and_count,
+    integrate_and_fire,
     is_finite,
     native,
     spike_count,
@@ -278,3 +282,41 @@ def test_inplace_only_where_no_gradient_is_needed(path):
     u = torch.tensor([0.6, 1.7, 9.])
     spike_firing(u, 4, 0.5)
     assert u.tolist() == pytest.approx([0.6, 1.7, 9.])
+
+
+@pytest.mark.parametrize('dtype, most', [(torch.bfloat16, 128),
+                                         (torch.float16, 1024)])
+def test_half_types_count_to_where_halves_are_exact(path, dtype, most):
+    u = torch.arange(-1, most + 2, 0.5).to(dtype)
+    wanted = (u.double() + 0.5).floor().clamp(0, most)
+    assert torch.equal(spike_count(u, most).double(), wanted)
+    trains = torch.stack(integrate_and_fire(u, most))
+    assert torch.equal(trains.double().sum(0), wanted)
+    for scale in (1 / most, 1 / 97, 1 / 77):  # edges between two numbers
+        levels = spikes_per_substep(
+            spike_firing(u, most, scale), most, scale)
+        assert levels == [int((wanted >= d + 1).sum()) for d in range(most)]
+    refused = rf'neuron.max_spikes = {most + 1} is more than .* at most {most}'
+    neurons = SFANeuron(most + 1), LIFNeuron(
+        most + 1, surrogate='rectangle', timesteps=2)
+    for neuron in neurons:
+        with pytest.raises(ValueError, match=refused):
+            neuron(u[:2])
+    for function in (spike_count, spike_firing, integrate_and_fire):
+        with pytest.raises(ValueError, match=refused):
+            function(u, most + 1)
+    with pytest.raises(ValueError, match=refused):
+        fire_and_count(u, most + 1, 1.)
+
+
+@pytest.mark.parametrize('dtype, scale, wanted', [
+    (torch.float32, 1e-320, 'float32: .* from 1.175e-38 to 8.507e[+]37'),
+    (torch.float32, 1e38, 'float32'),
+    (torch.float64, 0., 'float64'),
+    (torch.float16, 1e-6, 'float16: .* from 6.104e-05 to 1.638e[+]04'),
+    (torch.float16, 2e4, 'float16'),
+    (torch.bfloat16, torch.nan, 'bfloat16'),
+])
+def test_a_scale_out_of_the_range_of_the_type(path, dtype, scale, wanted):
+    with pytest.raises(ValueError, match=f'neuron.scale = .*{wanted}'):
+        spike_firing(torch.ones(2, dtype=dtype), 4, scale)

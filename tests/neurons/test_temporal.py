@@ -259,3 +259,37 @@ def test_torch_compile_forward_and_backward(neuron):
     torch.testing.assert_close(b.grad, a.grad)
     with torch.no_grad():
         assert torch.equal(compiled(u), expected)
+
+
+@pytest.mark.parametrize('detach', [True, False])
+@pytest.mark.parametrize('reset', ['soft', 'hard'])
+@pytest.mark.parametrize('surrogate', ['rectangle', 'sigmoid'])
+@pytest.mark.parametrize('where', [0, 1, 2, 3])
+def test_numbers_that_are_not_finite(monkeypatch, detach, reset, surrogate,
+                                     where):
+    # In the inputs, the state, and the gradients of both; a hard reset makes
+    # NaN (a count) times a potential, and 0 times infinity.
+    neuron = SpikingNeuron(
+        timesteps=3, decay=0.5, reset=reset, detach_reset=detach,
+        surrogate=surrogate)
+    tensors = [torch.randn(n, 8) for n in (6, 2, 6, 2)]
+    tensors[where].view(-1)[:15:3] = torch.tensor(
+        [torch.nan, torch.inf, -torch.inf, 1e38, -1e38])
+    (fused, _), (plain, _) = both(monkeypatch, neuron, *tensors)
+    for a, b in zip(fused, plain):
+        torch.testing.assert_close(a, b, equal_nan=True)
+
+
+def test_nan_through_a_hard_reset(monkeypatch):
+    # What is left of it is u[0] * (1 - c[0]), with the gradient 1 - c[0], NaN
+    # by u[0]; the last time step has nothing behind it.
+    neuron = SpikingNeuron(timesteps=2, reset='hard')
+    for detach in (True, False):
+        neuron.detach_reset = detach
+        for plain in (False, True):
+            u = torch.tensor([torch.nan, torch.inf], requires_grad=True)
+            with monkeypatch.context() as patch:
+                if plain:
+                    patch.setattr(native, 'load', lambda: None)
+                neuron(u).sum().backward()
+            assert torch.isnan(u.grad[0]) and u.grad[1] == 0
