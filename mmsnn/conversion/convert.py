@@ -226,10 +226,15 @@ class SpikeTrainModel(nn.Module):
                         made[child] = kind(child, where, self.session)
                     setattr(parent, name, made[child])
 
-    def start_recording(self) -> None:
+    def start_recording(self, sample: bool = True) -> None:
         """Record a new op trace, until :meth:`stop_recording`.
 
         ``with`` does both.
+
+        Args:
+            sample (bool): Whether the first call counts each sub-step of its
+                first image, too, and looks for misplaced activations. False
+                for a trace that others are merged into. Defaults to True.
 
         Raises:
             ValueError: If the form is ``'free_running'``.
@@ -246,7 +251,7 @@ class SpikeTrainModel(nn.Module):
         if self.form == 'free_running':
             raise ValueError("form='free_running' records no op trace: record "
                              "one with form='counts'")
-        self._recording.start()
+        self._recording.start(sample)
 
     def stop_recording(self) -> None:
         """Record no more calls; :attr:`trace` stays."""

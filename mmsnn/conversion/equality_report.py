@@ -1,6 +1,7 @@
 """What a comparison of both forms of a model has found."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 #: Results of both forms agree up to this: in float64 relative to each value;
 #: in shorter types, where sums that cancel leave only rounding, to the largest
@@ -56,6 +57,20 @@ class NeuronEquality:
     spike_train_spikes: int = 0
     ties: int = 0
 
+    def including(self, other: 'NeuronEquality') -> 'NeuronEquality':
+        """The same layer on more images.
+
+        Args:
+            other (NeuronEquality): What was compared there.
+        """
+        return NeuronEquality(
+            self.module, self.neurons + other.neurons,
+            self.differences + other.differences,
+            max(self.max_difference, other.max_difference),
+            self.training_spikes + other.training_spikes,
+            self.spike_train_spikes + other.spike_train_spikes,
+            self.ties + other.ties)
+
 
 @dataclass
 class EqualityReport:
@@ -99,6 +114,39 @@ class EqualityReport:
     not_compared: list[str] = field(default_factory=list)
     output_share: float = 0.
     rounded_to: str = ''
+
+    @classmethod
+    def merged(cls, reports: Sequence['EqualityReport']) -> 'EqualityReport':
+        """One report of what several processes have compared.
+
+        Args:
+            reports (Sequence[EqualityReport]): Of the same model in the same
+                type, in the order of the images.
+
+        Returns:
+            EqualityReport: Of all images.
+
+        Example:
+            >>> one = EqualityReport('float64', 1, [NeuronEquality('0', 9)])
+            >>> str(EqualityReport.merged([one, one]))[:40]
+            '0 of 18 spike counts differ in float64 ('
+        """
+        rows: dict[str, NeuronEquality] = {}
+        for row in (row for report in reports for row in report.rows):
+            before = rows.get(row.module)
+            rows[row.module] = before.including(row) if before else row
+        compared = [r for r in reports if r.images] or reports[:1]
+        worst = max(compared, key=lambda r: r.output_error)
+        return replace(
+            worst,
+            images=sum(r.images for r in compared),
+            rows=list(rows.values()),
+            never_ran=[path for path in compared[0].never_ran
+                       if all(path in r.never_ran for r in compared)],
+            not_compared=list(dict.fromkeys(
+                name for r in compared for name in r.not_compared)),
+            output_share=max(r.output_share for r in compared),
+            rounded_to=max(r.rounded_to for r in compared))
 
     @property
     def total_neurons(self) -> int:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from mmengine.dist import all_gather_object
 
 from mmsnn.visualization import (
     Objects,
@@ -67,6 +68,14 @@ class PictureCollector:
             name = str(getattr(second, 'img_path', '')).rpartition('/')[-1]
             self.samples.append(
                 replace(_TASKS[task](image, second, first), name=name))
+
+    def gather(self) -> None:
+        """Keep the first samples of all processes, in the order of these. All
+        must call it at the same time."""
+        found = all_gather_object((self._task, self.samples))
+        self._task = next((task for task, _ in found if task), '')
+        self.samples = [x for _, samples in found for x in samples
+                        ][:self.number]
 
     def pictures(self) -> list[tuple[str, Figure, str]]:
         """Draw what was kept.

@@ -6,11 +6,13 @@ do without a Runner.
 
 import copy
 from collections.abc import Sequence
+from logging import WARNING
 from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
 from torch import nn
 from torch.utils._pytree import tree_map
 
@@ -29,7 +31,9 @@ class SpikeEvaluation:
 
     Whoever evaluates calls :meth:`compare` with each batch, runs it through
     :attr:`spiking`, and in the end calls :meth:`training_metrics` and
-    :meth:`finish`. An op trace is recorded from the start until then.
+    :meth:`finish`. An op trace is recorded from the start until then. Several
+    processes find what one does if each has a stretch of its batches, see
+    :func:`mmsnn.engine.whole_batches.with_whole_batches`.
 
     Metrics of the training form get files of their own. Those that keep a
     path under a name that does not say so share it: in this order, what the
@@ -47,12 +51,18 @@ class SpikeEvaluation:
             form. Defaults to None: the training form is not run.
         dtype (str, optional): Floating-point type of both forms where
             metrics are computed. Defaults to None: that of the model.
+        first_batch (int): Number of the first batch of this process. Defaults
+            to 0.
 
     Attributes:
         training (BaseModel): The training form.
         spiking (SpikeTrainModel): The converted model.
         moved (dict[str, str]): Paths that metrics write to in spike-train
             form -> in training form.
+        equality (list[EqualityReport]): One report per floating-point type of
+            the proof; after :meth:`finish`, of all processes.
+        unfolded (list[str]): Batch norms that are not folded, as ``'path:
+            reason'``; known after :meth:`finish`, of all processes.
 
     Raises:
         ValueError: If ``dtype`` or ``proof_dtypes`` names no floating-point
@@ -65,8 +75,10 @@ class SpikeEvaluation:
                  proof_batches: int = 1,
                  proof_dtypes: Sequence[str] = ('float64', 'float32'),
                  evaluator: Evaluator | None = None,
-                 dtype: str | None = None) -> None:
+                 dtype: str | None = None,
+                 first_batch: int = 0) -> None:
         self.training = model
+        self.first_batch = first_batch
         kind = None if dtype is None else floating_type(dtype, 'dtype')
         if kind is not None:
             self.training = detached_copy(model).to(kind)
@@ -79,32 +91,30 @@ class SpikeEvaluation:
         self._proofs = [
             _Proof(model, dtype) for dtype in proof_dtypes
         ] if proof_batches else []
+        self.equality = [proof.check.report for proof in self._proofs]
+        self.unfolded: list[str] = []
         self._merged: OpTrace | None = None
-        self.spiking.start_recording()
+        # Of one process, the first batch is sampled.
+        self.spiking.start_recording(sample=not first_batch)
 
     @property
     def trace(self) -> OpTrace:
         """The op trace so far; after :meth:`finish`, of all processes."""
         return self._merged or self.spiking.trace
 
-    @property
-    def equality(self) -> list[EqualityReport]:
-        """One report per floating-point type of the proof."""
-        return [proof.check.report for proof in self._proofs]
-
     @torch.no_grad()
     def compare(self, index: int, data_batch) -> Sequence | None:
         """Prove equality and run the training form on a batch.
 
         Args:
-            index (int): Number of the batch, from 0.
+            index (int): Number of the batch in this process, from 0.
             data_batch (dict): What the data loader gave.
 
         Returns:
             Sequence[BaseDataElement] | None: Predictions in training form;
             None if it is not run.
         """
-        if index < self.proof_batches:
+        if self.first_batch + index < self.proof_batches:
             for proof in self._proofs:
                 proof.run(copy.deepcopy(data_batch))
         if self.evaluator is None:
@@ -131,8 +141,8 @@ class SpikeEvaluation:
         return self.evaluator.evaluate(size) if self.evaluator else {}
 
     def finish(self, chip: str | Chip = 'cmos45') -> OperationsEstimate:
-        """Stop recording, merge the traces of all processes, and estimate
-        their energy.
+        """Stop recording, merge what all processes have found, and estimate
+        the energy. All processes must call it at the same time.
 
         Args:
             chip (str | Chip): A chip spec that prices operations. Defaults to
@@ -142,7 +152,21 @@ class SpikeEvaluation:
             OperationsEstimate: Energy per image.
         """
         self.spiking.stop_recording()
-        self._merged = OpTrace.merged(all_gather_object(self.trace))
+        found = all_gather_object(
+            (self.trace, self.equality, self.spiking.unfolded))
+        traces, reports, unfolded = zip(*found)
+        self._merged = OpTrace()
+        for trace in traces:
+            self._merged.include(trace)
+        self.equality = [EqualityReport.merged(x) for x in zip(*reports)]
+        ran = [x for trace, x in zip(traces, unfolded) if trace.images]
+        self.unfolded = list(dict.fromkeys(r for x in ran for r in x))
+        if any(set(x) != set(self.unfolded) for x in ran):
+            print_log(
+                'a norm was found not to fold only after some batches, in one '
+                'process and not in another, so that counts may differ from '
+                f'those of one process: {"; ".join(self.unfolded)}',
+                logger='current', level=WARNING)
         return estimate_operations(self.trace, chip)
 
     def scalars(self, energy: OperationsEstimate) -> dict[str, float]:

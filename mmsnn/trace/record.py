@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from fractions import Fraction
 from itertools import zip_longest
 from typing import Any
 
@@ -137,8 +138,9 @@ class OpRecord:
         by_image (list): Where images are run one by one, for each of the
             first :data:`MOST_IMAGES`: the spikes of a neuron in each
             sub-step, or the SOPs of a synapse, a list of one number.
-        squares (dict): For ``sops``, ``in_spikes`` and ``emitted`` the sum
-            over runs of the total squared over the run's number of images.
+        squares (dict[str, Fraction]): For ``sops``, ``in_spikes`` and
+            ``emitted`` the sum over runs of the total squared over the run's
+            number of images, exact.
 
     Raises:
         ValueError: If ``kind`` is none of :data:`KINDS`.
@@ -195,7 +197,7 @@ class OpRecord:
     touched: list[int] = _merged(_sum, list, compare=False)
     axis_spikes: list[list[list[int]]] = _merged(_sum, list, compare=False)
     by_image: list[list[int]] = _merged(_first_images, list, compare=False)
-    squares: dict[str, float] = _merged(_sum_by_name, dict, compare=False)
+    squares: dict[str, Fraction] = _merged(_sum_by_name, dict, compare=False)
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -284,7 +286,7 @@ class OpRecord:
         if images == 1 and self.spiking:
             self.by_image = [list(self.spikes) or [self.sops]]
         self.squares = {
-            name: getattr(self, name)**2 / images
+            name: Fraction(getattr(self, name)**2, images)
             for name in _VARYING if getattr(self, name)
         }
 

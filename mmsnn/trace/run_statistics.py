@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from .record import SYNAPSES, OpRecord
 
@@ -40,14 +41,15 @@ class RunStatistics:
     """Sums over runs of the model, from which variances follow.
 
     Runs may hold several images; those are taken to be independent of each
-    other, so that a run of n images varies n times as much as one image.
+    other, so that a run of n images varies n times as much as one image. Sums
+    are exact, so that their order does not matter.
 
     Attributes:
         runs (int): Runs of the model.
         images (int): Images in all of them.
-        sums (list[float]): Of each of :data:`AMOUNTS`.
-        squares (list[list[float]]): Products of each two, over the number of
-            images of the run.
+        sums (list[int]): Of each of :data:`AMOUNTS`.
+        squares (list[list[Fraction]]): Products of each two, over the number
+            of images of the run.
 
     Example:
         >>> statistics = RunStatistics()
@@ -59,9 +61,9 @@ class RunStatistics:
 
     runs: int = 0
     images: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0] * len(AMOUNTS))
-    squares: list[list[float]] = field(
-        default_factory=lambda: [[0.0] * len(AMOUNTS) for _ in AMOUNTS])
+    sums: list[int] = field(default_factory=lambda: [0] * len(AMOUNTS))
+    squares: list[list[Fraction]] = field(
+        default_factory=lambda: [[0] * len(AMOUNTS) for _ in AMOUNTS])
 
     def add(self, totals: Mapping[str, int], images: int) -> None:
         """Add a run.
@@ -77,9 +79,10 @@ class RunStatistics:
         self.images += images
         for i, a in enumerate(values):
             self.sums[i] += a
-            row = self.squares[i]
-            for j, b in enumerate(values):
-                row[j] += a * b / images
+            for j, b in enumerate(values[:i + 1]):
+                if a and b:
+                    square = self.squares[i][j] + Fraction(a * b, images)
+                    self.squares[i][j] = self.squares[j][i] = square
 
     def include(self, other: 'RunStatistics') -> None:
         """Add more runs.

@@ -318,9 +318,15 @@ class OpTrace:
                 images=self.images,
                 image_shapes=[[list(shape), number] for shape, number in
                               self.image_shapes.items()],
-                statistics=asdict(self.statistics),
+                statistics=dict(
+                    asdict(self.statistics),
+                    squares=[[float(x) for x in row]
+                             for row in self.statistics.squares]),
                 records=[
-                    dict(asdict(record), sources=list(sources.items()),
+                    dict(asdict(record),
+                         squares={k: float(v)
+                                  for k, v in record.squares.items()},
+                         sources=list(sources.items()),
                          reads=[[source, asdict(found)] for source, found in
                                 reads.items()])
                     for record, sources, reads in zip(

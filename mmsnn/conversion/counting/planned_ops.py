@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -66,22 +67,20 @@ class PlannedOp:
         sums = [sum(column) for column in zip(*counts)]
         varying, more = {}, dict(spikes=sums)
         if not fires[0]:
-            varying, more = dict(sops=(x for x, in counts)), dict(sops=sums[0])
+            varying, more = dict(sops=[x for x, in counts]), dict(sops=sums[0])
         if in_spikes[0] is None:
-            varying['emitted'] = map(sum, counts)
+            varying['emitted'] = [sum(x) for x in counts]
         else:
             varying['in_spikes'] = in_spikes
             more['in_spikes'] = sum(in_spikes)
-        squares = self._counted.get('squares', {})
-        more['squares'] = {}  # in the order of the calls, so the same floats
-        for name, values in varying.items():
-            total = squares.get(name, 0)
-            for value, n in zip(values, images):
-                total += value**2 / n
-            more['squares'][name] = total
+        more['squares'] = {
+            name: sum(
+                Fraction(sum(x**2 for x, k in zip(values, images) if k == n),
+                         n) for n in set(images))
+            for name, values in varying.items()
+        }
         more['by_image'] = [x for x, n in zip(counts, images) if n == 1]
-        self._counted = {
-            **OpRecord.joined(self._counted, more), 'squares': more['squares']}
+        self._counted = OpRecord.joined(self._counted, more)
 
 
 @dataclass(eq=False)

@@ -80,11 +80,16 @@ class TraceRecording:
         if self._pending is not None:
             self._pending.flush(self._trace)
 
-    def start(self) -> None:
-        """Record a new trace from now on."""
+    def start(self, sample: bool = True) -> None:
+        """Record a new trace from now on.
+
+        Args:
+            sample (bool): Whether the first call counts each sub-step of its
+                first image. Defaults to True.
+        """
         self._flush()  # into the trace before
         self._trace = OpTrace()
-        self.active, self._has_substeps = True, False
+        self.active, self._has_substeps = True, not sample
 
     def stop(self) -> None:
         """Record no more calls."""

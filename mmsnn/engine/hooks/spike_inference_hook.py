@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
@@ -17,6 +17,11 @@ from mmsnn.engine.hardware_report import (
 from mmsnn.engine.pictures import PictureCollector
 from mmsnn.engine.provenance import runner_provenance
 from mmsnn.engine.spike_evaluation import SpikeEvaluation, floating_type
+from mmsnn.engine.whole_batches import (
+    WholeBatches,
+    deal_results,
+    with_whole_batches,
+)
 from mmsnn.hardware import load_chips
 from mmsnn.hardware.chips.spec import pricing_chip
 from mmsnn.hardware.tables import format_operations
@@ -39,6 +44,9 @@ class SpikeInferenceHook(Hook):
     What metrics and other hooks write is of the spike-train form. Files of
     metrics in training form lie beside, with ``_training_form`` in their
     names. Metrics may be of any kind: tables and texts are compared, too.
+
+    Several processes find what one process does, to the last bit: each
+    evaluates a stretch of the batches of one process, and no sample twice.
 
     Args:
         form (str): ``'spikes'`` runs the D sub-steps one by one, at about D
@@ -160,13 +168,18 @@ class SpikeInferenceHook(Hook):
                 'SpikeInferenceHook measures single images: leave out --tta, '
                 'or the hook (--cfg-options custom_hooks=[] if it is the only '
                 'one)')
+        for statistic in model.buffers():
+            broadcast(statistic)  # each process may have its own
+        loop.dataloader = with_whole_batches(loop.dataloader,
+                                             f'{mode}_dataloader')
         self._evaluation = SpikeEvaluation(
             model,
             form=self.form,
             proof_batches=self.proof_batches,
             proof_dtypes=self.proof_dtypes,
             evaluator=loop.evaluator if self.compare_metrics else None,
-            dtype=self.dtype)
+            dtype=self.dtype,
+            first_batch=getattr(loop.dataloader.batch_sampler, 'first', 0))
         self._plain = None
         self._samples = PictureCollector(
             self.pictures, getattr(loop.dataloader.dataset, 'metainfo', {}))
@@ -177,6 +190,8 @@ class SpikeInferenceHook(Hook):
             runner.logger.info(f'{path} is written in spike-train form, '
                                f'{other} in training form')
         runner.model = self._evaluation.spiking
+        if _length(loop.dataloader) == 0:
+            self._after_last_iter(loop)  # others wait for it
 
     def _before_iter(self,
                      runner,
@@ -197,9 +212,17 @@ class SpikeInferenceHook(Hook):
         self._samples.add(data_batch, outputs, self._found)
         loop = runner.val_loop if mode == 'val' else runner.test_loop
         if batch_idx + 1 == _length(loop.dataloader):
-            # Before those of the loop, which write the last word.
-            self._plain = self._evaluation.training_metrics(
-                len(loop.dataloader.dataset))
+            self._after_last_iter(loop)
+
+    def _after_last_iter(self, loop) -> None:
+        batches = loop.dataloader.batch_sampler
+        if isinstance(batches, WholeBatches):
+            for x in (self._evaluation.evaluator, loop.evaluator):
+                if x is not None:
+                    deal_results(x, batches)
+        # Before those of the loop, which write the last word.
+        self._plain = self._evaluation.training_metrics(
+            len(loop.dataloader.dataset))
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         """Log and report the validation, and give the Runner its model back.
@@ -229,6 +252,7 @@ class SpikeInferenceHook(Hook):
         if plain is None:
             plain = evaluation.training_metrics(len(loop.dataloader.dataset))
         energy = evaluation.finish(pricing_chip(self.chips))
+        self._samples.gather()
         scalars = {
             f'{mode}/spike_{name}': value
             for name, value in evaluation.scalars(energy).items()
@@ -243,7 +267,7 @@ class SpikeInferenceHook(Hook):
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         for report in evaluation.equality:
             runner.logger.info(f'both forms compared: {report}')
-        for reason in evaluation.spiking.unfolded:
+        for reason in evaluation.unfolded:
             runner.logger.info(f'norm not folded: {reason}')
         for row in compare_metrics(plain, metrics):
             if not row.is_number:

@@ -1,0 +1,46 @@
+"""Evaluation in spike-train form by two processes, against one."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmsnn.engine.cli import build_runner
+from mmsnn.engine.whole_batches import with_whole_batches
+from processes import run_in_processes
+
+FILES = ('trace.json', 'energy.json', 'energy.csv', 'metrics.json')
+
+
+def report(config, tmp_path, launcher, **changes):
+    """Test, and return the files of the report."""
+    config.work_dir = str(tmp_path / launcher)
+    config.launcher = launcher
+    config.env_cfg = dict(dist_cfg=dict(backend='gloo'))
+    for key, value in changes.items():
+        config[key] = value
+    build_runner(config).test()
+    folder = Path(config.work_dir) / 'spike_inference' / 'test'
+    if torch.distributed.is_initialized() and torch.distributed.get_rank():
+        return None
+    return {name: (folder / name).read_text() for name in FILES}
+
+
+@pytest.mark.parametrize('batch_size, images, proof_batches', [
+    (1, 11, 2),  # spread of single images
+    (3, 11, 3),  # the last batch is not full, the other process proves too
+    (4, 3, 1)])  # a process without a batch
+def test_reports_are_those_of_one_process(config, tmp_path, batch_size, images,
+                                          proof_batches):
+    loader = config.test_dataloader
+    loader.batch_size = batch_size
+    loader.dataset.indices = images
+    config.custom_hooks[0].update(
+        form='counts', proof_batches=proof_batches, pictures=6)
+    found, _ = run_in_processes(
+        tmp_path, report, config, tmp_path, 'pytorch')
+    expected = report(config, tmp_path, 'none')
+    assert json.loads(expected['trace.json'])['images'] == images
+    for name in FILES:
+        assert found[name] == expected[name], name
