@@ -1,9 +1,11 @@
 """mmsnn: spiking dense prediction for OpenMMLab.
 
-Importing it is cheap (no PyTorch) and does two things for the frameworks:
+Importing it is cheap (no PyTorch) and does three things for the frameworks:
 
 - configs may be based on ``mmseg::...`` and ``mmsnn::...``, as they may on
   ``mmdet::...``;
+- checkpoints are data for them: reading one runs nothing that came in it
+  (:mod:`mmsnn.checkpoints`), and saving one leaves a whole file;
 - as soon as mmpretrain is imported, before or after, its model hub knows the
   classification models, so that ``mmpretrain.list_models('espikeformer*')``
   and ``mmpretrain.get_model(name)`` find them; and the inferencers of mmdet
@@ -75,6 +77,32 @@ def _refuse_random_weights(checkpoint: ModuleType) -> None:
 
     checkpoint.CheckpointLoader.register_scheme(
         _UNPUBLISHED, load, force=True)
+
+
+@when_imported('mmengine.runner.checkpoint')
+def _checkpoints_are_data(checkpoint: ModuleType) -> None:
+    """Let reading a checkpoint run nothing that came in it."""
+    from .checkpoints.install import install_loading
+    install_loading(checkpoint)
+
+
+@when_imported('mmengine.hooks.checkpoint_hook')
+def _checkpoints_are_whole(hooks: ModuleType) -> None:
+    """Let saving leave a whole file, the new one or the old one."""
+    from .checkpoints.saving import install
+    install(hooks)
+
+
+@when_imported('mmengine.runner.runner')
+def _runner_names_keys(runner: ModuleType) -> None:
+    from .checkpoints.install import install_running
+    install_running(runner.Runner)
+
+
+@when_imported('mmengine.runner._flexible_runner')
+def _flexible_runner_names_keys(runner: ModuleType) -> None:
+    from .checkpoints.install import install_running
+    install_running(runner.FlexibleRunner)
 
 
 @when_imported('mmpretrain.apis.model')

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -7,19 +8,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+#: No room on the disk, none left to the user, or none to the process.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Let a file be written under a temporary name, then rename it.
 
     An error inside the block leaves what was at ``path`` before as it was.
-    The folder of the file is made.
+    The folder of the file is made. What is written is on the disk before the
+    file has its name, so that a machine that goes down leaves no cut file.
 
     Args:
         path (str | Path): The file.
 
     Yields:
         Path: The temporary name, in the same folder and with the same suffix.
+
+    Raises:
+        OSError: The disk is full, which is said with the name of the file, or
+            the file can not be written for another reason.
 
     Example:
         >>> import tempfile
@@ -36,7 +45,16 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
     try:
         yield part
+        with part.open('rb+') as written:
+            os.fsync(written.fileno())
         os.replace(part, path)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        kept = '; the old one is kept' if path.exists() else ''
+        raise OSError(
+            error.errno, f'disk full: {path} could not be written{kept}'
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
+from mmsnn.checkpoints import add_trust_argument
 from mmsnn.engine.cli import build_runner
 from mmsnn.engine.neuron_key import merge_options
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument('--work-dir', type=Path,
                         default=Path('work_dirs/demo'))
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_trust_argument(parser)
     arguments = parser.parse_args()
     folder = arguments.work_dir
     cfg = Config.fromfile(CONFIG)

@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
+from mmsnn.checkpoints import add_trust_argument
 from mmsnn.engine.image_inference import infer_image, write_picture
 from mmsnn.engine.neuron_key import merge_options
 
@@ -41,6 +42,7 @@ def parse_args():
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
         help='override keys of the config')
+    add_trust_argument(parser)
     return parser.parse_args()
 
 

@@ -12,6 +12,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from mmsnn.checkpoints import add_trust_argument
 from mmsnn.engine.neuron_key import merge_options
 from mmsnn.files import dump_json
 from mmsnn.visualization.metrics import json_metrics
@@ -49,6 +50,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
         help='what starts the processes of a distributed run')
+    add_trust_argument(parser)
     # Both spellings: torch.distributed passes either, depending on version.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
@@ -151,15 +153,17 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner that a config needs on this machine.
 
     Args:
-        cfg (Config): The config. Its ``runner_type`` is kept; without one, a
-            distributed run without an accelerator gets
-            :class:`mmsnn.engine.runner.GlooRunner`.
+        cfg (Config): The config. Its ``runner_type`` is kept; without one, it
+            is :class:`mmsnn.engine.runner.ResumableRunner`, or
+            :class:`mmsnn.engine.runner.GlooRunner` for a distributed run
+            without an accelerator.
 
     Returns:
         Runner: The runner.
     """
-    if cfg.launcher != 'none' and get_device() == 'cpu':
-        cfg.setdefault('runner_type', 'mmsnn.GlooRunner')
+    gloo = cfg.launcher != 'none' and get_device() == 'cpu'
+    cfg.setdefault('runner_type',
+                   f'mmsnn.{"GlooRunner" if gloo else "ResumableRunner"}')
     return RUNNERS.build(cfg)
 
 

@@ -2,7 +2,6 @@
 it takes, and what is known of its latency."""
 
 import copy
-import pickle
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.structures import BaseDataElement
 from torch import nn
 
+from mmsnn.checkpoints.fit import model_of
 from mmsnn.conversion import Depth, NeuronDepth, to_spike_train
 from mmsnn.files import whole_file
 from mmsnn.hardware import Estimate, estimate, load_chips
@@ -211,23 +211,17 @@ def load_model(config: Config, checkpoint: str | Path,
 
     Raises:
         FileNotFoundError: If there is no such checkpoint.
-        ValueError: If the file is no checkpoint, or a key is missing, left
-            over or of another shape; the message names it.
+        CheckpointError: If the file is no checkpoint or holds more than data,
+            or a key is missing, left over or of another shape; the message
+            names it.
     """
     described = copy.deepcopy(config.model)
     if 'data_preprocessor' in config:
         described.setdefault('data_preprocessor', config.data_preprocessor)
     model = revert_sync_batchnorm(MODELS.build(described))
-    try:
+    with model_of(config):
         loaded = load_checkpoint(
             model, str(checkpoint), map_location='cpu', strict=True)
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f'{checkpoint} is no checkpoint: {error}') from error
-    except RuntimeError as error:
-        raise ValueError(
-            f'checkpoint {checkpoint} does not hold the weights of the model '
-            f'that the config {config.filename} describes: {error}'
-        ) from error
     meta = loaded.get('meta', {}).get('dataset_meta')
     if meta is None:
         meta = DATASETS.build(

@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
+from mmsnn.checkpoints import add_trust_argument
 from mmsnn.engine.hardware_report import (
     format_report,
     make_report,
@@ -61,6 +62,7 @@ def parse_args():
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
         help='override keys of the config')
+    add_trust_argument(parser)
     return parser.parse_args()
 
 

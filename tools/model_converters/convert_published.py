@@ -8,43 +8,30 @@ E-SpikeFormer's large family. The result serves a classifier as it is
 """
 
 import argparse
-import pickle
-import re
 from pathlib import Path
 
 import torch
 
+from mmsnn.checkpoints import add_trust_argument, read_checkpoint
 from mmsnn.files import whole_file
 from mmsnn.models.published import convert_state_dict, left_out
 from mmsnn.version import __version__
 
 #: Where published checkpoints keep their weights, the first one found.
 KEYS = ('model', 'state_dict', 'model_ema', 'state_dict_ema')
-#: What unpickling raises on files that are damaged or no checkpoints.
-UNREADABLE = (pickle.UnpicklingError, RuntimeError, OSError, EOFError,
-              LookupError, ValueError, TypeError, AttributeError)
 
 
 def read_state(path: Path, key: str | None) -> dict[str, torch.Tensor]:
     """Published names and weights; ValueError if there are none."""
-    # Training scripts store their arguments beside the weights.
-    torch.serialization.add_safe_globals([argparse.Namespace])
-    try:
-        raw = torch.load(path, map_location='cpu', weights_only=True)
-    except UNREADABLE as error:
-        found = re.search(r'Unsupported global: GLOBAL (\S+)', str(error))
-        why = f'it holds {found[1]}' if found else type(error).__name__
-        raise ValueError(
-            'the file is damaged, or no PyTorch checkpoint, or can not be '
-            f'read without running code from it ({why})') from error
+    raw = read_checkpoint(path, map_location='cpu')
     keys = [str(k) for k in raw] if isinstance(raw, dict) else []
     wanted = key or next((k for k in KEYS if k in keys), None)
     state = raw.get(wanted) if keys and wanted else raw
     if not isinstance(state, dict) or not state or not all(
             isinstance(v, torch.Tensor) for v in state.values()):
         raise ValueError(
-            f'there are no weights under {key or ", ".join(KEYS)} or at '
-            f'its top level; its keys are {", ".join(keys[:8]) or "none"}')
+            f'{path}: there are no weights under {key or ", ".join(KEYS)} or '
+            f'at its top level; its keys are {", ".join(keys[:8]) or "none"}')
     # "module." comes from a wrapper for several processes.
     return {k.removeprefix('module.'): v for k, v in state.items()}
 
@@ -56,6 +43,7 @@ def main() -> None:
     parser.add_argument(
         '--key', help=f'where the weights are; default: {", ".join(KEYS)}')
     parser.add_argument('--force', action='store_true', help='replace DST')
+    add_trust_argument(parser)
     args = parser.parse_args()
     if not args.src.is_file():
         parser.error(f'{args.src} is not a file')
@@ -63,9 +51,12 @@ def main() -> None:
         parser.error(f'{args.dst} exists: name another file, or give --force')
     try:
         published = read_state(args.src, args.key)
-        state = convert_state_dict(published)
-    except ValueError as error:
-        parser.exit(1, f'{args.src}: {error}\n')
+        try:
+            state = convert_state_dict(published)
+        except ValueError as error:
+            raise ValueError(f'{args.src}: {error}') from error
+    except (ValueError, OSError) as error:
+        parser.exit(1, f'{error}\n')
     meta = dict(source=args.src.name, mmsnn_version=__version__)
     with whole_file(args.dst) as part:
         torch.save(dict(state_dict=state, meta=meta), part)

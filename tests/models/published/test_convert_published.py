@@ -146,10 +146,10 @@ def decoder_alone():
 
 
 @pytest.mark.parametrize('content,said', [
-    (b'', 'no PyTorch checkpoint'),
-    (b'some text\n', 'no PyTorch checkpoint'),
-    (b'PK\x03\x04 half a zip file', 'no PyTorch checkpoint'),
-    (dict(model=Bomb()), 'without running code from it .it holds print'),
+    (b'', 'damaged or no checkpoint'),
+    (b'some text\n', 'damaged or no checkpoint'),
+    (b'PK\x03\x04 half a zip file', 'damaged or no checkpoint'),
+    (dict(model=Bomb()), 'run code that came with it: it holds print'),
     ([1, 2], 'no weights .* keys are none'),
     (dict(epoch=3), 'no weights .* keys are epoch'),
     (dict(model=dict(epoch=3)), 'no weights .* keys are model'),
@@ -176,7 +176,7 @@ def test_a_file_that_was_cut_off(published_state, tmp_path, monkeypatch,
     torch.save(published_state, source)
     source.write_bytes(source.read_bytes()[:5000])
     assert convert(monkeypatch, source, tmp_path / 'b.pth') == 1
-    assert 'is damaged, or no' in capsys.readouterr().err
+    assert 'is cut off, damaged or no' in capsys.readouterr().err
 
 
 def test_nothing_half_written_stays(published_state, tmp_path, monkeypatch):

@@ -1,0 +1,102 @@
+"""Checkpoints are whole or not there, and the old one stays until then."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+from mmsnn.files import whole_file, write_whole
+
+
+def put(self: Any, obj: bytes, filepath: str | Path) -> None:
+    """Write bytes to a local file, whole or not at all.
+
+    In the place of ``LocalBackend.put``, through which mmengine writes every
+    checkpoint.
+
+    Args:
+        self (LocalBackend): mmengine's backend.
+        obj (bytes): What to write.
+        filepath (str | Path): The file. Its folder is made.
+
+    Raises:
+        OSError: The disk is full, or the file can not be written.
+    """
+    write_whole(filepath, obj)
+
+
+@contextmanager
+def _open_whole(path: str | Path, mode: str) -> Iterator[IO[str]]:
+    """``open(path, 'w')`` for a file that is whole or not there."""
+    with whole_file(path) as part, part.open(mode) as file:
+        yield file
+
+
+class _RemovesLater:
+    """A file backend that remembers what it should remove.
+
+    Args:
+        backend (BaseStorageBackend): The backend, which does all else.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self._calls: list[tuple[Callable, str]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self._calls.append((self._backend.remove, path))
+
+    def rmtree(self, path: str) -> None:
+        self._calls.append((self._backend.rmtree, path))
+
+    def finish(self, kept: set[str]) -> None:
+        """Remove them, except those that were saved meanwhile."""
+        for call, path in self._calls:
+            if path not in kept:
+                call(path)
+
+
+def keeping_the_old(save: Callable) -> Callable:
+    """A CheckpointHook's method that removes old files after it has saved.
+
+    Args:
+        save (Callable): The method, which removes them before.
+
+    Returns:
+        Callable: The same, except that an error while saving leaves them.
+    """
+
+    @wraps(save)
+    def saving(self: Any, *args: Any, **kwargs: Any) -> Any:
+        backend = self.file_backend
+        self.file_backend = later = _RemovesLater(backend)
+        try:
+            result = save(self, *args, **kwargs)
+        finally:
+            self.file_backend = backend
+        best = getattr(self, 'best_ckpt_path_dict', {}).values()
+        later.finish({self.last_ckpt, getattr(self, 'best_ckpt_path', None),
+                      *best})
+        return result
+
+    return saving
+
+
+def install(hooks: ModuleType) -> None:
+    """Let mmengine's CheckpointHook write whole files.
+
+    Args:
+        hooks (ModuleType): ``mmengine.hooks.checkpoint_hook``.
+    """
+    from mmengine.fileio.backends import LocalBackend
+    LocalBackend.put = put
+    hook = hooks.CheckpointHook
+    for name in ('_save_checkpoint_with_step', '_save_best_checkpoint'):
+        setattr(hook, name, keeping_the_old(getattr(hook, name)))
+    # The module opens one file: last_checkpoint, for writing.
+    hooks.open = _open_whole
