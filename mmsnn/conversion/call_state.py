@@ -180,6 +180,8 @@ class _State(PythonState):
                 x[...] = before
         with _disable_current_modes(), torch.no_grad():
             for memory, before in self._memory.values():
+                if memory.nbytes() != before.nbytes():
+                    memory.resize_(before.nbytes())
                 memory.copy_(before)
             for x, alias in self._aliases:
                 if not _is_alias(x, alias):

@@ -32,7 +32,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from mmsnn.conversion.upstream.double import in_its_precision, written
+from mmsnn.conversion.spikes.writes import written
+from mmsnn.conversion.upstream.double import in_its_precision
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 
 from .comparison import same_structure

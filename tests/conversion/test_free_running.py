@@ -522,6 +522,82 @@ def test_a_call_leaves_the_state_of_one_run(change):
         assert (free[0], again[0]) == (first[0], second[0])
 
 
+class Slots:
+    __slots__ = ('number', )
+
+    def __init__(self):
+        self.number = 0
+
+
+def in_a_closure():
+    number = 0
+
+    def change(m, v):
+        nonlocal number
+        number += 1
+        return v + number
+
+    return change
+
+
+def in_an_object(held, add):
+    def make():
+        kept = held()
+        return lambda m, v: v + add(kept)
+
+    return make
+
+
+def in_an_array(kept):
+    kept[0] += 1
+    return float(kept[0])
+
+
+def in_a_slot(kept):
+    kept.number += 1
+    return kept.number
+
+
+def in_a_global():
+    global NUMBER
+    NUMBER = 0
+
+    def change(m, v):
+        global NUMBER
+        NUMBER += 1
+        return v + NUMBER
+
+    return change
+
+
+def in_a_longer_buffer():
+    def change(m, v):
+        m.mean.resize_(len(m.mean) + 1)[-1] = 1
+        return v + len(m.mean) - 6
+
+    return change
+
+
+@pytest.mark.parametrize('make', [
+    in_a_closure, in_a_global, in_a_longer_buffer,
+    in_an_object(lambda: np.zeros(1), in_an_array),
+    in_an_object(Slots, in_a_slot),
+    in_an_object(lambda: random.Random(0), lambda x: 3 * x.random()),
+    in_an_object(lambda: np.random.default_rng(0), lambda x: 3 * x.random()),
+    in_an_object(lambda: np.random.RandomState(1), lambda x: 3 * x.rand()),
+    in_an_object(lambda: np.random.PCG64(0),
+                 lambda x: x.random_raw() % 1000 / 300)])
+def test_what_is_kept_outside_of_modules_goes_on_once_a_call(make):
+    x = torch.tensor([[0., 1., 2., 3., 4., 4.], [4., 3., 2., 1., 0., 1.]])
+    found = []
+    for convert in (nn.Module.eval,
+                    lambda model: to_spike_train(model, 'free_running')):
+        net = convert(Noise(make()))
+        with torch.no_grad():
+            found.append([net(x).tolist() for _ in range(2)])
+    assert found[0] == found[1] and found[0][0] != found[0][1]
+
+
 def test_inputs_that_are_written_into_are_written_once():
     model = nn.Sequential(nn.ReLU(inplace=True), SFANeuron(4)).eval()
 

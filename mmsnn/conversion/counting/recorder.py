@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_flatten
 from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
 from mmsnn.conversion.spikes.compositions import composition
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.spikes.writes import written
 from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import OpTrace
@@ -75,7 +76,15 @@ class OpRecorder(MmcvOpMode):
 
     def reading(self, name: str, values):
         """Context in which a method gives values to Python, see
-        :meth:`.value_reads.ReadValues.reading`."""
+        :meth:`.value_reads.ReadValues.reading`.
+
+        Args:
+            name (str): Name of the method.
+            values (Tensor): Whose values it reads.
+
+        Returns:
+            ContextManager: To be entered while the method runs.
+        """
         if self._paused:
             return nullcontext()
         return self._reads.reading(name, values)
@@ -111,7 +120,7 @@ class OpRecorder(MmcvOpMode):
             with self.paused():
                 self.placement.ran(func, args, kwargs, out, cost)
         if cost is None:
-            self._made(func, args, out, sources)
+            self._made(func, args, kwargs, out, sources)
             if not (func.is_view or self.sources.depend_on_input(sources)):
                 self.weights.copied(out, packet.__name__, (args, kwargs))
             return out
@@ -122,7 +131,7 @@ class OpRecorder(MmcvOpMode):
                       if isinstance(x, SpikeTensor)), None)
         if fired is not None:
             key = self._add_relay(func, args, kwargs, fired, cost, sources)
-            self._made(func, args, out, (key, ))
+            self._made(func, args, kwargs, out, (key, ))
             return out
         if packet in SYNAPSE_OPS:
             self._add_weights(cost, args, weight)
@@ -131,7 +140,7 @@ class OpRecorder(MmcvOpMode):
                 cost['note'] = cost.get('note') or (
                     'its input is real values, not spikes')
             key = self._add_real(packet.__name__, cost, sources)
-            self._made(func, args, out, (key, ))
+            self._made(func, args, kwargs, out, (key, ))
             if not self.sources.depend_on_input(sources):
                 self.weights.computed(out, packet.__name__, (args, kwargs))
             return out
@@ -157,7 +166,7 @@ class OpRecorder(MmcvOpMode):
                 reads = self.firings.reads(train, _reached(func, args, out))
         self.trace.get(key, **new).add_call(**cost)
         self._connect(key, sources, operands, reads)
-        self._made(func, args, out, (key, ))
+        self._made(func, args, kwargs, out, (key, ))
         return out
 
     def _add_relay(self, func, args, kwargs, fired: SpikeTensor, cost: dict,
@@ -252,13 +261,11 @@ class OpRecorder(MmcvOpMode):
         self.memory.forget((args, kwargs))
         return out
 
-    def _made(self, func, args, out, sources: RecordKeys) -> None:
+    def _made(self, func, args, kwargs, out, sources: RecordKeys) -> None:
         """Note what the results of an op come from, and what it wrote."""
         self.sources.made(out, sources)
         if func._schema.is_mutable:
-            for x, argument in zip(args, func._schema.arguments):
-                if argument.alias_info and argument.alias_info.is_write:
-                    self.sources.made(x, sources)
+            self.sources.made(list(written(func, args, kwargs)), sources)
 
     def _connect(self, key: tuple, sources: RecordKeys,
                  operands: RecordKeys = (), reads: dict | None = None) -> None:

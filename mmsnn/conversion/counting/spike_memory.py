@@ -16,7 +16,7 @@ from mmsnn.conversion.spikes.on_spikes import (
     write,
 )
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor, decode
-from mmsnn.conversion.spikes.writes import changes_shape
+from mmsnn.conversion.spikes.writes import changes_shape, written
 from mmsnn.conversion.upstream.nested import tensors
 
 from .tensor_sources import TensorSources, memory_of
@@ -197,11 +197,8 @@ def _spiking(args, kwargs) -> SpikeTensor | None:
 
 def _written(func, args, kwargs) -> Iterator[torch.Tensor]:
     """Plain tensors that an op writes into."""
-    for i, argument in enumerate(func._schema.arguments):
-        if argument.alias_info and argument.alias_info.is_write:
-            x = args[i] if i < len(args) else kwargs.get(argument.name)
-            if isinstance(x, torch.Tensor) and not isinstance(x, SpikeTensor):
-                yield x
+    return (x for x in written(func, args, kwargs)
+            if not isinstance(x, SpikeTensor))
 
 
 def _flat(x: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
-"""Ops that write into spikes: those that only show them in another shape run
-on them, all others are refused."""
+"""What ops write into. Those that only show spikes in another shape run on
+them, all others that write into spikes are refused."""
+
+from collections.abc import Iterator
 
 import torch
 from torch.utils._pytree import tree_leaves
@@ -18,6 +20,30 @@ def changes_shape(func) -> bool:
     return torch.Tag.inplace_view in func.tags
 
 
+def written(func, args: tuple, kwargs: dict) -> Iterator[torch.Tensor]:
+    """The tensors that an op writes into.
+
+    Args:
+        func (OpOverload): The op.
+        args (tuple): Its arguments.
+        kwargs (dict): Its keyword arguments.
+
+    Yields:
+        Tensor: One after the other.
+
+    Example:
+        >>> x, y = torch.zeros(1), torch.ones(1)
+        >>> [z is x for z in written(torch.ops.aten.add_.Tensor, (x, y), {})]
+        [True]
+    """
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.alias_info and argument.alias_info.is_write:
+            given = args[i] if i < len(args) else kwargs.get(argument.name)
+            for x in tree_leaves(given):
+                if isinstance(x, torch.Tensor):
+                    yield x
+
+
 def writes_into(kind: type, func, args: tuple, kwargs: dict) -> bool:
     """Whether what an op writes into is spikes.
 
@@ -27,13 +53,7 @@ def writes_into(kind: type, func, args: tuple, kwargs: dict) -> bool:
         args (tuple): Its arguments.
         kwargs (dict): Its keyword arguments.
     """
-    for i, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is None or not argument.alias_info.is_write:
-            continue
-        x = args[i] if i < len(args) else kwargs.get(argument.name)
-        if any(isinstance(y, kind) for y in tree_leaves(x)):
-            return True
-    return False
+    return any(isinstance(x, kind) for x in written(func, args, kwargs))
 
 
 def why_not(func) -> str:

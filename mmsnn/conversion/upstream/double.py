@@ -10,6 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from mmsnn.conversion.spikes.writes import written
 from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
 
@@ -139,28 +140,6 @@ def _to(x: Any, dtype: torch.dtype) -> Any:
             x.dtype != dtype):
         return x.to(dtype)
     return x
-
-
-def written(func, args: tuple, kwargs: dict) -> Iterator[torch.Tensor]:
-    """The tensors that an op writes into.
-
-    Args:
-        func (OpOverload): The op.
-        args (tuple): Its arguments.
-        kwargs (dict): Its keyword arguments.
-
-    Yields:
-        Tensor: One after the other.
-
-    Example:
-        >>> x, y = torch.zeros(1), torch.ones(1)
-        >>> [z is x for z in written(aten.add_.Tensor, (x, y), {})]
-        [True]
-    """
-    for i, argument in enumerate(func._schema.arguments):
-        if argument.alias_info and argument.alias_info.is_write:
-            yield from tensors(
-                args[i] if i < len(args) else kwargs.get(argument.name))
 
 
 @contextmanager
