@@ -47,7 +47,7 @@ def test_rounding_of_shorter_types_is_told_from_faults(dtype):
 
 def test_a_converted_model_can_not_be_copied():
     spiking = to_spike_train(SpikeLinear(3, 2, neuron=NEURON))
-    with pytest.raises(TypeError, match='convert the trained model'):
+    with pytest.raises(TypeError, match='neither copied nor saved'):
         copy.deepcopy(spiking)
 
 
