@@ -245,6 +245,10 @@ def first_points(x):
     return torch.from_numpy(x[0])
 
 
+def one_more(x):
+    return x[None]
+
+
 def made(x):
     return torch.ones(2, 3)
 
@@ -264,6 +268,14 @@ def made(x):
     (Sums(), (torch.ones(3), ), {}, "'x' has the shape .*" + ONE),
     (Sums(), (torch.ones(3), ), dict(batch=1), (1, (3, ), 6)),
     (Sums(made), (np.ones((5, 5, 3), 'uint8'), ), {}, ONE),
+    # one that the model gives a batch axis itself
+    (Sums(one_more, conv=True), (torch.ones(3, 5, 5), ), {},
+     r'fire has neurons for one image; .* has the shape \(3, 5, 5\), which '
+     + ONE),
+    (Sums(one_more, conv=True), (torch.ones(3, 5, 5), ), dict(batch=1),
+     (1, (3, 5, 5), 150)),
+    (Sums(one_more), (torch.ones(4, 3), ), {}, ONE),
+    (Sums(one_more), (torch.ones(4, 3), ), dict(batch='x'), (4, (3, ), 24)),
     # time in front, and time folded into the batch; N = T has one reading
     (Sums(time_first, 2), (torch.ones(2, 2, 3), ), {}, (2, (2, 3), 24)),
     (Sums(time_first, 2), (torch.ones(2, 4, 3), ), dict(batch=4),

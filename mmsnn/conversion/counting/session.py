@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
+from mmsnn.conversion.upstream.unbatched import without_batch_axis
 
 from .recorder import OpRecorder
 from .replay import Replay
@@ -72,24 +73,34 @@ class Session:
         self._drawn = RandomNumbers()
         self._found = [(found, len(found)) for found, _ in self._found]
 
-    def check_images(self, path: str, rows: int, timesteps: int) -> None:
+    def check_images(self, path: str, shape: torch.Size, timesteps: int,
+                     follow_input: bool) -> None:
         """Check that the first neurons of a recorded call have rows of N
         images, where N is not said.
 
         Args:
             path (str): Path of the neurons.
-            rows (int): The first dimension of what they get.
+            shape (torch.Size): Of what they get.
             timesteps (int): T of theirs.
+            follow_input (bool): Whether it is computed from the input.
 
         Raises:
             ValueError: If there are more rows than N and they are no multiple
-                of N x T. (Fewer can be a part of the images.)
+                of N x T, or those of one image on an axis that the input does
+                not have, so that N is the length of another axis. (Fewer than
+                N can be a part of the images.)
         """
         if self.images_told:
             return
         self.images_told = True  # by what comes now
+        rows, axes = shape[0] if shape else 1, 1 + len(self.image_shape)
         if rows > self.images and rows % max(self.images * timesteps, 1):
             self.check_rows(path, rows, timesteps)
+        if rows == timesteps and self.images > 1 and follow_input and (
+                len(shape) == axes + 1):
+            raise ValueError(without_batch_axis(
+                f'{path} has neurons for one image; the input of the model',
+                (self.images, *self.image_shape)))
 
     def check_rows(self, path: str, rows: int, timesteps: int) -> None:
         """Check that neurons have a row for each time step of each image.

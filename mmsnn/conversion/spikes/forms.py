@@ -154,8 +154,10 @@ class SpikingForm(nn.Module):
             membrane = decode(given)
             spikes, levels = self._fire(membrane)
         if session.recorder is not None:
-            session.check_images(self.path, *membrane.shape[:1] or (1, ),
-                                 self.neuron.timesteps)
+            sources = session.recorder.sources
+            session.check_images(self.path, membrane.shape,
+                                 self.neuron.timesteps,
+                                 sources.depend_on_input(sources.of(given)))
             per_image = membrane.numel() // max(
                 session.images * self.neuron.timesteps, 1)
             with session.unrecorded():
