@@ -8,12 +8,13 @@ import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmsnn.engine.cli import build_runner
-from mmsnn.engine.runner import GlooRunner, rendezvous
+from mmsnn.engine.gloo import rendezvous
+from mmsnn.engine.runner import GlooRunner
+from mmsnn.layers import SyncBatchNorm
 
 TORCHRUN = dict(
     RANK='0', WORLD_SIZE='1', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1',
@@ -103,8 +104,8 @@ def test_gloo_runner_wraps_for_cpu(tmp_path, process_group):
     assert torch_dist.get_backend() == 'gloo'
     assert isinstance(runner.model, DistributedDataParallel)
     assert runner.model.device_ids is None
-    # The synchronised norm has become an ordinary one, so this runs.
-    assert 'Sync' not in repr(runner.model.module)
+    # The synchronised norm has become ours, so this runs.
+    assert type(runner.model.module.norm) is SyncBatchNorm
     loss = runner.model(torch.ones(4, 2), mode='loss')['loss']
     loss.backward()
     assert runner.model.module.linear.bias.grad is not None
@@ -121,9 +122,9 @@ def test_wrapper_config_is_honoured(tmp_path, process_group):
     assert runner.model.find_unused_parameters
 
 
-def test_one_process_gets_the_ordinary_runner(tmp_path):
+def test_one_process_gets_a_runner_without_gloo(tmp_path):
     runner = build_runner(config(tmp_path, launcher='none'))
-    assert type(runner) is Runner
+    assert type(runner) is ResumableRunner
     assert isinstance(runner.model, GlooTestModel)
 
 

@@ -1,0 +1,123 @@
+"""Where in a model numbers stop being finite."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from mmsnn.conversion.upstream.random_numbers import (
+    RandomNumbers,
+    own_random_numbers,
+)
+
+
+class FirstNotFinite:
+    """The first layer of a model whose output is not finite.
+
+    A context that watches the layers that run in it.
+
+    Attributes:
+        path (str, optional): Path of the layer in the model; None if all
+            outputs were finite.
+        weights (list[str]): Names of those of its weights that are not finite
+            themselves.
+
+    Args:
+        model (nn.Module): The model.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+        >>> _ = model[2].bias.data.fill_(float('nan'))
+        >>> with FirstNotFinite(model) as first:
+        ...     _ = model(torch.ones(1, 2))
+        >>> first.path, first.weights
+        ('2', ['bias'])
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self.path: str | None = None
+        self.weights: list[str] = []
+
+    def __enter__(self) -> 'FirstNotFinite':
+        self._handles = [
+            module.register_forward_hook(
+                lambda module, args, output, path=path: self._look(
+                    path, module, output))
+            for path, module in self._model.named_modules() if path
+        ]
+        return self
+
+    def __exit__(self, *args) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _look(self, path: str, module: nn.Module, output: object) -> None:
+        if self.path is None and not all(map(_finite, _tensors(output))):
+            self.path = path
+            self.weights = [
+                name for name, weight in module.named_parameters()
+                if not _finite(weight)
+            ]
+
+
+def first_not_finite(model: nn.Module, batch, wrapper: OptimWrapper,
+                     numbers: RandomNumbers) -> tuple[FirstNotFinite, list]:
+    """Run a training step once more, without a change of the model, and look
+    where it stops being finite.
+
+    Args:
+        model (nn.Module): With ``train_step``.
+        batch (Any): What the step was done with.
+        wrapper (OptimWrapper): The optimiser's; it is not used.
+        numbers (RandomNumbers): Where random numbers were before the step.
+
+    Returns:
+        tuple[FirstNotFinite, list[str]]: The layer; and the names of losses
+        that are not finite.
+    """
+    buffers = {k: v.clone() for k, v in model.named_buffers()}
+    with (own_random_numbers(), _without_update(wrapper), torch.no_grad(),
+          FirstNotFinite(model) as first):
+        numbers.restore()
+        losses = model.train_step(batch, optim_wrapper=wrapper)
+    for name, value in model.named_buffers():
+        value.data.copy_(buffers[name])
+    return first, [
+        name for name, value in losses.items()
+        if isinstance(value, torch.Tensor) and not _finite(value)
+    ]
+
+
+def wrappers_of(wrapper) -> list[OptimWrapper]:
+    """The optimiser wrappers that a wrapper of several has, or is."""
+    return list(getattr(wrapper, 'optim_wrappers', {None: wrapper}).values())
+
+
+@contextmanager
+def _without_update(wrapper) -> Iterator[None]:
+    changed = wrappers_of(wrapper)
+    for one in changed:
+        one.update_params = lambda *args, **kwargs: None
+    try:
+        yield
+    finally:
+        for one in changed:
+            del one.update_params
+
+
+def _finite(value: torch.Tensor) -> bool:
+    return not value.is_floating_point() or bool(value.isfinite().all())
+
+
+def _tensors(value: object) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for x in value.values():
+            yield from _tensors(x)
+    elif isinstance(value, (list, tuple)):
+        for x in value:
+            yield from _tensors(x)

@@ -1,0 +1,115 @@
+"""What a process of a run holds beside weights, optimiser and schedule."""
+
+from collections.abc import Iterator
+
+import torch
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+# What hooks of mmengine count, which have no state_dict.
+_COUNTS = {EarlyStoppingHook: ('best_score', 'wait_count')}
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model in a wrapper of distributed training."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Gradients that are accumulated, of this process alone.
+
+    Example:
+        >>> model = nn.Linear(2, 1)
+        >>> model.weight.sum().backward()
+        >>> gradients(model)
+        {'weight': tensor([[1., 1.]])}
+    """
+    return {
+        name: parameter.grad.detach().cpu().clone()
+        for name, parameter in unwrapped(model).named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def set_gradients(model: nn.Module, found: dict[str, torch.Tensor]) -> None:
+    """Give parameters the gradients that :func:`gradients` has found."""
+    for name, parameter in unwrapped(model).named_parameters():
+        if name in found:
+            parameter.grad = found[name].to(parameter)
+
+
+def buffers(runner) -> dict[str, torch.Tensor]:
+    """Buffers of the model and of averaged models, by path."""
+    return {
+        name: value.detach().cpu().clone()
+        for name, value in _buffers(runner)
+    }
+
+
+def set_buffers(runner, found: dict[str, torch.Tensor]) -> None:
+    """Give buffers the values that :func:`buffers` has found."""
+    for name, value in _buffers(runner):
+        if name in found:
+            value.data.copy_(found[name])
+
+
+def _buffers(runner) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from unwrapped(runner.model).named_buffers('model')
+    for hook in runner.hooks:
+        averaged = getattr(hook, 'ema_model', None)
+        if isinstance(averaged, nn.Module):
+            yield from averaged.named_buffers('ema_model')
+
+
+def hook_states(hooks: list[Hook]) -> dict[str, dict]:
+    """States of hooks that have ``state_dict``, and what mmengine's count.
+
+    Example:
+        >>> hook = EarlyStoppingHook('accuracy/top1', rule='greater')
+        >>> hook.wait_count = 3
+        >>> hook_states([hook])
+        {'EarlyStoppingHook': {'best_score': -inf, 'wait_count': 3}}
+    """
+    states = {}
+    for name, hook in _named(hooks):
+        if hasattr(hook, 'state_dict'):
+            states[name] = hook.state_dict()
+        elif type(hook) in _COUNTS:
+            states[name] = {k: getattr(hook, k) for k in _COUNTS[type(hook)]}
+    return states
+
+
+def states_before_checkpoints(hooks: list[Hook]) -> None:
+    """Let hooks that have a state come before the one that writes it down.
+
+    ``EarlyStoppingHook`` would come behind it, and a checkpoint would hold
+    what it was before the last validation.
+
+    Args:
+        hooks (list[Hook]): Those of a runner, sorted in place.
+    """
+    first = next((i for i, hook in enumerate(hooks)
+                  if isinstance(hook, CheckpointHook)), len(hooks))
+    behind = hooks[first:]
+    hooks[first:] = sorted(behind, key=lambda hook: not hook_states([hook]))
+
+
+def set_hook_states(hooks: list[Hook], states: dict[str, dict]) -> None:
+    """Give hooks the states that :func:`hook_states` has found."""
+    for name, hook in _named(hooks):
+        if name in states and hasattr(hook, 'load_state_dict'):
+            hook.load_state_dict(states[name])
+        elif name in states:
+            for key, value in states[name].items():
+                setattr(hook, key, value)
+
+
+def _named(hooks: list[Hook]) -> Iterator[tuple[str, Hook]]:
+    """Hooks with the names of their classes, numbered where one is there
+    again."""
+    met: dict[str, int] = {}
+    for hook in hooks:
+        kind = type(hook).__name__
+        met[kind] = met.get(kind, 0) + 1
+        yield (kind if met[kind] == 1 else f'{kind}.{met[kind]}'), hook
