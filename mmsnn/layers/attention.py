@@ -144,10 +144,11 @@ class SpikeAttention(BaseModule):
         """(N, heads, H * W, c) to (N, heads * c, H, W), laid out as ``like``,
         so that the layers behind keep their memory format."""
         n, _, height, width = like.shape
+        channels = x.shape[1] * x.shape[3]
         if like.is_contiguous(memory_format=torch.channels_last):
-            x = x.transpose(1, 2).reshape(n, height, width, -1)
+            x = x.transpose(1, 2).reshape(n, height, width, channels)
             return x.permute(0, 3, 1, 2)
-        return x.transpose(-2, -1).reshape(n, -1, height, width)
+        return x.transpose(-2, -1).reshape(n, channels, height, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Let each position attend to all positions.

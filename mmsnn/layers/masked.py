@@ -148,7 +148,7 @@ class _SparseConv:
         if self.kernel_size == (1, 1):
             # One product for all images is fast; each has few rows.
             rows = F.linear(to_rows(x), weight.flatten(1), bias)
-            return from_rows(rows, len(x), x.shape[-1])
+            return from_rows(rows, len(x), *x.shape[2:])
         if torch.is_autocast_enabled(x.device.type):
             dtype = torch.get_autocast_dtype(x.device.type)
             x, weight = x.to(dtype), weight.to(dtype)
@@ -226,7 +226,7 @@ def _convolve(x: torch.Tensor, weight: torch.Tensor,
         rows = F.linear(patches.neighbours(x, margin), matrix, bias)
     else:
         rows = to_rows(F.conv2d(patches.windows(x, margin), weight, bias))
-    return from_rows(rows, len(x), side)
+    return from_rows(rows, len(x), x.shape[2], side)
 
 
 def _weight_gradient(x: torch.Tensor, grad: torch.Tensor,
@@ -236,7 +236,7 @@ def _weight_gradient(x: torch.Tensor, grad: torch.Tensor,
     if side <= SMALL:
         matrix = to_rows(grad).t() @ patches.neighbours(x, margin)
         return matrix.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
-    tiles = from_rows(to_rows(grad), len(x) * patches.count, side)
+    tiles = from_rows(to_rows(grad), len(x) * patches.count, side, side)
     return conv2d_weight(patches.windows(x, margin), shape, tiles)
 
 

@@ -62,22 +62,25 @@ def to_rows(x: torch.Tensor) -> torch.Tensor:
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
-def from_rows(rows: torch.Tensor, samples: int, width: int) -> torch.Tensor:
+def from_rows(rows: torch.Tensor, samples: int, height: int,
+              width: int) -> torch.Tensor:
     """Make maps of rows, the inverse of :func:`to_rows`.
 
     Args:
         rows (Tensor): (N * H * W, C).
         samples (int): N.
+        height (int): H.
         width (int): W.
 
     Returns:
         Tensor: (N, C, H, W) in channels-last layout.
 
     Example:
-        >>> from_rows(torch.tensor([[0., 2.], [1., 3.]]), 1, 2).tolist()
+        >>> from_rows(torch.tensor([[0., 2.], [1., 3.]]), 1, 1, 2).tolist()
         [[[[0.0, 1.0]], [[2.0, 3.0]]]]
     """
-    return rows.view(samples, -1, width, rows.shape[1]).permute(0, 3, 1, 2)
+    return rows.view(samples, height, width,
+                     rows.shape[1]).permute(0, 3, 1, 2)
 
 
 def enlarge_mask(mask: torch.Tensor, side: int) -> torch.Tensor:
@@ -145,7 +148,9 @@ class VisiblePatches:
             raise ValueError(
                 'mask must be a bool tensor (N, h, w), True where a patch is '
                 f'visible, but is {mask.dtype} of shape {tuple(mask.shape)}')
-        counts = mask.flatten(1).sum(1)
+        # Of no image, whatever V is: the sides of a map must not be 0.
+        counts = mask.flatten(1).sum(1) if len(mask) else mask.new_ones(
+            1, dtype=torch.int64)
         if (counts != counts[0]).any():
             raise ValueError('mask must show the same number of patches of '
                              f'every image, but shows {counts.tolist()}')
@@ -176,7 +181,7 @@ class VisiblePatches:
                 'the mask times one integer')
         rows = _Take.apply(
             to_rows(grid), self._grid_slots(side), self._grid(side))
-        return from_rows(rows, n, side)
+        return from_rows(rows, n, self.count * side, side)
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """Put visible patches back into maps, the inverse of :meth:`pack`.
@@ -190,7 +195,8 @@ class VisiblePatches:
         side = packed.shape[-1]
         rows = _Take.apply(
             to_rows(packed), self._grid(side), self._grid_slots(side))
-        return from_rows(rows, len(packed), self.mask.shape[2] * side)
+        n, h, w = self.mask.shape
+        return from_rows(rows, n, h * side, w * side)
 
     def windows(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
         """Take each patch with a margin of its neighbours.
@@ -211,7 +217,8 @@ class VisiblePatches:
             numbers = numbers.unfold(1, wide, side).unfold(2, wide, side)
             self._sources[key] = _Sources.of(numbers[self.mask])
         rows = self._sources[key].take(to_rows(packed))
-        return from_rows(rows, len(packed) * self.count, side + 2 * margin)
+        side += 2 * margin
+        return from_rows(rows, len(packed) * self.count, side, side)
 
     def neighbours(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
         """Put each position and its neighbours side by side.
@@ -234,7 +241,9 @@ class VisiblePatches:
             self._sources[key] = _Sources.of(
                 numbers.reshape(-1, size * size)[slots])
         rows = self._sources[key].take(to_rows(packed))
-        return rows.view(len(packed) * self.count * side * side, -1)
+        return rows.view(
+            len(packed) * self.count * side * side,
+            (2 * margin + 1)**2 * packed.shape[1])
 
     def _rows(self, side: int) -> torch.Tensor:
         """(N, h * t, w * t): the row of each position among the packed ones,

@@ -162,7 +162,7 @@ class MaskedESpikeFormer(ESpikeFormer):
                              f'is visible, but is {mask.dtype}')
         unit = self.patch_multiple
         height, width = x.shape[-2:]
-        fits = mask.dim() == 3 and len(mask) == len(x) and mask.numel()
+        fits = mask.dim() == 3 and len(mask) == len(x) and all(mask.shape[1:])
         if fits:
             side = height // mask.shape[1]
             fits = side and side % unit == 0 and (height, width) == (
@@ -173,7 +173,7 @@ class MaskedESpikeFormer(ESpikeFormer):
                 f'shape {tuple(x.shape)}: it must be (N, H / p, W / p) with '
                 f'a patch side p that is a multiple of {unit}, the stride of '
                 'the last stage, and divides H and W')
-        if not mask.any():
+        if len(mask) and not mask.any():
             raise ValueError('mask must leave something visible, but is False '
                              'everywhere')
 

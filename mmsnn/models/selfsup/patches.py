@@ -22,6 +22,7 @@ def unpatchify(rows: torch.Tensor, grid: tuple[int, int],
                   [2., 3., 6., 7.]]]])
     """
     height, width = grid
-    x = rows.reshape(len(rows), height, width, side, side, -1)
+    channels = rows.shape[-1] // (side * side)
+    x = rows.reshape(len(rows), height, width, side, side, channels)
     return x.permute(0, 5, 1, 3, 2, 4).reshape(
-        len(rows), -1, height * side, width * side)
+        len(rows), channels, height * side, width * side)

@@ -292,4 +292,5 @@ class SpikeSparK(BaseSelfSupervisor):
 
     def _maps(self, inputs, mask) -> tuple[torch.Tensor, ...]:
         maps = self.backbone(inputs, mask)
-        return mean_over_time(maps, len(maps[-1]) // len(inputs))
+        steps = len(maps[-1]) // len(inputs) if len(inputs) else 1
+        return mean_over_time(maps, steps)
