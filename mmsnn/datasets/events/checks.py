@@ -4,10 +4,10 @@ import numpy as np
 
 from . import native
 from .array import EVENT
-from .faults import Faults
+from .faults import LARGEST, Faults
 
-#: Wider and higher than any sensor.
-ANY_SIZE = (1 << 16, 1 << 16)
+#: The largest sensor that there can be.
+ANY_SIZE = (LARGEST, LARGEST)
 
 
 def count_faults(events: np.ndarray, last: int,
@@ -77,7 +77,7 @@ class Checks:
         self.faults = faults
         self.size = size
         self.bits = bits
-        self.last = np.iinfo('i8').min
+        self.last = 0  # so that times below 0 are early
         self.wrapped = 0  # us to add
 
     def __call__(self, first: int, events: np.ndarray) -> np.ndarray:
@@ -123,12 +123,19 @@ class Checks:
             np.concatenate([[self.last], events['t']]))[:-1]
         early = events['t'] < latest
         outside = (events['x'] >= size[0]) | (events['y'] >= size[1])
-        if early.any():
-            i = _first(early)
+        below = events['t'] < 0
+        if below.any():
+            i = _first(below)
+            self.faults.found(
+                'negative time', f'event {first + i} at {events["t"][i]} us',
+                int(below.sum()))
+        late = early & ~below
+        if late.any():
+            i = _first(late)
             self.faults.found(
                 'event out of order', f'event {first + i} at '
                 f'{events["t"][i]} us, after one at {latest[i]} us',
-                int(early.sum()))
+                int(late.sum()))
         if outside.any():
             i = _first(outside)
             x, y = events['x'][i], events['y'][i]

@@ -1,6 +1,7 @@
 /* Fused CPU kernels on events (see frames.py and checks.py for the NumPy
  * definitions that they must agree with exactly). */
 #include <stdint.h>
+#include <string.h>
 
 /* As array.EVENT. */
 typedef struct {
@@ -43,4 +44,74 @@ void events_check(const Event *events, int64_t n, int64_t last, int64_t width,
     }
     found[0] = first_early, found[1] = early;
     found[2] = first_outside, found[3] = outside;
+}
+
+/* One block of LZ4: expands n bytes to out, behind the `past` bytes there,
+ * which it may copy, up to the place `end`. Returns where it ends, or -1 if
+ * it is damaged or has more. compression.py has the definition. */
+int64_t lz4_block(const uint8_t *in, int64_t n, uint8_t *out, int64_t past,
+                  int64_t end) {
+    int64_t at = 0, to = past;
+    while (at < n) {
+        const uint8_t token = in[at++];
+        int64_t count = token >> 4;
+        if (count == 15) {
+            uint8_t more;
+            do {
+                if (at >= n) return -1;
+                count += more = in[at++];
+            } while (more == 255);
+        }
+        if (count > n - at || count > end - to) return -1;
+        memcpy(out + to, in + at, count);
+        at += count, to += count;
+        if (at == n) return to;
+        if (n - at < 2) return -1;
+        const int64_t back = in[at] | in[at + 1] << 8;
+        at += 2;
+        count = token & 15;
+        if (count == 15) {
+            uint8_t more;
+            do {
+                if (at >= n) return -1;
+                count += more = in[at++];
+            } while (more == 255);
+        }
+        count += 4;
+        if (!back || back > to || count > end - to) return -1;
+        for (int64_t i = 0; i < count; i++) out[to + i] = out[to - back + i];
+        to += count;
+    }
+    return -1;
+}
+
+static uint32_t turn(uint32_t value, int bits) {
+    return value << bits | value >> (32 - bits);
+}
+
+/* The checksum xxHash32 with seed 0. */
+uint32_t xxh32(const uint8_t *in, int64_t n) {
+    const uint32_t one = 2654435761u, two = 2246822519u, three = 3266489917u,
+                   four = 668265263u, five = 374761393u;
+    uint32_t found = five, word;
+    int64_t at = 0;
+    if (n >= 16) {
+        uint32_t lanes[4] = {one + two, two, 0, 0 - one};
+        for (; at + 16 <= n; at += 16)
+            for (int k = 0; k < 4; k++) {
+                memcpy(&word, in + at + 4 * k, 4);
+                lanes[k] = turn(lanes[k] + word * two, 13) * one;
+            }
+        found = turn(lanes[0], 1) + turn(lanes[1], 7) + turn(lanes[2], 12) +
+                turn(lanes[3], 18);
+    }
+    found += (uint32_t)n;
+    for (; at + 4 <= n; at += 4) {
+        memcpy(&word, in + at, 4);
+        found = turn(found + word * three, 17) * four;
+    }
+    for (; at < n; at++) found = turn(found + in[at] * five, 11) * one;
+    found = (found ^ found >> 15) * two;
+    found = (found ^ found >> 13) * three;
+    return found ^ found >> 16;
 }

@@ -20,6 +20,10 @@ def _declare(library: ctypes.CDLL) -> None:
     library.events_histogram.restype = i64
     library.events_check.argtypes = [pointer, i64, i64, i64, i64, pointer]
     library.events_check.restype = None
+    library.lz4_block.argtypes = [ctypes.c_char_p, i64, pointer, i64, i64]
+    library.lz4_block.restype = i64
+    library.xxh32.argtypes = [ctypes.c_char_p, i64]
+    library.xxh32.restype = ctypes.c_uint32
 
 
 KERNELS = Kernels('events', Path(__file__).parent, _declare, 'NumPy')

@@ -8,9 +8,9 @@ import numpy as np
 
 from .array import EVENT
 from .checks import Checks
-from .faults import Faults
+from .faults import LARGEST, Faults
 from .formats import reader_of
-from .formats.reader import EventReader
+from .formats.reader import EventReader, check_regular
 
 
 class Recording:
@@ -34,7 +34,7 @@ class Recording:
     Raises:
         EventFileError: The file is not of its format.
         FileNotFoundError: There is no such file.
-        ValueError: ``on_error`` is unknown.
+        ValueError: ``on_error`` is unknown, or ``size`` is no size.
 
     Example:
         >>> import tempfile
@@ -52,9 +52,12 @@ class Recording:
                  on_error: str = 'raise') -> None:
         self.path = Path(path)
         self.faults = Faults(self.path, on_error)
+        self.size = None if size is None else _checked(size)
+        check_regular(self.path, self.faults)
         reader = reader_of(self.path)
-        self.reader: EventReader = reader(self.path, self.faults)
-        self.size = tuple(size) if size else self.reader.size
+        with self.faults.named():
+            self.reader: EventReader = reader(self.path, self.faults)
+        self.size = self.size or self.reader.size
 
     def chunks(self,
                start: int | None = None,
@@ -79,7 +82,7 @@ class Recording:
         check = Checks(self.faults, self.size, self.reader.bits)
         empty = True
         try:
-            for first, events in self.reader.chunks(start):
+            for first, events in self._pieces(start):
                 events = check(first, events)
                 if not len(events):
                     continue
@@ -95,6 +98,17 @@ class Recording:
                 self.faults.found('empty recording', 'it has no event')
         finally:
             self.faults.log()
+
+    def _pieces(self,
+                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
+        """The reader's chunks; what the system refuses names the file."""
+        pieces = self.reader.chunks(start)
+        while True:
+            with self.faults.named():
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
     def read(self,
              start: int | None = None,
@@ -155,3 +169,14 @@ def read_events(path: str | os.PathLike,
         [4]
     """
     return Recording(path, size, on_error).read(start, stop)
+
+
+def _checked(size) -> tuple[int, int]:
+    """A size of the sensor that a caller gave."""
+    size = tuple(size)
+    if len(size) != 2 or not all(
+            isinstance(side, int | np.integer) and 1 <= side <= LARGEST
+            for side in size):
+        raise ValueError('size must be width and height of the sensor, whole '
+                         f'numbers from 1 to {LARGEST}, got {size!r}')
+    return size

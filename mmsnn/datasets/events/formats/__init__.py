@@ -7,14 +7,15 @@ format is a reader (:class:`.reader.EventReader`) and a line in
 
 from pathlib import Path
 
-from mmsnn.datasets.events.faults import EventFileError
+from mmsnn.datasets.events.faults import Faults, quoted
 
 from .aedat import AEDATReader
 from .aedat4 import AEDAT4Reader
 from .atis import ATISReader
-from .columns import HDF5Reader, NPYReader, NPZReader
 from .dat import DATReader
 from .evt import EVTReader
+from .hdf5 import HDF5Reader
+from .npy import NPYReader, NPZReader
 from .reader import EventReader
 
 #: The reader of each suffix, in lower case. ``.aedat`` may hold version 4.
@@ -50,8 +51,9 @@ def reader_of(path: Path) -> type[EventReader]:
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise EventFileError(f'{path}: unknown suffix {path.suffix!r}; known '
-                             f'are {", ".join(READERS)}')
+        raise Faults(path, 'raise').error(
+            f'unknown suffix {quoted(path.suffix)}; known are '
+            f'{", ".join(READERS)}')
     if reader is AEDATReader and _is_aedat4(path):
         return AEDAT4Reader
     return reader

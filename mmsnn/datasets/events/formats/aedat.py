@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmsnn.datasets.events.array import EVENT
+from mmsnn.datasets.events.faults import quoted
 
-from .reader import EventReader, header_lines
+from .reader import CHUNK, EventReader, header_lines
 
 # Width and height of a chip, by how its name begins, in lower case.
 _SIZES = dict(
@@ -34,10 +35,12 @@ class AEDATReader(EventReader):
     def _open(self) -> None:
         """Read version and chip from the header."""
         with open(self.path, 'rb') as file:
-            lines = header_lines(file, b'#', (b'#!END-HEADER', ))
+            lines = header_lines(
+                file, b'#', (b'#!END-HEADER', ), self.faults)
             self.data = file.tell()
+            self.bytes = file.seek(0, 2)
         version = re.fullmatch(r'!AER-DAT(\d\.\d)', lines[0] if lines else '')
-        if lines and not version and not lines[0].startswith('!'):
+        if lines and not version and not re.search('^!|AER|DAT', lines[0]):
             self.version = '1.0'  # by definition, where no line says
         elif version and version[1] in ('1.0', '2.0', '3.0', '3.1'):
             self.version = version[1]
@@ -45,7 +48,7 @@ class AEDATReader(EventReader):
             raise self.faults.error(
                 'no AEDAT recording of version 1.0, 2.0, 3.0 or 3.1: it must '
                 'begin with "#!AER-DAT" and the version, or with "#" for '
-                f'1.0, got {lines[0] if lines else "no header"!r}')
+                f'1.0, got {quoted(lines[0] if lines else "no header")}')
         if self.version.startswith('3'):
             self.bits = None  # a packet counts them
         chips = [
@@ -59,7 +62,8 @@ class AEDATReader(EventReader):
                 self.size = size
         if self.size is None and self.version != '3.1':
             raise self.faults.error(
-                f'chip {chips[0]!r} is unknown, so the addresses are too; '
+                f'chip {quoted(chips[0])} is unknown, so the addresses are '
+                f'too; '
                 f'known are {", ".join(_SIZES)}')
 
     def chunks(self,
@@ -105,30 +109,38 @@ class AEDATReader(EventReader):
                 return
             (kind, _, size, offset, overflow, capacity, number,
              _) = _PACKET.unpack(header)
-            if size <= 0 or not 0 <= number <= capacity or (
-                    kind == _POLARITY and size != 8):
+            if size <= 0 or overflow < 0 or not 0 <= number <= capacity or (
+                    kind == _POLARITY and (size, offset) != (8, 4)):
                 raise self.faults.error(
                     f'damaged header of a packet at byte {at}: {number} of '
-                    f'{capacity} events of kind {kind} and {size} bytes')
-            data = file.read(capacity * size)
-            if len(data) < number * size:
+                    f'{capacity} events of kind {kind} and {size} bytes, with '
+                    f'time at byte {offset} and {overflow} overflows')
+            begin = at + _PACKET.size
+            end = begin + capacity * size
+            there = min(number * size, self.bytes - begin) // size
+            if kind == _POLARITY:
+                for first in range(0, there, CHUNK):
+                    data = file.read(8 * min(CHUNK, there - first))
+                    yield self._of_packet(data, overflow)
+            if end > self.bytes:
                 self.faults.found(
-                    'cut off', f'{len(data)} of {number * size} bytes of a '
-                    f"packet's events at byte {at + _PACKET.size}, where the "
-                    'file ends')
-                number = len(data) // size
-            if kind != _POLARITY:
-                continue
-            word, t = np.frombuffer(data, '<u4', 2 * number).reshape(-1, 2).T
-            valid = word & 1 == 1
-            word, t = word[valid], t[valid]
-            events = np.empty(len(t), EVENT)
-            events['t'] = t.astype('i8') | overflow << 31
-            events['x'] = word >> 17
-            events['y'] = word >> 2 & 0x7fff
-            events['p'] = word >> 1 & 1
-            yield (self._from_top(events)
-                   if self.version == '3.0' else events)
+                    'cut off', f'{self.bytes - begin} of {end - begin} bytes '
+                    f"of a packet's events at byte {begin}, where the file "
+                    'ends')
+                return
+            file.seek(end)
+
+    def _of_packet(self, data: bytes, overflow: int) -> np.ndarray:
+        word, t = np.frombuffer(data, '<u4').reshape(-1, 2).T
+        valid = word & 1 == 1
+        word, t = word[valid], t[valid]
+        events = np.empty(len(t), EVENT)
+        # A time is signed: what is below 0 there stays a fault.
+        events['t'] = t.astype('i4').astype('i8') + (overflow << 31)
+        events['x'] = word >> 17
+        events['y'] = word >> 2 & 0x7fff
+        events['p'] = word >> 1 & 1
+        return self._from_top(events) if self.version == '3.0' else events
 
     def _from_top(self, events: np.ndarray) -> np.ndarray:
         """Count rows from the top; versions before 3.1 count from the bottom.

@@ -5,8 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmsnn.datasets.events.array import EVENT
+from mmsnn.datasets.events.faults import quoted
 
-from .reader import CHUNK, EventReader, first_at, header_lines
+from .reader import (
+    CHUNK,
+    EventReader,
+    first_at,
+    header_fields,
+    header_lines,
+)
 
 # So many times are looked at to see whether the clock wraps, which it does
 # once in 71 minutes.
@@ -23,7 +30,7 @@ class DATReader(EventReader):
     def _open(self) -> None:
         """Read version and sensor from the header."""
         with open(self.path, 'rb') as file:
-            lines = header_lines(file, b'%', (b'% end', ))
+            lines = header_lines(file, b'%', (b'% end', ), self.faults)
             kind = file.read(2)
             self.data = file.tell()
             self.bytes = file.seek(0, 2) - self.data
@@ -36,11 +43,11 @@ class DATReader(EventReader):
                 f'events of kind {kind[0]} and {kind[1]} bytes at byte '
                 f'{self.data - 2}; valid are kinds 0 (2D) and 12 (CD) of 8 '
                 'bytes')
-        fields = dict(
-            line.lower().split(maxsplit=1) for line in lines if ' ' in line)
+        fields = header_fields([line.lower() for line in lines])
         version = fields.get('version', '1')
         if version not in ('1', '2'):
-            raise self.faults.error(f'DAT version {version}; valid are 1, 2')
+            raise self.faults.error(
+                f'DAT version {quoted(version)}; valid are 1, 2')
         # Bits of column and row in a word.
         self.x_bits, self.y_bits = (9, 8) if version == '1' else (14, 14)
         if {'width', 'height'} <= set(fields):

@@ -5,14 +5,14 @@ Written from the public description of the encodings
 why no library reads them here.
 """
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from mmsnn.datasets.events.array import EVENT
+from mmsnn.datasets.events.faults import LARGEST, quoted
 
-from .reader import EventReader, header_lines
+from .reader import EventReader, header_fields, header_lines
 
 _BEFORE = 'event before the first time base'
 
@@ -23,10 +23,9 @@ class EVTReader(EventReader):
     def _open(self) -> None:
         """Read encoding and sensor from the header."""
         with open(self.path, 'rb') as file:
-            lines = header_lines(file, b'%', (b'% end', ))
+            lines = header_lines(file, b'%', (b'% end', ), self.faults)
             self.data = file.tell()
-        fields = dict(
-            line.split(maxsplit=1) for line in lines if ' ' in line)
+        fields = header_fields(lines)
         name, *options = fields.get('format', '').split(';')
         options = dict(o.split('=', 1) for o in options if '=' in o)
         version = fields.get('evt', '') or name.upper().removeprefix('EVT')
@@ -36,14 +35,14 @@ class EVTReader(EventReader):
             raise self.faults.error(
                 'no EVT recording: the header must have a line "% evt" or '
                 '"% format" with version 2.0, 2.1 or 3.0, got '
-                f'{version or "none"!r} in {len(lines)} lines of header')
+                f'{quoted(version or "none")} in {len(lines)} lines of header')
         self.decode = decoders[version]
         self.bits = None if version.startswith('3') else 34
         # Words of 64 bits whose upper half comes first.
         self.legacy = options.get('endianness') == 'legacy'
-        size = re.fullmatch(r'(\d+)x(\d+)', fields.get('geometry', ''))
-        if size:
-            self.size = int(size[1]), int(size[2])
+        if 'geometry' in fields:
+            width, _, height = fields['geometry'].partition('x')
+            self.size = self.faults.size(width, height)
         elif {'width', 'height'} <= set(options):
             self.size = self.faults.size(
                 options['width'], options['height'])
@@ -159,9 +158,10 @@ class _EVT3State:
         events = np.empty(len(at), EVENT)
         base = high[at] << 12
         events['t'] = base + low[at]
-        events['x'] = np.concatenate([
+        # Vectors without a new column may run far out of each sensor.
+        events['x'] = np.minimum(np.concatenate([
             value[single] & 2047, (vector[word] & 2047) + column[word] + pixel
-        ])[order]
+        ]), LARGEST)[order]
         events['y'] = row[at]
         events['p'] = np.concatenate([value[single],
                                       vector[word]])[order] >> 11

@@ -1,6 +1,8 @@
 """The base class of readers, and helpers that they share."""
 
 import importlib
+import os
+import stat
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -14,6 +16,12 @@ from mmsnn.datasets.events.faults import EventFileError, Faults
 
 #: Words or events of a chunk.
 CHUNK = 1 << 17
+#: What a file of some bytes may expand to: so much, or so many times as much.
+ROOM, TIMES = 1 << 27, 100
+# Bytes of a line and of a header at most; jAER writes its preferences there.
+_LINE, _HEADER = 1 << 16, 1 << 24
+# Bytes that no line of text has.
+_CONTROL = bytes({*range(32), 127} - set(b'\t\n\r'))
 
 
 class EventReader(ABC):
@@ -37,6 +45,23 @@ class EventReader(ABC):
         self.path = path
         self.faults = faults
         self._open()
+
+    def check_expanded(self, size: int, what: str) -> None:
+        """Refuse what is far too large for its file.
+
+        Args:
+            size (int): Bytes that the file would expand to.
+            what (str): What expands, for the error.
+
+        Raises:
+            EventFileError: They are more than :data:`ROOM` and more than
+                :data:`TIMES` the file.
+        """
+        own = self.path.stat().st_size
+        if size > max(ROOM, TIMES * own):
+            raise self.faults.error(
+                f'{what} would take {size:,} bytes, but the whole file has '
+                f'{own:,}: such a recording is damaged or a trap')
 
     @abstractmethod
     def _open(self) -> None:
@@ -90,25 +115,80 @@ class EventReader(ABC):
                 return
 
 
-def header_lines(file: BinaryIO, mark: bytes,
-                 last: Sequence[bytes]) -> list[str]:
+def check_regular(path: Path, faults: Faults) -> None:
+    """Make sure that a recording is a file, which no device or pipe is.
+
+    Args:
+        path (Path): The recording.
+        faults (Faults): For the error.
+
+    Raises:
+        EventFileError: It is something else, or can't be opened.
+        FileNotFoundError: There is nothing.
+    """
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            open(path, 'rb').close()
+            return
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise faults.error(f'it cannot be opened: {error.strerror}') from None
+    what = next((name for name, is_it in (
+        ('a folder', stat.S_ISDIR), ('a pipe', stat.S_ISFIFO),
+        ('a socket', stat.S_ISSOCK)) if is_it(mode)), 'a device')
+    raise faults.error(f'it is {what}; a recording is a file')
+
+
+def header_lines(file: BinaryIO, mark: bytes, last: Sequence[bytes],
+                 faults: Faults) -> list[str]:
     """The lines at the start of a file that begin with a mark.
 
     Args:
         file (BinaryIO): The file, afterwards at the first byte of data.
         mark (bytes): What a line begins with, one byte.
         last (Sequence[bytes]): Lines after which no other can follow.
+        faults (Faults): For the error.
 
     Returns:
         list[str]: The lines without mark and line end.
+
+    Raises:
+        EventFileError: A line is too long, or no text.
     """
     lines = []
     while file.peek(1)[:1] == mark:
-        line = file.readline().strip()
+        line = file.readline(_LINE)
+        if len(line) == _LINE or file.tell() > _HEADER:
+            raise faults.error(
+                f'its header does not end: line {len(lines) + 1} has more '
+                f'than {_LINE:,} bytes, or all lines more than {_HEADER:,}')
+        if line.translate(None, _CONTROL) != line:
+            raise faults.error(f'line {len(lines) + 1} of its header holds '
+                               'bytes that are no text')
+        line = line.strip()
         lines.append(line[1:].strip().decode('ascii', 'replace'))
         if line in last:
             break
     return lines
+
+
+def header_fields(lines: Sequence[str]) -> dict[str, str]:
+    """Lines of a header as names and values.
+
+    Args:
+        lines (Sequence[str]): As of :func:`header_lines`.
+
+    Returns:
+        dict[str, str]: The first word of each line, and what follows it.
+
+    Example:
+        >>> header_fields(['evt 2.0', 'end', 'geometry 64x48'])
+        {'evt': '2.0', 'geometry': '64x48'}
+    """
+    parts = (line.partition(' ') for line in lines)
+    return {name: rest.strip() for name, _, rest in parts if rest.strip()}
 
 
 def first_at(times: Sequence, start: int | None) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmsnn.datasets import read_events
-from mmsnn.datasets.events import EventFileError, Recording
+from mmsnn.datasets.events import EVENT, EventFileError, Recording
 from mmsnn.datasets.events.formats import reader
 
 SHARED = Path(__file__).resolve().parents[5] / 'shared' / 'data'
@@ -151,7 +151,7 @@ class TestDat:
         (b'', 'no DAT recording'),
         (b'MZ\x90', 'no DAT recording'),
         (b'% a\n\x0e\x08', 'kind 14 and 8 bytes at byte 4'),
-        (b'% Version 3\n\x0c\x08', 'DAT version 3'),
+        (b'% Version 3\n\x0c\x08', "DAT version '3'"),
         (b'% Width x\n% Height 2\n\x0c\x08',
          "a.dat: the header must have width and height .* 'x' and '2'"),
     ])
@@ -232,7 +232,7 @@ class TestAedat:
             read_events(path)
 
     def test_version_4_without_its_magic(self, write):
-        with pytest.raises(EventFileError, match="got b'hello'"):
+        with pytest.raises(EventFileError, match="got 'hello'"):
             read_events(write('a.aedat4', b'hello'))
 
 
@@ -312,7 +312,7 @@ class TestColumns:
         (dict(x=[1], y=[1], t=[np.inf], p=[1]), 't is inf at event 0'),
         (dict(x=[1], y=[1], t=[1], p=[2]), 'polarity 2 of event 0'),
         (dict(x=[1, 2], y=[1], t=[1], p=[1]), 'different lengths'),
-        (dict(x=[[1]], y=[1], t=[1], p=[1]), 'column x must be numbers'),
+        (dict(x=[[1]], y=[1], t=[1], p=[1]), 'column x must be real numbers'),
     ])
     def test_wrong_columns(self, arrays, words, tmp_path):
         path = tmp_path / 'a.npz'
@@ -327,6 +327,7 @@ class TestColumns:
         np.save(tmp_path / 'whole.npy', np.zeros((9, 4)))
         with pytest.raises(EventFileError, match='must be structured'):
             read_events(tmp_path / 'whole.npy')
+        np.save(tmp_path / 'whole.npy', np.zeros(9, EVENT))
         np.savez(tmp_path / 'whole.npz', x=np.zeros(900))
         whole = (tmp_path / f'whole.{suffix}').read_bytes()
         with pytest.raises(EventFileError, match='no whole'):

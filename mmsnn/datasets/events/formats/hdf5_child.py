@@ -1,0 +1,220 @@
+"""Reads columns of HDF5 files for another process, as a program of its own.
+
+HDF5's library can crash or loop on a damaged file, and then it must not take
+the training with it. In: a request a line, JSON. Out: for each a line of
+JSON, with the columns' bytes behind it. See :mod:`.hdf5`, which asks.
+"""
+
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+
+import numpy as np
+
+#: Columns of the groups or the compound data sets that may hold events.
+PLACES = ('CD/events', 'events')
+# Seconds of processor time for a request, and memory beyond the program's.
+_SECONDS, _MEMORY = 3, 1 << 28
+# A larger block, of which HDF5 reads all at once, is refused.
+_BLOCK = 1 << 26
+
+
+class _Refused(Exception):
+    """A file that is not as it must be; the message says in what."""
+
+
+class _File:
+    """One HDF5 file.
+
+    Args:
+        path (str): The file.
+        names (Mapping): Valid names of each column.
+        room (int): Bytes that a small file may expand to.
+        times (int): Bytes that each of its bytes may expand to.
+    """
+
+    def __init__(self, path: str, names: Mapping, room: int,
+                 times: int) -> None:
+        self.bytes = os.path.getsize(path)
+        self.most = max(room, times * self.bytes)
+        import h5py
+        self.h5py = h5py
+        self.file = h5py.File(path, 'r')
+        found = ((place, self._follow(place)) for place in PLACES)
+        self.where, group = next(
+            ((place, group) for place, group in found if group is not None),
+            (None, self.file))
+        self.compound = None
+        if isinstance(group, h5py.Dataset):
+            self.compound = group
+            self._check(group)
+            self.found = self._find(names, group.dtype.names or ())
+            self.columns = {key: (group.dtype[name], group.shape)
+                            for key, name in self.found.items()}
+        else:
+            self.found = self._find(names, list(group))
+            place = f'{self.where}/' if self.where else ''
+            self.sets = {key: self._follow(place + name)
+                         for key, name in self.found.items()}
+            for data in self.sets.values():
+                self._check(data)
+            self.columns = {key: (data.dtype, data.shape)
+                            for key, data in self.sets.items()}
+
+    def _find(self, names: Mapping, there) -> dict[str, str]:
+        found = {key: next((name for name in valid if name in there), None)
+                 for key, valid in names.items()}
+        lost = [key for key, name in found.items() if name is None]
+        if lost:
+            raise _Refused(
+                f'{self.where or "its root"} has no {", ".join(lost)} among '
+                f'{", ".join(list(there)[:20]) or "nothing"}; valid are ' +
+                ', '.join(' or '.join(names[key]) for key in lost))
+        return found
+
+    def _follow(self, path: str):
+        """What has a path, by links that stay in the file; None: nothing."""
+        at = self.file
+        for name in path.split('/'):
+            link = isinstance(at, self.h5py.Group) and at.get(
+                name, getlink=True)
+            if not link:
+                return None
+            if not isinstance(link, self.h5py.HardLink):
+                raise _Refused(f'{path} is a link to elsewhere, which is not '
+                              'followed; copy the data to where it points')
+            at = at[name]
+        return at
+
+    def _check(self, data) -> None:
+        """Refuse a data set that claims what the file can't have."""
+        if not isinstance(data, self.h5py.Dataset):
+            raise _Refused(f'{data.name} is no data set')
+        name = data.name
+        if data.external or data.is_virtual:
+            raise _Refused(f'the data of {name} lie in other files, which is '
+                          'not followed; copy them into this one')
+        if data.shape is None:
+            raise _Refused(f'{name} has no shape')
+        size = int(np.prod(data.shape, dtype=object)) * data.dtype.itemsize
+        if size > self.most:
+            raise _Refused(
+                f'{name} claims {size:,} bytes, but the whole file has '
+                f'{self.bytes:,}: it is damaged or a trap')
+        if data.chunks:
+            block = int(np.prod(data.chunks, dtype=object))
+            block *= data.dtype.itemsize
+            if block > max(_BLOCK, size):
+                raise _Refused(f'{name} claims blocks of {block:,} bytes, for '
+                              f'{size:,} bytes of data')
+            blocks = int(np.prod([
+                -(-side // by)
+                for side, by in zip(data.shape, data.chunks, strict=True)
+            ], dtype=object))
+            if data.id.get_num_chunks() != blocks:
+                raise _Refused(f'{name} has {data.id.get_num_chunks()} of its '
+                              f'{blocks} blocks of data')
+        elif data.id.get_storage_size() != size:
+            raise _Refused(f'{name} has {data.id.get_storage_size():,} of its '
+                          f'{size:,} bytes of data')
+
+    def about(self) -> dict:
+        """What a reader must know before it asks for rows."""
+        offset = None
+        data = self._follow('t_offset')
+        if data is not None:
+            self._check(data)
+            if data.shape not in ((), (1, )) or data.dtype.kind not in 'iu':
+                raise _Refused('t_offset must be one whole number, us')
+            offset = int(np.asarray(data[()]).reshape(-1)[0])
+        attributes = {key: _plain(self.file.attrs[key])
+                      for key in ('geometry', 'width', 'height')
+                      if key in self.file.attrs}
+        return dict(
+            columns={key: (dtype.str if dtype.kind in 'biuf' else str(dtype),
+                           dtype.kind, list(shape))
+                     for key, (dtype, shape) in self.columns.items()},
+            offset=offset, attributes=attributes)
+
+    def rows(self, first: int, stop: int, keys: str) -> list[np.ndarray]:
+        """A slice of some columns."""
+        if self.compound is None:
+            return [self.sets[key][first:stop] for key in keys]
+        names = [self.found[key] for key in keys]
+        data = self.compound.fields(names)[first:stop]
+        return [data[name] for name in names]
+
+
+def _plain(value):
+    """An attribute as JSON has it."""
+    if isinstance(value, bytes):
+        return value.decode('ascii', 'replace')
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    return value.item() if isinstance(value, np.number) else str(value)
+
+
+def _limit(size: int) -> None:
+    """Bound the time and the memory of the next request."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime) + 1 + _SECONDS
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS,
+                       (_limit.base + _MEMORY + 4 * size, hard))
+
+
+def main() -> None:
+    """Answer requests up to the end of the input."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')
+    os.dup2(2, 1)  # what libraries print must not get among the answers
+    for module in ('h5py', 'hdf5plugin'):  # the latter knows more filters
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            pass
+    with open('/proc/self/statm') as file:
+        _limit.base = int(file.read().split()[0]) * resource.getpagesize()
+    files: dict[str, _File] = {}
+    for line in requests:
+        request = json.loads(line)
+        data = []
+        try:
+            _limit(os.path.getsize(request['path']))
+            key = json.dumps([request['path'], request['stamp']])
+            if key not in files:
+                while len(files) > 3:
+                    files.pop(next(iter(files))).file.close()
+                files[key] = _File(request['path'], request['names'],
+                                   *request['most'])
+            file = files[key]
+            answer = {}
+            if 'rows' in request:
+                data = file.rows(*request['rows'])
+                answer['dtypes'] = [column.dtype.str for column in data]
+            else:
+                answer['about'] = file.about()
+        except _Refused as error:
+            answer = dict(refused=str(error))
+        # HDF5's errors are of many kinds.
+        except Exception as error:  # noqa: BLE001
+            # A KeyError would put quotes around its words.
+            answer = dict(damaged=str(*error.args[:1]) or
+                          type(error).__name__)
+        data = [np.ascontiguousarray(column) for column in data]
+        answer['bytes'] = [column.nbytes for column in data]
+        answers.write(json.dumps(answer).encode() + b'\n')
+        for column in data:
+            answers.write(column.data.cast('B') if column.size else b'')
+        answers.flush()
+
+
+if __name__ == '__main__':
+    main()
