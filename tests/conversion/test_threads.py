@@ -44,11 +44,22 @@ class Threaded(nn.Module):
             return thread.submit(self.parts, x).result()
 
 
+class HeadInThread(Threaded):
+    """No neuron runs there."""
+
+    def forward(self, x):
+        x = self.parts[:4](x)
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self.parts[4], x).result()
+
+
 @pytest.mark.parametrize('form', ['spikes', 'counts'])
-def test_a_model_that_runs_its_parts_in_threads(form):
-    spiking = to_spike_train(Threaded().eval(), form)
-    spiking(IMAGES[0])
-    with spiking, pytest.raises(RuntimeError, match=r'parts\.1: it fires in '
+@pytest.mark.parametrize('model, path', [(Threaded, 'parts'),
+                                         (HeadInThread, r'parts\.4')])
+def test_a_model_that_runs_its_parts_in_threads(model, path, form):
+    spiking, expected = to_spike_train(model().eval(), form), network()
+    torch.testing.assert_close(spiking(IMAGES[0]), expected(IMAGES[0]))
+    with spiking, pytest.raises(RuntimeError, match=f'^{path}: it runs in '
                                 'another thread'):
         spiking(IMAGES[0])
 

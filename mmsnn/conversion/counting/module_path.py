@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from functools import wraps
 from inspect import ismethod
+from threading import get_ident
 
 from torch import nn
 
@@ -45,6 +46,7 @@ class ModulePath:
         self._stack: list[list] = []
         self._calls: Counter = Counter()
         self._watching = False
+        self._thread = 0  # in which the call runs that is watched
         self._visiting = False
         self.visits: list[str] = []
         # What a neuron is made of runs or not, by how it is counted.
@@ -72,6 +74,11 @@ class ModulePath:
                 self.visits += visits
             if not self._watching:
                 return function(*args, **kwargs)
+            if get_ident() != self._thread:
+                raise RuntimeError(
+                    f'{name or "(model)"}: it runs in another thread than the '
+                    'one that has called the model, where no op can be '
+                    'counted: call all parts of the model in one thread')
             if number is not None:
                 self._calls[name] += 1
             self._stack.append([name, number, self._calls[name]])
@@ -85,8 +92,13 @@ class ModulePath:
     @contextmanager
     def watched(self):
         """Context in which :attr:`name`, :meth:`count` and :attr:`visits`
-        are kept."""
-        self._watching = True
+        are kept.
+
+        Raises:
+            RuntimeError: If a module runs in another thread: dispatch modes
+                see the ops of one.
+        """
+        self._watching, self._thread = True, get_ident()
         self._calls.clear()
         try:
             with self.visited():
