@@ -12,8 +12,11 @@ from torch import nn
 from mmsnn.conversion.spikes.forms import SpikingForm
 from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import in_its_precision
-from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 from mmsnn.conversion.upstream.unbatched import without_batch_axis
+
+from .call_state import NotPutBack, RunsOfOneCall
+from .counting.module_path import ModulePath
+from .counting.session import Session
 
 
 def check_told(batch: Any, input_over_time: Any) -> None:
@@ -262,24 +265,33 @@ class _Reached(BaseException):
 
 @torch.no_grad()
 def _neuron_rows(model: nn.Module, args: tuple, kwargs: dict) -> int | None:
-    """Rows of the first neuron that a call reaches, over its time steps."""
+    """Rows of the first neuron that a call reaches, over its time steps; the
+    model is as it was, afterwards. None also where that can't be had."""
 
     def found(form, inputs):
         raise _Reached(inputs[0].shape[0], form.neuron.timesteps)
+
+    def call():
+        model(*args, **kwargs)
+        raise _Reached(1, 2)  # none: as of rows that are no images
 
     handles = [m.register_forward_pre_hook(found) for m in model.modules()
                if isinstance(m, SpikingForm)]
     try:
         args, kwargs = detached_copy((args, kwargs))
-        with in_its_precision(model), own_random_numbers():
-            model(*args, **kwargs)
-    except _Reached as reached:
-        rows, timesteps = reached.args
-        return None if rows % timesteps else rows // timesteps
+        runs = RunsOfOneCall(model, (ModulePath, Session))
+        try:
+            with in_its_precision(model):
+                runs.run(call)
+        except _Reached as reached:
+            rows, timesteps = reached.args
+        runs.go_back()
+    except NotPutBack:
+        return None
     finally:
         for handle in handles:
             handle.remove()
-    return None
+    return None if rows % timesteps else rows // timesteps
 
 
 def _list_with(given: dict, name: str) -> list | tuple:

@@ -21,6 +21,10 @@ from mmsnn.conversion.rules.rule import UnclassifiedOpError
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 
 
+class NotPutBack(ValueError):
+    """A model holds or changes what can't be put back."""
+
+
 class RunsOfOneCall:
     """Runs a model several times in place of once.
 
@@ -35,7 +39,7 @@ class RunsOfOneCall:
             run. Defaults to none.
 
     Raises:
-        ValueError: If the model holds what nobody can look into.
+        NotPutBack: If the model holds what nobody can look into.
 
     Example:
         >>> def noisy(x):
@@ -67,11 +71,11 @@ class RunsOfOneCall:
             What it returns.
 
         Raises:
-            ValueError: If what an earlier run has changed can't be put back,
+            NotPutBack: If what an earlier run has changed can't be put back,
                 or if this run has drawn more or fewer random numbers.
         """
         if self._drawn is not None:
-            self._go_back()
+            self.go_back()
         try:
             out = call()
         except BaseException:
@@ -85,7 +89,12 @@ class RunsOfOneCall:
         self._drawn = drawn
         return out
 
-    def _go_back(self) -> None:
+    def go_back(self) -> None:
+        """Make everything as it was before the first run.
+
+        Raises:
+            NotPutBack: If that can't be had.
+        """
         self._random.restore()
         self._state.put_back()
         if not self._state.is_same():
@@ -94,7 +103,7 @@ class RunsOfOneCall:
                          'iterator that it advances')
 
     def _refuse(self, what: str) -> None:
-        raise ValueError(
+        raise NotPutBack(
             f"{self._name}: form='free_running' needs a model of which each "
             f'sub-step starts from the same state, but {what}: use a lossless '
             'form')

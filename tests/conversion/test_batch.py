@@ -187,6 +187,42 @@ def test_rows_of_the_first_neurons_that_are_no_images(form, rows, timesteps,
         assert spiking(torch.ones(shape)).shape[-1] == 2
 
 
+class Counts(nn.Module):
+    """It has a state, and changes it before its first neuron."""
+
+    def __init__(self):
+        super().__init__()
+        self.neuron, self.calls, self.steps = SFANeuron(), 0, None
+        self.register_buffer('seen', torch.zeros(()))
+
+    def forward(self, x, table):
+        self.calls += 1
+        self.seen += 1
+        if self.steps is not None:
+            next(self.steps)
+        return self.neuron(x) + self.calls + self.seen + torch.rand(1)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts', 'free_running'])
+def test_to_look_at_the_first_neuron_changes_nothing(form):
+    model = Counts().eval()
+    spiking = to_spike_train(model, form)
+    for x in rand(3, 2, 3):
+        with torch.random.fork_rng():
+            expected = model(x, rand(5, 3))
+        assert torch.equal(spiking(x, rand(5, 3)), expected)
+
+
+def test_where_that_can_not_be_put_back_the_batch_is_asked_for():
+    model = Counts().eval()
+    model.steps = iter(range(9))
+    with pytest.raises(ValueError, match="batch='x'"):
+        to_spike_train(model)(rand(2, 3), rand(5, 3))
+    spiking = to_spike_train(model, batch='x')
+    spiking(rand(2, 3), rand(5, 3))
+    assert next(spiking.module.steps) == 1
+
+
 class FromArrays(nn.Module):
 
     def __init__(self):
