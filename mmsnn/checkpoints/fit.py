@@ -193,11 +193,10 @@ def checked(upstream: Callable) -> Callable:
         other_shape = [name for name, *_ in sizes]
         fit = set(own) - set(missing) - set(other_shape)
         if own and not fit and not sizes:
-            near = did_you_mean(own[0], map(str, given))
             raise CheckpointError(
                 f'{origin.file}: none of its {len(given)} entries fits the '
                 f'{len(own)} weights of {model}: it has '
-                f'{_first(given) or "none"}, the model {_first(own)}{near}')
+                f'{_first(given) or "none"}, the model {_first(own)}')
         said = []
         if sizes:
             said.append(
