@@ -2,7 +2,9 @@
 
 import pickle
 import random
+from array import array
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from types import CellType, MappingProxyType
 from typing import Any
 
@@ -217,6 +219,11 @@ def _rewind(x: Any, before: Any) -> None:
     if isinstance(x, CellType):
         if before:
             x.cell_contents, = before
+    elif isinstance(x, ContextVar):
+        if before:
+            x.set(*before)
+    elif isinstance(x, (bytearray, array)):
+        x[:] = pickle.loads(before)
     elif isinstance(before, list):
         for name, value in zip(slots_of(type(x)), before):
             if getattr(x, name, NOTHING) is not value is not NOTHING:

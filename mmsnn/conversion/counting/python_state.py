@@ -1,6 +1,8 @@
 """Whether a model's Python code finds everything as it was."""
 
+import array
 import collections
+import contextvars
 import functools
 import logging
 import operator
@@ -166,6 +168,8 @@ class PythonState:
             return x.func, x.args, x.keywords
         if isinstance(x, CellType):
             return self._hold_by(_contents, x)
+        if isinstance(x, contextvars.ContextVar):
+            return self._hold_by(_value_here, x)
         if isinstance(x, (staticmethod, classmethod)):
             return (x.__func__, )
         if isinstance(x, property):
@@ -291,6 +295,14 @@ def _contents(cell: CellType) -> tuple:
         return ()
 
 
+def _value_here(variable: contextvars.ContextVar) -> tuple:
+    """What a variable of a context holds in this one, as of a cell."""
+    try:
+        return (variable.get(), )
+    except LookupError:
+        return ()
+
+
 def _names(code: CodeType) -> set[str]:
     """Names that a function looks up, and functions inside it."""
     found = set(code.co_names)
@@ -326,6 +338,7 @@ def of_library(x: Any) -> bool:
 def _has_hidden_state(x: Any) -> bool:
     """Whether an object may change though its attributes don't."""
     return isinstance(
-        x, (random.Random, np.ndarray, np.random.Generator,
-            np.random.RandomState, np.random.BitGenerator)) or (
+        x, (bytearray, array.array, random.Random, np.ndarray,
+            np.random.Generator, np.random.RandomState,
+            np.random.BitGenerator)) or (
                 hasattr(x, '__next__'))

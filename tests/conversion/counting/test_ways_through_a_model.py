@@ -1,7 +1,9 @@
 """A call is counted by the plan of another only where Python goes the same
 way through the model. Expected counts: those of watching every op."""
 
+import array
 import collections
+import contextvars
 import itertools
 import random
 
@@ -11,6 +13,7 @@ import torch
 from torch import nn
 
 from mmsnn.conversion import to_spike_train
+from mmsnn.conversion.call_state import RunsOfOneCall
 from mmsnn.conversion.counting.python_state import PythonState
 from mmsnn.neurons import SFANeuron
 
@@ -152,6 +155,14 @@ class Slotted:
         self.n = 0
 
 
+HERE = contextvars.ContextVar('calls')
+
+
+def of_the_context(net, x, y):
+    HERE.set(HERE.get(0) + 1)
+    return HERE.get() % 3
+
+
 def closure():
     calls = 0
 
@@ -193,6 +204,9 @@ COUNTERS = {
     'function': lambda: Net(of_the_function),
     'deque': lambda: Net(turning, calls=collections.deque([1, 0, 0])),
     'tensor': lambda: Net(with_buffer, calls=torch.tensor(0)),
+    'bytearray': lambda: Net(inside_a_list, calls=bytearray(1)),
+    'array': lambda: Net(inside_a_list, calls=array.array('i', [0])),
+    'context': lambda: Net(of_the_context),
     'closure': closure,
     'class': of_class,
     'count': lambda: Net(
@@ -212,11 +226,28 @@ COUNTERS = {
 @pytest.mark.parametrize('where', COUNTERS)
 def test_a_model_that_counts_or_draws(where):
     of_the_function.calls = 0
+    HERE.set(0)
     watched, _ = recorded(COUNTERS[where], 'spikes')
     of_the_function.calls = 0
+    HERE.set(0)
     counted, plans = recorded(COUNTERS[where], 'counts')
     assert list(counted) == list(watched) and both_ways(watched)
     assert not plans
+
+
+def test_what_a_model_counts_in_is_put_back():
+    net = Net(lambda net, x, y: [
+        of_the_context(net, x, y), *(
+            inside_a_list(kept, x, y) for kept in net.kept)])
+    net.kept = [Calls(), Calls()]
+    net.kept[0].calls = bytearray([7])
+    net.kept[1].calls = array.array('i', [70000])
+    HERE.set(1)
+    runs = RunsOfOneCall(net)
+    for _ in range(3):
+        runs.run(lambda: net(torch.rand(1, 3, 8, 8)))
+    assert HERE.get() == 2
+    assert [kept.calls[0] for kept in net.kept] == [8, 70001]
 
 
 def setting(name):
