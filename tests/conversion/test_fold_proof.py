@@ -543,15 +543,21 @@ def test_weights_that_a_later_call_reads_are_the_trained_ones(form):
 
 
 def test_hidden_weights_are_moved_with_the_model():
-    model = randomised(ByValue(
-        lambda m, x: m.norm(m.conv(x)) * m.norm.weight.sum())).float()
+
+    def other(m, x):
+        seen.append((m.conv.weight.dtype, m.norm.running_mean.dtype))
+        return m.norm(m.conv(x)) * m.norm.weight.sum()
+
+    seen = []
+    model = randomised(ByValue(other)).float()
     spiking = to_spike_train(model)
     low = images() - images().mean() - 1
     spiking(low.float())
     spiking.double()
+    found = spiking(low + 2)
+    assert seen[-1] == (DOUBLE, DOUBLE)  # those before are of a trial
     torch.testing.assert_close(
-        spiking(low + 2), copy.deepcopy(model).double()(low + 2), rtol=1e-5,
-        atol=0)
+        found, copy.deepcopy(model).double()(low + 2), rtol=1e-5, atol=0)
 
 
 def compiled(m, x):
@@ -572,6 +578,14 @@ def written(m, x):
     return m.norm(y)
 
 
+def other_eps(m, x):
+    before, m.norm.eps = m.norm.eps, 1.
+    try:
+        return m.norm(m.conv(x))
+    finally:
+        m.norm.eps = before
+
+
 @pytest.mark.parametrize('other,because', [
     (lambda m, x: m.norm(y := m.conv(x)) + y, 'add reads the output of'),
     (lambda m, x: m.norm(y := m.conv(x)) * y.mean().item(), 'mean reads'),
@@ -581,6 +595,7 @@ def written(m, x):
     (compiled, 'relu reads the output'),
     (held, 'an output that it normalises is kept or returned'),
     (written, 'add_ reads the output of pair.0'),
+    (other_eps, 'a call changes how it normalises'),
     (lambda m, x: (m.norm.train(), m.norm(m.conv(x)), m.norm.eval())[1],
      'a call changes how it normalises')])
 @pytest.mark.parametrize('form,record', [
@@ -604,6 +619,44 @@ def test_what_only_a_later_call_does_with_an_output(
     torch.testing.assert_close(spiking(x - 1), expected(x - 1))
     if record:
         assert spiking.trace.images == 6
+
+
+def test_a_later_call_over_another_dimension():
+    class Sequences(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.fire, self.last = fire(), fire()
+            self.pair = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+
+        def forward(self, x, length):
+            x = self.fire(x)
+            if length > 1:  # (N, L, C): the norm is over positions
+                x = x[:, None].expand(-1, length, -1)
+            return self.last(self.pair(x))
+
+    model = randomised(Sequences())
+    spiking = to_spike_train(model)
+    for length, folded in ((1, 1), (3, 0), (1, 0)):
+        torch.testing.assert_close(spiking(images(2, 3), length),
+                                   model(images(2, 3), length))
+        assert spiking.folded_norms == folded
+    assert spiking.unfolded == [
+        'pair.1: in a call it normalises dimension 1 of 3']
+
+
+def test_an_output_in_a_cycle_that_nobody_holds_is_not_kept():
+    def other(m, x):
+        cycle = [m.conv(x)]
+        cycle.append(cycle)
+        return m.norm(cycle[0])
+
+    model = randomised(ByValue(other))
+    spiking = to_spike_train(model)
+    x = images() - images().mean()
+    for call in (x - 1, x + 1):
+        torch.testing.assert_close(spiking(call), model(call))
+    assert spiking.folded_norms == 1 and not spiking.unfolded
 
 
 def test_kinds_of_an_output_may_be_asked_for():

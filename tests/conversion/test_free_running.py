@@ -598,6 +598,23 @@ def test_what_is_kept_outside_of_modules_goes_on_once_a_call(make):
     assert found[0] == found[1] and found[0][0] != found[0][1]
 
 
+def test_a_call_that_fails_leaves_the_state_before_it():
+    def fails(m, v):
+        Noise.tried = True
+        m.calls += 1
+        torch.rand(1)
+        if v.sum() > 10:
+            raise KeyError('too much')
+        return v
+
+    spiking = to_spike_train(Noise(fails).eval(), 'free_running')
+    before = RandomNumbers()
+    with pytest.raises(KeyError):  # in the second sub-step
+        spiking(torch.full((1, 6), 4.))
+    assert (spiking.module.calls, hasattr(Noise, 'tried')) == (0, False)
+    assert before == RandomNumbers()
+
+
 def test_inputs_that_are_written_into_are_written_once():
     model = nn.Sequential(nn.ReLU(inplace=True), SFANeuron(4)).eval()
 
