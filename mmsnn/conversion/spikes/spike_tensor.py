@@ -85,6 +85,7 @@ class SpikeTensor(torch.Tensor):
         self.origin = origin
         self.timesteps = timesteps
         self.places = places
+        self._shown = []  # values that others may write into, and copies
         self._spikes = spikes
         self._position_spikes = None
         _forbid_its_memory(self)
@@ -119,6 +120,8 @@ class SpikeTensor(torch.Tensor):
 
     def decode(self) -> torch.Tensor:
         """Values, counts times scale, as a plain tensor."""
+        if self._shown:
+            self._check_shown()
         if self.binary:
             return sum(self.parts) * self.scale
         return self.parts[0]
@@ -168,16 +171,20 @@ class SpikeTensor(torch.Tensor):
         """
         same = permuted and parts[0].numel() == self.parts[0].numel()
         origin = self.origin and self.origin.moved(move, same)
-        return SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
-                           self._spikes if same else None, origin,
-                           self.timesteps, places)
+        moved = SpikeTensor(parts, self.scale, self.max_spikes, self.binary,
+                            self._spikes if same else None, origin,
+                            self.timesteps, places)
+        moved._shown = self._shown
+        return moved
 
     def alias(self) -> 'SpikeTensor':
         """The same spikes as another tensor, as an op returns them that
         changes nothing."""
-        return SpikeTensor(self.parts, self.scale, self.max_spikes,
+        same = SpikeTensor(self.parts, self.scale, self.max_spikes,
                            self.binary, self._spikes, self.origin,
                            self.timesteps, self.places)
+        same._shown = self._shown
+        return same
 
     def _become(self, other: 'SpikeTensor') -> None:
         """Be the same as another rearrangement of these spikes."""
@@ -192,6 +199,22 @@ class SpikeTensor(torch.Tensor):
         with _disable_current_modes():
             return self.decode()
 
+    def _show(self) -> torch.Tensor:
+        """Values in memory that NumPy and others may write into."""
+        values = self._read().clone()
+        self._shown.append((values, values.clone()))
+        return values
+
+    def _check_shown(self) -> None:
+        """Raise if someone has written there: spikes stay as they are."""
+        with _disable_current_modes(), torch._C.DisableTorchFunction():
+            if all(torch.equal(*both) for both in self._shown):
+                return
+        raise UnclassifiedOpError(
+            'an array that shares its memory with spikes (x.numpy(), '
+            'np.asarray(x)) was written into, which would change spikes that '
+            'others read: write into a copy (x.numpy().copy())')
+
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -203,8 +226,10 @@ class SpikeTensor(torch.Tensor):
             raise UnclassifiedOpError(
                 f'Tensor.{func.__name__} needs the memory of a tensor, which '
                 'spikes do not have: call it on their values, x * 1')
-        if func in _TELL_VALUES:
-            return func(args[0]._read(), *args[1:], **kwargs)
+        if func is torch.Tensor.tolist:
+            return args[0]._read().tolist()
+        if func in _SHARE_VALUES:
+            return func(args[0]._show(), *args[1:], **kwargs)
         if func is torch.Tensor.__format__:
             spikes, spec = args
             return format(spikes._read() if spec else repr(spikes), spec)
@@ -218,6 +243,9 @@ class SpikeTensor(torch.Tensor):
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        for x in args:
+            if isinstance(x, cls) and x._shown:
+                x._check_shown()
         compose = composition(cls, func, args, kwargs)
         if compose is not None:
             return compose(*args, **kwargs)
@@ -277,10 +305,9 @@ _NO_MEMORY = ('a plain tensor holds spikes, which have no memory (x.data = '
 
 _SET_DATA = torch.Tensor.data.__set__
 
-#: What gives Python or NumPy the values of a tensor, without an op.
-_TELL_VALUES = {
-    torch.Tensor.__array__, torch.Tensor.__dlpack__, torch.Tensor.numpy,
-    torch.Tensor.tolist
+#: What gives others the memory of a tensor, without an op.
+_SHARE_VALUES = {
+    torch.Tensor.__array__, torch.Tensor.__dlpack__, torch.Tensor.numpy
 }
 
 #: What would read or write memory of a tensor without an op.
