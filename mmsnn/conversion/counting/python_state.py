@@ -41,8 +41,8 @@ _LIBRARIES = frozenset(
      'PIL', 'pycocotools'))
 
 #: What every module has. Of that, a forward pass reads these containers,
-#: which stay the same objects, and ``training``.
-# What a fold hides is not read, either.
+#: which stay the same objects, and ``training``. What a fold hides is not
+#: read, either.
 _UNREAD = frozenset(vars(nn.Module())) - {'training'} | {'_unseen'}
 _CONTAINERS = ('_parameters', '_buffers', '_modules')
 _HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_forward_hooks_with_kwargs',
@@ -214,7 +214,6 @@ class PythonState:
                 inside += self._hold_by(
                     lambda x: [getattr(x, n, NOTHING) for n in slots], x)
         return inside
-
 
     def _look_at_module(self, held: dict) -> Iterable[Any]:
         """Watch the attributes of a module."""

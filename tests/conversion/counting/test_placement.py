@@ -104,7 +104,8 @@ class Multiplied(Net):
 class Divisor(Net):
 
     def forward(self, x):
-        return self.second(self.other(x) / (1 + self.act(self.first(x))))
+        return self.second(
+            self.other(x).sigmoid() / (1 + self.act(self.first(x))))
 
 
 class Softmax(Net):

@@ -185,6 +185,23 @@ def test_bounds_that_nothing_reaches_are_free(form, op):
 
 
 @pytest.mark.parametrize('form', FORMS)
+def test_a_bound_of_another_shape_or_type(form):
+    """Nothing reaches it, but the result has its shape or type."""
+
+    def broadcast(x):
+        return torch.maximum(x, torch.zeros(2, 1, 6)).flatten(0, 1)
+
+    def typed(x):
+        y = torch.maximum(x, torch.zeros(6, dtype=torch.float64))
+        return y.float() * (y.dtype == torch.float64)
+
+    trace, expected = traced(SFANeuron(max_spikes=4), broadcast, form)
+    assert list(trace)[-1].in_spikes == expected
+    trace, _ = traced(SFANeuron(max_spikes=4), typed, form)
+    assert not list(trace)[-1].spiking
+
+
+@pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('op', [
     torch.floor, torch.ceil, torch.trunc, torch.round,
     lambda x: x.round(decimals=1)])
