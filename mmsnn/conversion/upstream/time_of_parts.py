@@ -68,7 +68,7 @@ def _check(whole: nn.Module, above: str) -> str:
                 + f', but the neurons of {path} have timesteps = {own}: set '
                 + (f'mean_over_time=True of {source}, or ' if own == 1 else '')
                 + f'timesteps={timesteps} for {path}')
-        averages = getattr(part, 'mean_over_time', False)
+        averages = _averages(part)
         if name == 'neck':
             source = source if own is None and not averages else path
             timesteps = 1 if averages else timesteps
@@ -94,6 +94,14 @@ def _parts(whole: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     if 'neck' in parts:
         yield 'neck', parts.pop('neck')
     yield from parts.items()
+
+
+def _averages(part: nn.Module) -> bool:
+    """Whether a part averages over time; of heads in a row (mmseg's cascades)
+    the last one, which makes the predictions."""
+    if isinstance(part, nn.ModuleList) and len(part):
+        part = part[-1]
+    return getattr(part, 'mean_over_time', False)
 
 
 def _timesteps(part: nn.Module) -> int | None:

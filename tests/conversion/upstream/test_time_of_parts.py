@@ -5,10 +5,12 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from torch import nn
 
 import mmsnn.models  # noqa: F401
 from mmsnn.conversion import to_spike_train
 from mmsnn.conversion.upstream.time_of_parts import check_time_of_parts
+from mmsnn.layers import SpikeLinear
 
 
 def classifier(backbone, head, of_backbone=False, of_head=False, neck=None):
@@ -104,3 +106,32 @@ def test_a_neck_that_averages_is_what_the_head_gets():
     with pytest.raises(ValueError, match='detector.neck returns a row for '
                        'each image, but the neurons of detector.head'):
         check_time_of_parts(model)
+
+
+def parts(**heads):
+    """A segmentor of which the backbone returns rows for 4 time steps."""
+
+    def layer(timesteps, mean_over_time):
+        module = SpikeLinear(2, 2, neuron=dict(
+            type='mmsnn.SFANeuron', timesteps=timesteps))
+        module.mean_over_time = mean_over_time
+        return module
+
+    model = nn.Module()
+    model.backbone = layer(4, False)
+    for name, head in heads.items():
+        setattr(model, name, nn.ModuleList(layer(*h) for h in head)
+                if isinstance(head, list) else layer(*head))
+    return model
+
+
+def test_heads_in_a_row_average_in_the_last_one():
+    assert not check_time_of_parts(
+        parts(decode_head=[(4, False), (4, True)]))
+    assert 'decode_head gets 4 rows' in check_time_of_parts(
+        parts(decode_head=[(4, True), (4, False)]))
+
+
+def test_auxiliary_heads_predict_nothing():
+    assert not check_time_of_parts(
+        parts(decode_head=(4, True), auxiliary_head=(1, False)))
