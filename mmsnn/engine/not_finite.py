@@ -85,10 +85,12 @@ def first_not_finite(model: nn.Module, batch, wrapper: OptimWrapper,
         losses = model.train_step(batch, optim_wrapper=wrapper)
     for name, value in model.named_buffers():
         value.data.copy_(buffers[name])
-    return first, [
+    bad = [
         name for name, value in losses.items()
         if isinstance(value, torch.Tensor) and not _finite(value)
     ]
+    # Their sum is among them.
+    return first, [name for name in bad if name != 'loss'] or bad
 
 
 def wrappers_of(wrapper) -> list[OptimWrapper]:
