@@ -25,6 +25,7 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 from wrapt import when_imported
 
+from .data_files import check_when_imported
 from .version import __version__
 from .zoo import ZOO, find_model, metafiles
 
@@ -103,6 +104,9 @@ def _runner_names_keys(runner: ModuleType) -> None:
 def _flexible_runner_names_keys(runner: ModuleType) -> None:
     from .checkpoints.install import install_running
     install_running(runner.FlexibleRunner)
+
+
+check_when_imported()
 
 
 @when_imported('mmpretrain.apis.model')
