@@ -22,6 +22,7 @@ from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS,
 )
 from mmengine.registry import RUNNERS as ROOT_RUNNERS
+from mmengine.registry import STRATEGIES as ROOT_STRATEGIES
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import DefaultScope
 from mmengine.registry import Registry as BaseRegistry
@@ -66,7 +67,8 @@ class Registry(BaseRegistry):
 
         Example:
             >>> RUNNERS.names()
-            ['mmsnn.GlooRunner']
+            ['mmsnn.FlexibleRunner', 'mmsnn.GlooRunner', \
+'mmsnn.ResumableRunner']
         """
         self.import_from_location()
         return [f'{self.scope}.{name}' for name in sorted(self.module_dict)]
@@ -93,7 +95,8 @@ class Registry(BaseRegistry):
             scope = DefaultScope.get_current_instance()
             if not near and scope and scope.scope_name == self.scope:
                 return None
-            variable = self.name.upper().replace(' ', '_') + 'S'
+            variable = f'{self.name.upper()}S'.replace(' ', '_').replace(
+                'YS', 'IES')
             known = (f'{__name__}.{variable}.names() lists all' if near else
                      f'{self.scope} registers {", ".join(self.names())}')
             raise KeyError(f'no {self.name} is registered as '
@@ -136,12 +139,18 @@ HOOKS = Registry(
     parent=ROOT_HOOKS,
     scope='mmsnn',
     locations=['mmsnn.engine.hooks'])
-# The runner for several processes on CPU.
+# Runs that can be resumed exactly, and several processes on CPU.
 RUNNERS = Registry(
     'runner',
     parent=ROOT_RUNNERS,
     scope='mmsnn',
-    locations=['mmsnn.engine.runner'])
+    locations=['mmsnn.engine.runner', 'mmsnn.engine.flexible_runner'])
+# Several processes, for FlexibleRunner.
+STRATEGIES = Registry(
+    'strategy',
+    parent=ROOT_STRATEGIES,
+    scope='mmsnn',
+    locations=['mmsnn.engine.strategies'])
 # Layer-wise learning rate decay.
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optim wrapper constructor',

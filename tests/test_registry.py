@@ -14,6 +14,7 @@ MISSPELT = [
     ('TRANSFORMS', 'LoadEvent', 'LoadEvents'),
     ('HOOKS', 'SpikeInferenceHok', 'SpikeInferenceHook'),
     ('RUNNERS', 'GloRunner', 'GlooRunner'),
+    ('STRATEGIES', 'FSDPStrateg', 'FSDPStrategy'),
     ('OPTIM_WRAPPER_CONSTRUCTORS', 'LayerDecayOptimWrapperConstrutor',
      'LayerDecayOptimWrapperConstructor'),
 ]
@@ -56,8 +57,9 @@ def test_nothing_is_near(kind):
         mmsnn.registry.HOOKS.build(dict(type=kind))
     assert error.value.args == (
         "no hook is registered as 'mmsnn.Unheard': mmsnn registers "
-        'mmsnn.EffectiveRankHook, mmsnn.FreezeHook, '
-        'mmsnn.ReconstructionHook, mmsnn.SpikeInferenceHook', )
+        'mmsnn.EffectiveRankHook, mmsnn.ExactResumeHook, '
+        'mmsnn.FiniteLossHook, mmsnn.FreezeHook, mmsnn.ReconstructionHook, '
+        'mmsnn.SpikeInferenceHook', )
 
 
 @pytest.mark.parametrize('name', {name for name, _, _ in MISSPELT})

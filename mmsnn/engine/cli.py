@@ -13,6 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmsnn.checkpoints import add_trust_argument
+from mmsnn.engine.gloo import needs_gloo
 from mmsnn.engine.neuron_key import merge_options
 from mmsnn.files import dump_json
 from mmsnn.visualization.metrics import json_metrics
@@ -156,12 +157,15 @@ def build_runner(cfg: Config) -> Runner:
         cfg (Config): The config. Its ``runner_type`` is kept; without one, it
             is :class:`mmsnn.engine.runner.ResumableRunner`, or
             :class:`mmsnn.engine.runner.GlooRunner` for a distributed run
-            without an accelerator.
+            without an accelerator. ``'FlexibleRunner'`` is
+            :class:`mmsnn.engine.flexible_runner.FlexibleRunner`.
 
     Returns:
         Runner: The runner.
     """
-    gloo = cfg.launcher != 'none' and get_device() == 'cpu'
+    if cfg.get('runner_type') == 'FlexibleRunner':
+        cfg.runner_type = 'mmsnn.FlexibleRunner'
+    gloo = needs_gloo(cfg.launcher)
     cfg.setdefault('runner_type',
                    f'mmsnn.{"GlooRunner" if gloo else "ResumableRunner"}')
     return RUNNERS.build(cfg)

@@ -15,6 +15,25 @@ _DEFAULT_HOOKS = dict(
     exact_resume='mmsnn.ExactResumeHook', finite_loss='mmsnn.FiniteLossHook')
 
 
+def with_default_hooks(hooks: dict | None) -> dict:
+    """The config's default hooks and those of mmsnn.
+
+    Args:
+        hooks (dict, optional): The config's ``default_hooks``.
+
+    Returns:
+        dict: A new one, without those of mmsnn that the config leaves out.
+    """
+    hooks = dict(hooks or {})
+    for name, kind in _DEFAULT_HOOKS.items():
+        hook = hooks.get(name, {})
+        if isinstance(hook, dict):
+            hooks[name] = dict(dict(type=kind), **hook)
+        elif hook is None:
+            del hooks[name]
+    return hooks
+
+
 @RUNNERS.register_module()
 class ResumableRunner(Runner):
     """A Runner whose runs can be resumed exactly and stop at a loss that is
@@ -33,14 +52,7 @@ class ResumableRunner(Runner):
         Args:
             hooks (dict, optional): The config's ``default_hooks``.
         """
-        hooks = dict(hooks or {})
-        for name, kind in _DEFAULT_HOOKS.items():
-            hook = hooks.get(name, {})
-            if isinstance(hook, dict):
-                hooks[name] = dict(dict(type=kind), **hook)
-            elif hook is None:
-                del hooks[name]
-        super().register_default_hooks(hooks)
+        super().register_default_hooks(with_default_hooks(hooks))
 
 
 @RUNNERS.register_module()
@@ -86,7 +98,8 @@ class GlooRunner(ResumableRunner):
             find_unused_parameters=self.cfg.get('find_unused_parameters',
                                                 False))
         cfg.update(model_wrapper_cfg or {})
-        default_args = dict(module=synchronised(model, self.cfg.get('sync_bn')))
+        sync_bn = self.cfg.get('sync_bn')
+        default_args = dict(module=synchronised(model, sync_bn))
         wrapper = MODEL_WRAPPERS.get(cfg['type'])
         if wrapper and issubclass(wrapper, DistributedDataParallel):
             default_args['device_ids'] = None

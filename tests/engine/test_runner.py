@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmsnn.engine.cli import build_runner
 from mmsnn.engine.gloo import rendezvous
-from mmsnn.engine.runner import GlooRunner
+from mmsnn.engine.runner import GlooRunner, ResumableRunner
 from mmsnn.layers import SyncBatchNorm
 
 TORCHRUN = dict(

@@ -60,7 +60,9 @@ class FreezeHook(Hook):
                     'FreezeHook in distributed training needs '
                     'find_unused_parameters = True in the config')
             model = model.module
-        parts = dict(model.named_modules())
+        # Parts of a sharded model have wrappers of their own.
+        parts = {name.replace('_fsdp_wrapped_module.', ''): part
+                 for name, part in model.named_modules()}
         missing = [name for name in self.modules if name not in parts]
         if missing:
             raise ValueError(

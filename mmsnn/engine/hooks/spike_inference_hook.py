@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseTTAModel
 
 from mmsnn.engine.dry_run import why_not_evaluated
 from mmsnn.engine.evaluation_report import write_evaluation_files
@@ -22,6 +22,7 @@ from mmsnn.engine.whole_batches import (
     deal_results,
     with_whole_batches,
 )
+from mmsnn.engine.whole_model import whole_model
 from mmsnn.hardware import load_chips
 from mmsnn.hardware.chips.spec import pricing_chip
 from mmsnn.hardware.tables import format_operations
@@ -138,11 +139,14 @@ class SpikeInferenceHook(Hook):
             runner (Runner): mmengine's Runner.
         """
         loop = runner.val_loop
-        if not (self.dry_run and self.phases and is_main_process()
+        if not (self.dry_run and self.phases
                 and hasattr(loop, 'dataloader')):
             return
+        model = whole_model(runner)
+        if not is_main_process():
+            return
         failed = why_not_evaluated(
-            runner.model, loop.dataloader, pricing_chip(self.chips),
+            model, loop.dataloader, pricing_chip(self.chips),
             self.proof_dtypes if self.proof_batches else (), self.dtype)
         if failed is None:
             runner.logger.info('an image was tried in spike-train form: all '
@@ -160,9 +164,7 @@ class SpikeInferenceHook(Hook):
         if self._evaluation and runner.model is self._evaluation.spiking:
             runner.model = self._wrapped  # the last one was broken off
         self._wrapped = runner.model
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = whole_model(runner)
         if isinstance(model, BaseTTAModel):
             raise ValueError(
                 'SpikeInferenceHook measures single images: leave out --tta, '

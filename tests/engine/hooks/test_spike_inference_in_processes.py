@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import run_in_processes
 
 from mmsnn.engine.cli import build_runner
-from mmsnn.engine.whole_batches import with_whole_batches
-from processes import run_in_processes
 
 FILES = ('trace.json', 'energy.json', 'energy.csv', 'metrics.json')
 
