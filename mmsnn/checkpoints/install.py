@@ -20,6 +20,9 @@ from .latest import find_latest_checkpoint
 from .reading import asked_for, last_names, read_checkpoint
 from .trust import CheckpointError
 
+#: What an error names if it is missing.
+_RUN_STATE = (('meta', ), ('epoch', ), ('iter', ), ('message_hub', ))
+
 
 def load_url(url: str,
              model_dir: str | None = None,
@@ -142,6 +145,15 @@ def install_running(runner: type) -> None:
     @wraps(resume)
     def go_on(self: Any, *args: Any, **kwargs: Any) -> Any:
         with model_of(whole=True), config_text.only_read():
-            return resume(self, *args, **kwargs)
+            try:
+                return resume(self, *args, **kwargs)
+            except KeyError as error:
+                if error.args[:1] not in _RUN_STATE:
+                    raise
+                file = kwargs.get('filename') or args[0]
+                raise CheckpointError(
+                    f'{file} has no {error.args[0]!r}: it holds weights, but '
+                    'not the state of a run; give it as load_from, not as '
+                    '--resume') from error
 
     runner.resume = go_on

@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmsnn.checkpoints import TRUST, CheckpointRefused
+from mmsnn.checkpoints import TRUST, CheckpointError, CheckpointRefused
 
 TOOLS = Path(__file__).parents[3] / 'tools'
 
@@ -160,3 +160,8 @@ def test_a_resumed_run_does_not_run_a_config(call, canary):
     with pytest.raises(Exception):
         call('train.py a.py --resume a.pth --trust-checkpoint')
     assert canary.exists()
+
+
+def test_weights_alone_are_no_run(call):
+    with pytest.raises(CheckpointError, match='no .meta.: .* as load_from'):
+        call('train.py a.py --resume a.pth')
