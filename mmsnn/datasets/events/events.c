@@ -79,7 +79,11 @@ int64_t lz4_block(const uint8_t *in, int64_t n, uint8_t *out, int64_t past,
         }
         count += 4;
         if (!back || back > to || count > end - to) return -1;
-        for (int64_t i = 0; i < count; i++) out[to + i] = out[to - back + i];
+        if (back >= count)
+            memcpy(out + to, out + to - back, count);
+        else  // what it copies begins with what it has just written
+            for (int64_t i = 0; i < count; i++)
+                out[to + i] = out[to + i - back];
         to += count;
     }
     return -1;

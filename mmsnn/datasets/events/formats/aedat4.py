@@ -70,7 +70,9 @@ class AEDAT4Reader(EventReader):
         for parent in root.iter('node'):
             if parent.get('name') != 'outInfo':
                 continue
-            for node in parent.findall('node'):
+            nodes = parent.findall('node')
+            self.tracks = {node.get('name') for node in nodes}
+            for node in nodes:
                 has = {attr.get('key'): (attr.text or '').strip()
                        for attr in node.iter('attr')}
                 if has.get('typeIdentifier') != 'EVTS':
@@ -127,6 +129,9 @@ class AEDAT4Reader(EventReader):
                 head) == 8 else (0, -1)
             if not 0 <= size <= end - at - 8:
                 raise _Damaged(f'the packet at byte {at} is not whole')
+            if str(track) not in self.tracks:
+                raise _Damaged(f'the packet at byte {at} is of stream '
+                               f'{track}, which the header lacks')
             if track == self.track:
                 yield file.read(size)
             else:

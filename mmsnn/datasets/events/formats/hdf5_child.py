@@ -127,9 +127,10 @@ class _File:
         offset = None
         data = self._follow('t_offset')
         if data is not None:
-            self._check(data)
-            if data.shape not in ((), (1, )) or data.dtype.kind not in 'iu':
+            if not isinstance(
+                    data, self.h5py.Dataset) or data.shape not in ((), (1, )) or data.dtype.kind not in 'iu':
                 raise _Refused('t_offset must be one whole number, us')
+            self._check(data)
             offset = int(np.asarray(data[()]).reshape(-1)[0])
         attributes = {key: _plain(self.file.attrs[key])
                       for key in ('geometry', 'width', 'height')
@@ -164,9 +165,10 @@ def _limit(size: int) -> None:
     seconds = int(used.ru_utime + used.ru_stime) + 1 + _SECONDS
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS,
-                       (_limit.base + _MEMORY + 4 * size, hard))
+    if _limit.base is not None:
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS,
+                           (_limit.base + _MEMORY + 4 * size, hard))
 
 
 def main() -> None:
@@ -180,21 +182,28 @@ def main() -> None:
             importlib.import_module(module)
         except ModuleNotFoundError:
             pass
-    with open('/proc/self/statm') as file:
-        _limit.base = int(file.read().split()[0]) * resource.getpagesize()
-    files: dict[str, _File] = {}
+    try:
+        with open('/proc/self/statm') as file:
+            pages = int(file.read().split()[0])
+        _limit.base = pages * resource.getpagesize()
+    except OSError:  # not on Linux
+        _limit.base = None
+    file = key = None
     for line in requests:
         request = json.loads(line)
         data = []
         try:
             _limit(os.path.getsize(request['path']))
-            key = json.dumps([request['path'], request['stamp']])
-            if key not in files:
-                while len(files) > 3:
-                    files.pop(next(iter(files))).file.close()
-                files[key] = _File(request['path'], request['names'],
-                                   *request['most'])
-            file = files[key]
+            wanted = request['path'], request['stamp']
+            # A file that is opened anew may be another one by now, and HDF5
+            # would take what it knows of one that is still open.
+            if key != wanted or 'rows' not in request:
+                if file is not None:
+                    file.file.close()
+                file = key = None
+                file = _File(request['path'], request['names'],
+                             *request['most'])
+                key = wanted
             answer = {}
             if 'rows' in request:
                 data = file.rows(*request['rows'])

@@ -18,8 +18,10 @@ from mmsnn.datasets.events.faults import EventFileError, Faults
 CHUNK = 1 << 17
 #: What a file of some bytes may expand to: so much, or so many times as much.
 ROOM, TIMES = 1 << 27, 100
-# Bytes of a line and of a header at most; jAER writes its preferences there.
-_LINE, _HEADER = 1 << 16, 1 << 24
+# Bytes of a line, and lines, at most; jAER writes its preferences there.
+_LINE, _LINES = 1 << 16, 1 << 16
+# Bytes of a header at most.
+_HEADER = 1 << 24
 # Bytes that no line of text has.
 _CONTROL = bytes({*range(32), 127} - set(b'\t\n\r'))
 
@@ -160,10 +162,12 @@ def header_lines(file: BinaryIO, mark: bytes, last: Sequence[bytes],
     lines = []
     while file.peek(1)[:1] == mark:
         line = file.readline(_LINE)
-        if len(line) == _LINE or file.tell() > _HEADER:
+        if len(line) == _LINE or len(lines) == _LINES or (
+                file.tell() > _HEADER):
             raise faults.error(
-                f'its header does not end: line {len(lines) + 1} has more '
-                f'than {_LINE:,} bytes, or all lines more than {_HEADER:,}')
+                f'its header does not end: at line {len(lines) + 1}, a line '
+                f'has more than {_LINE:,} bytes, or all more than {_HEADER:,}'
+            )
         if line.translate(None, _CONTROL) != line:
             raise faults.error(f'line {len(lines) + 1} of its header holds '
                                'bytes that are no text')

@@ -1,0 +1,376 @@
+"""Files that claim what they do not have, or are none: refused in a sentence."""
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from mmsnn.datasets.events import EventFileError, Recording, read_events
+from mmsnn.datasets.events.faults import Faults, printable
+
+COLUMNS = dict(t=[5, 6], x=[1, 2], y=[3, 4], p=[0, 1])
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Read what a folder has under a name; its refusal, once checked."""
+
+    def refused(path, words, **options):
+        with pytest.raises(EventFileError, match=words) as error:
+            read_events(path, **options)
+        text = str(error.value)
+        assert len(text) <= 300 and text.isprintable()
+        assert path.name in text
+        return text
+
+    return refused
+
+
+@pytest.fixture
+def hdf5(tmp_path):
+    """Write an HDF5 file by a function; return its path."""
+    h5py = pytest.importorskip('h5py')
+
+    def write(fill, name='a.h5'):
+        path = tmp_path / name
+        with h5py.File(path, 'w') as file:
+            fill(file, h5py)
+        return path
+
+    return write
+
+
+class TestNoFiles:
+
+    @pytest.mark.parametrize('suffix', ['raw', 'aedat', 'npz', 'npy', 'h5'])
+    def test_a_folder_and_a_pipe(self, suffix, tmp_path, refused):
+        folder = tmp_path / f'folder.{suffix}'
+        folder.mkdir()
+        refused(folder, 'it is a folder; a recording is a file')
+        pipe = tmp_path / f'pipe.{suffix}'
+        os.mkfifo(pipe)
+        refused(pipe, 'it is a pipe')
+
+    def test_a_device_a_socket_and_a_loop(self, tmp_path, refused):
+        device = tmp_path / 'zero.raw'
+        device.symlink_to('/dev/zero')
+        refused(device, 'it is a device')
+        loop = tmp_path / 'loop.raw'
+        loop.symlink_to(loop)
+        refused(loop, 'it cannot be opened: Too many levels')
+        os.chdir(tmp_path)  # a socket's path must be short
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind('socket.raw')
+            refused(tmp_path / 'socket.raw', 'it is a socket')
+
+    def test_a_file_that_may_not_be_read(self, write, refused, monkeypatch):
+        path = write('a.raw', b'')
+
+        def forbidden(*args, **kwargs):
+            raise PermissionError(13, 'Permission denied')
+
+        monkeypatch.setattr('builtins.open', forbidden)
+        refused(path, 'it cannot be opened: Permission denied')
+
+    def test_the_disk_fails_while_reading(self, write, formats, refused,
+                                          monkeypatch):
+        path = write('a.bin', formats['atis'](5, 1, 2, 1))
+
+        def fails(*args):
+            raise OSError(5, 'Input/output error')
+
+        monkeypatch.setattr(
+            'mmsnn.datasets.events.formats.reader.EventReader.words', fails)
+        refused(path, 'it cannot be read: .*Input/output error')
+
+
+class TestMessages:
+
+    def test_they_are_short_and_can_be_printed(self, tmp_path):
+        faults = Faults(tmp_path / ('n' * 250 + '\n.raw'), 'raise')
+        text = str(faults.error('wrong\x00' + 'a' * 900 + ' end'))
+        assert len(text) == 300 and text.isprintable()
+        assert '\\n.raw: wrong\\x00' in text and text.endswith(' end')
+        with pytest.raises(EventFileError) as error:
+            faults.found('cut off', 'a' * 900)
+        text = str(error.value)
+        assert len(text) <= 300 and "on_error='skip'" in text
+
+    def test_what_is_no_character_is_escaped(self):
+        assert printable('a\udcff\u200b\tä') == '\\udcff'.join(
+            ('a', '\\u200b\\tä'))
+
+
+class TestHeaders:
+
+    @pytest.mark.parametrize('suffix, mark', [
+        ('raw', b'%'), ('dat', b'%'), ('aedat', b'#')])
+    def test_without_an_end(self, suffix, mark, tmp_path, refused):
+        path = tmp_path / f'a.{suffix}'
+        with open(path, 'wb') as file:
+            file.write(mark + b'a')
+            file.truncate(1 << 31)
+        start = time.perf_counter()
+        refused(path, 'header')
+        path.write_bytes(mark + b'a' * (1 << 20))
+        refused(path, 'its header does not end: at line 1,')
+        path.write_bytes((mark + b'a\n') * (6 << 20))
+        refused(path, 'its header does not end')
+        assert time.perf_counter() - start < 20
+
+    @pytest.mark.parametrize('size', [
+        '0x0', '18446744073709551616x480', '-1x4', 'x', '640', '1e3x2',
+        '9' * 5000 + 'x1', '\x1b[31mx5'.encode().decode(), '65536x1'])
+    def test_no_sensor(self, size, write, formats, refused):
+        header = f'% evt 2.0\n% geometry {size}\n% end\n'.encode()
+        text = refused(write('a.raw', header + formats['evt2'].high(64)),
+                       'width and height|no text')
+        assert '\x1b' not in text
+
+    def test_the_largest_sensor(self, write, formats):
+        path = write('a.raw', b'% evt 2.0\n% geometry 65535x65535\n% end\n' +
+                     formats['evt2'].high(64) +
+                     formats['evt2'].event(65, 1, 2, 1))
+        assert Recording(path).size == (65535, 65535)
+
+    @pytest.mark.parametrize('size', [(0, 0), (64, ), (2**64, 480), (5, 6.5)])
+    def test_no_sensor_by_argument(self, size, write):
+        with pytest.raises(ValueError, match='size must be width and height'):
+            Recording(write('a.bin', b''), size)
+
+
+class TestPackets:
+
+    def test_a_capacity_that_is_not_there(self, write, formats, refused):
+        w = formats['aedat']
+        packet = bytearray(w.packet([(5, 1, 2, 1, 1)]))
+        packet[16:20] = struct.pack('<i', 2**31 - 1)
+        path = write('a.aedat', w.header('3.1', '!END-HEADER') + packet)
+        refused(path, 'cut off: 8 of 17179869176 bytes')
+        assert read_events(path, on_error='skip').tolist() == [(5, 1, 2, 1)]
+
+    def test_times_below_zero(self, write, formats, refused):
+        w = formats['aedat']
+        path = write('a.aedat', w.header('3.1', '!END-HEADER') + w.packet(
+            [(5, 1, 2, 1, 1), (-3, 1, 2, 1, 1), (7, 3, 4, 0, 1)]))
+        refused(path, 'negative time: event 1 at -3 us')
+        assert read_events(path, on_error='skip')['t'].tolist() == [5, 7]
+
+    def test_vectors_that_run_out_of_the_sensor(self, write, formats,
+                                                refused):
+        # 5,462 vectors of 12 pixels: column 65,544 would wrap to 8.
+        w = formats['evt3']
+        words = [(8, 1), (6, 5), (0, 7), (3, 0), *[(4, 0)] * 5462, (4, 1)]
+        path = write('a.raw', b'% evt 3.0\n% end\n' + w.words(*words))
+        refused(path, 'outside the sensor')
+
+
+class TestArrays:
+
+    @pytest.mark.parametrize('suffix', ['npz', 'h5'])
+    @pytest.mark.parametrize('columns, words', [
+        (dict(x=[1, 70000]), 'event 1 at x 70000, y 4'),
+        (dict(y=[-1, 4]), 'event 0 at x 1, y -1'),
+        (dict(t=[1e30, 2e30]), 't is 1e.30 at event 0'),
+        (dict(t=[1, np.nan]), 't is nan at event 1'),
+        (dict(t=np.array([1, 2**63], 'u8')), 't is 9223372036854775808'),
+        (dict(t=[-4, 5]), 'negative time: event 0 at -4 us'),
+        (dict(t=[9, 5]), 'out of order: event 1 at 5 us, after one at 9'),
+        (dict(x=[np.inf, 1]), 'x is inf at event 0'),
+        (dict(p=[0, 3]), 'polarity 3 of event 1'),
+        (dict(x=[True, False]), 'column x must be real numbers'),
+        (dict(t=[1j, 2]), 'column t must be real numbers'),
+        (dict(t=np.array(['a', 'b'], 'S1')), 'column t must be real numbers'),
+        (dict(t=np.zeros((2, 2))), 'column t must be real numbers'),
+        (dict(t=[5]), 'columns of different lengths'),
+    ])
+    def test_values(self, suffix, columns, words, tmp_path, hdf5, refused):
+        columns = {**COLUMNS, **columns}
+        if suffix == 'npz':
+            path = tmp_path / 'a.npz'
+            np.savez(path, **columns)
+        else:
+            path = hdf5(lambda file, _: [
+                file.create_dataset(key, data=value)
+                for key, value in columns.items()])
+        refused(path, words)
+
+    def test_objects_are_not_loaded(self, tmp_path, refused):
+        for suffix, save in (('npy', np.save), ('npz', np.savez)):
+            path = tmp_path / f'a.{suffix}'
+            save(path, np.array([print, None], object))
+            refused(path, 'no whole .npy file of numbers')
+
+    @pytest.mark.parametrize('shape', [
+        '(1099511627776,)', '(18446744073709551616,)', '(-1,)', '(2.0,)',
+        '(True,)', '2', '()', '(' * 5000])
+    def test_claims_of_an_npy(self, shape, write, refused):
+        descr = [(key, '<i8') for key in 'txyp']
+        header = (f"{{'descr': {descr}, 'fortran_order': False, "
+                  f"'shape': {shape}, }}\n").encode()
+        content = b'\x93NUMPY\1\0' + struct.pack('<H', len(header)) + header
+        refused(write('a.npy', content + bytes(64)),
+                'no whole .npy file|must be structured')
+
+    def test_a_cut_and_a_longer_array(self, tmp_path, random_events, refused):
+        path = tmp_path / 'a.npy'
+        np.save(path, random_events)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-1])
+        refused(path, 'cut off: .* of 4000 elements')
+        assert (read_events(path, on_error='skip') == random_events[:-1]
+                ).all()
+        path.write_bytes(whole.replace(b'(4000,)', b'(3000,)'))
+        refused(path, 'more than the header says')
+
+    def test_a_bomb(self, tmp_path, refused):
+        path = tmp_path / 'a.npz'
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+            for key in 'txyp':
+                with archive.open(f'{key}.npy', 'w') as file:
+                    np.lib.format.write_array_header_1_0(file, dict(
+                        descr='<i8', fortran_order=False,
+                        shape=(1 << 23, )))
+                    for _ in range(64):
+                        file.write(bytes(1 << 20))
+        assert path.stat().st_size < 1 << 19
+        refused(path, 'its arrays would take 268,435,968')
+
+    @pytest.mark.parametrize('method', [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_other_compression(self, method, tmp_path, refused):
+        np.savez(tmp_path / 'whole.npz', **COLUMNS)
+        path = tmp_path / 'a.npz'
+        with zipfile.ZipFile(tmp_path / 'whole.npz') as whole:
+            with zipfile.ZipFile(path, 'w', method) as archive:
+                for name in whole.namelist():
+                    archive.writestr(name, whole.read(name))
+        refused(path, 'np.savez writes 0 and 8')
+
+
+class TestHDF5:
+
+    def test_rows_that_are_not_there(self, hdf5, refused):
+        for chunks in (None, (1000, )):
+            def fill(file, h5py, chunks=chunks):
+                for key in 'txyp':
+                    file.create_dataset(key, (1 << 40, ), 'i8',
+                                        chunks=chunks)
+            refused(hdf5(fill), 'claims 8,796,093,022,208 bytes')
+
+    def test_blocks_that_are_not_there(self, hdf5, refused):
+        def fill(file, h5py):
+            for key in 'txyp':
+                file.create_dataset(key, (5000, ), 'i8', chunks=(1000, ))
+                file[key][:2000] = 1
+        refused(hdf5(fill), 'has 2 of its 5 blocks of data')
+
+    def test_data_that_were_never_written(self, hdf5, refused):
+        refused(hdf5(lambda file, _: [
+            file.create_dataset(key, (50, ), 'i8') for key in 'txyp']),
+            'has 0 of its 400 bytes of data')
+
+    def test_a_bomb(self, hdf5, refused):
+        def fill(file, h5py):
+            for key, count in dict(t=1 << 25, x=1, y=1, p=1).items():
+                file.create_dataset(key, data=np.zeros(count, 'i8'),
+                                    compression='gzip', chunks=(count, ))
+        refused(hdf5(fill), 'claims 268,435,456 bytes')
+
+    @pytest.mark.parametrize('place', ['t', 'events', 'CD/events'])
+    def test_links_out_of_the_file(self, place, hdf5, refused):
+        other = hdf5(lambda file, _: [
+            file.create_dataset(f'{group}{key}', data=value)
+            for key, value in COLUMNS.items()
+            for group in ('', 'events/')], 'other.h5')
+
+        def fill(file, h5py):
+            for key, value in COLUMNS.items():
+                if key != place:
+                    file[key] = value
+            file[place] = h5py.ExternalLink(str(other), '/events')
+        refused(hdf5(fill), f'{place} is a link to elsewhere')
+
+    def test_data_in_other_files(self, hdf5, tmp_path, refused):
+        (tmp_path / 'raw').write_bytes(bytes(16))
+
+        def fill(file, h5py):
+            for key in 'xyp':
+                file[key] = [0, 0]
+            file.create_dataset('t', (2, ), 'i8', external=str(
+                tmp_path / 'raw'))
+        refused(hdf5(fill), 'the data of /t lie in other files')
+
+        def virtual(file, h5py):
+            for key in 'xyp':
+                file[key] = [0, 0]
+            layout = h5py.VirtualLayout((2, ), 'i8')
+            layout[:] = h5py.VirtualSource(str(tmp_path / 'b.h5'), 't', (2, ))
+            file.create_virtual_dataset('t', layout)
+        refused(hdf5(virtual), 'the data of /t lie in other files')
+
+    @pytest.mark.parametrize('offset', [[1, 2], 1.5, 'a', 2**63 - 1])
+    def test_offsets(self, offset, hdf5, refused):
+        def fill(file, h5py):
+            for key, value in COLUMNS.items():
+                file[key] = value
+            file['t_offset'] = offset
+        refused(hdf5(fill), 't_offset must be one whole number|too large')
+
+    @pytest.mark.parametrize('size', [
+        (0, 0), (64.5, 48), (np.nan, 4), ([1, 2], 3), ('a', 'b')])
+    def test_sizes(self, size, hdf5, refused):
+        def fill(file, h5py):
+            for key, value in COLUMNS.items():
+                file[key] = value
+            file.attrs['width'], file.attrs['height'] = size
+        refused(hdf5(fill), 'width and height of the sensor')
+
+    def test_what_ends_the_library_does_not_end_the_reader(
+            self, hdf5, refused, monkeypatch):
+        from mmsnn.datasets.events.formats import hdf5 as module
+        path = hdf5(lambda file, _: [
+            file.create_dataset(key, data=value)
+            for key, value in COLUMNS.items()])
+        assert len(read_events(path)) == 2
+        # Requests of no sense end the child, as a crash in HDF5 would.
+        with monkeypatch.context() as patch:
+            patch.setattr(module.json, 'dumps', lambda request: '{')
+            refused(path, 'HDF5 ended itself by reading it')
+        assert len(read_events(path)) == 2
+
+    def test_a_file_that_changes_is_read_anew(self, hdf5):
+        for shift in range(5):
+            path = hdf5(lambda file, _, shift=shift: [
+                file.create_dataset(key, data=np.add(value, shift * (
+                    key == 't'))) for key, value in COLUMNS.items()])
+            assert read_events(path)['t'].tolist() == [5 + shift, 6 + shift]
+
+    def test_each_forked_process_has_a_child_of_its_own(self, hdf5):
+        path = hdf5(lambda file, _: [
+            file.create_dataset(key, data=np.tile(value, 50))
+            for key, value in dict(COLUMNS, t=[5, 5]).items()])
+        code = '''
+import os, sys
+import torch
+from torch.utils.data import DataLoader
+from mmsnn.datasets.events import read_events
+
+class Set:
+    def __len__(self): return 40
+    def __getitem__(self, i): return len(read_events(sys.argv[1]))
+
+assert len(read_events(sys.argv[1])) == 100
+loader = DataLoader(Set(), batch_size=5, num_workers=2,
+                    multiprocessing_context='fork')
+assert sum(int(batch.sum()) for batch in loader) == 4000
+assert len(read_events(sys.argv[1])) == 100
+'''
+        done = subprocess.run([sys.executable, '-c', code, str(path)],
+                              capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
