@@ -20,7 +20,8 @@ from torch.serialization import (
     get_safe_globals,
 )
 
-from .stand_ins import STAND_INS, Resolver, Unfit
+from .resolver import Resolver
+from .stand_ins import STAND_INS, Unfit
 from .trust import CheckpointError, CheckpointRefused, trusted
 
 _GLOBAL = re.compile(r'GLOBAL (\S+)')

@@ -2,8 +2,8 @@
 
 While a file is read, each of these names stands for a class of this module
 that only keeps what the file says of it. Nothing real is called before the
-whole file is read; :class:`Resolver` then checks what was kept and builds the
-real thing from it. So no entry of the list can be made to run something:
+whole file is read; :class:`mmsnn.checkpoints.resolver.Resolver` then checks
+what was kept and builds the real thing from it. So no entry of the list can be made to run something:
 
 - NumPy dtypes, arrays and scalars are built from a plain type code and bytes
   of the right length. What the file says of fields, flags or subclasses, by
@@ -19,7 +19,7 @@ real thing from it. So no entry of the list can be made to run something:
 import argparse
 import math
 import re
-from collections import Counter, OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -269,101 +269,9 @@ STAND_INS: dict[str, type[StandIn]] = {
            if name != 'set'},
     }.items()
 }
-# PyTorch itself lets sets and ordered dicts pass.
-_TYPES: dict[Any, type] = {
+#: Classes that may be values, by what stands for them. PyTorch itself lets
+#: sets and ordered dicts pass.
+TYPES: dict[Any, type] = {
     STAND_INS[f'builtins.{name}']: kind
     for name, kind in _FACTORIES.items() if name != 'set'
 } | {kind: kind for kind in (set, OrderedDict)}
-
-
-class Resolver:
-    """Puts real things in the place of stand-ins, in containers of any depth.
-
-    Dicts and lists are changed in place.
-
-    Example:
-        >>> resolver = Resolver()
-        >>> resolver({'a': [1, STAND_INS['builtins.int']]})
-        {'a': [1, <class 'int'>]}
-    """
-
-    def __init__(self) -> None:
-        #: Strings that are values.
-        self.texts: set[str] = set()
-        self._done: dict[int, Any] = {}
-        self._kept: list[Any] = []  # so that no id is given twice
-
-    def __call__(self, value: Any) -> Any:
-        """Return the real value of what was read.
-
-        Raises:
-            CheckpointError: By way of :class:`Unfit`, it is not as such
-                things are written.
-        """
-        kind = type(value)
-        if kind is str:
-            self.texts.add(value)
-        if kind not in _HOLDING and not isinstance(value, StandIn):
-            return self._type(value) if isinstance(value, type) else value
-        if id(value) not in self._done:
-            self._kept.append(value)
-            if isinstance(value, StandIn):
-                self._done[id(value)] = self._real(value)
-            else:
-                self._done[id(value)] = value
-                self._done[id(value)] = _HOLDING[kind](self, value)
-        return self._done[id(value)]
-
-    def _real(self, value: StandIn) -> Any:
-        try:
-            return value.real(self)
-        except (Unfit, TypeError, ValueError, LookupError, OverflowError,
-                AttributeError) as error:
-            raise Unfit(f'a {type(value).__module__}.'
-                        f'{type(value).__qualname__} that is not written as '
-                        'such are') from error
-
-    def _type(self, value: type) -> type:
-        if issubclass(value, StandIn):
-            if value not in _TYPES:
-                raise Unfit(f'{value.__module__}.{value.__qualname__} as a '
-                            'value')
-            return _TYPES[value]
-        return value
-
-    def _dict(self, value: dict) -> dict:
-        keyed = [key for key in value
-                 if isinstance(key, (StandIn, tuple, type))]
-        items = [(self(key), self(inner)) for key, inner in value.items()
-                 ] if keyed else None
-        if items is not None:
-            value.clear()
-            value.update(items)
-        else:
-            for key, inner in value.items():
-                value[key] = self(inner)
-        if isinstance(value, OrderedDict):
-            # Other attributes could hide methods.
-            for name in set(vars(value)) - {'_metadata'}:
-                delattr(value, name)
-            self(getattr(value, '_metadata', None))
-        return value
-
-    def _list(self, value: list) -> list:
-        value[:] = [self(inner) for inner in value]
-        return value
-
-    def _rebuilt(self, value: Any) -> Any:
-        inner = [self(item) for item in value]
-        same = all(new is old for new, old in zip(inner, value, strict=True))
-        return value if same else type(value)(inner)
-
-
-_HOLDING: dict[type, Callable[[Resolver, Any], Any]] = {
-    dict: Resolver._dict,
-    OrderedDict: Resolver._dict,
-    Counter: Resolver._dict,
-    list: Resolver._list,
-    tuple: Resolver._rebuilt,
-    set: Resolver._rebuilt,
-}
