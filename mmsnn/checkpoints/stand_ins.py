@@ -3,7 +3,8 @@
 While a file is read, each of these names stands for a class of this module
 that only keeps what the file says of it. Nothing real is called before the
 whole file is read; :class:`mmsnn.checkpoints.resolver.Resolver` then checks
-what was kept and builds the real thing from it. So no entry of the list can be made to run something:
+what was kept and builds the real thing from it. So no entry of the list can
+be made to run something:
 
 - NumPy dtypes, arrays and scalars are built from a plain type code and bytes
   of the right length. What the file says of fields, flags or subclasses, by
