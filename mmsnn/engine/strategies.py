@@ -1,5 +1,8 @@
 """mmengine's strategies for several processes, on CPU too."""
 
+import copy
+import re
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -9,7 +12,10 @@ from mmengine.device import get_device
 from mmengine.dist import all_reduce
 from mmengine.optim import BaseOptimWrapper, build_optim_wrapper
 from mmengine.registry import MODEL_WRAPPERS
-from mmengine.runner.checkpoint import weights_to_cpu
+from mmengine.runner.checkpoint import (
+    _load_checkpoint_to_model,
+    weights_to_cpu,
+)
 from torch import nn
 from torch.distributed.fsdp import (
     FullOptimStateDictConfig,
@@ -166,6 +172,7 @@ class FSDPStrategy(_SeveralProcesses, BaseFSDPStrategy):
             if self._optim_cfg['type'] == 'AmpOptimWrapper':
                 self._optim_cfg.setdefault('use_fsdp', True)
             self._built = build_optim_wrapper(model, self._optim_cfg)
+        self._whole = copy.deepcopy(model).to('meta')  # names and shapes
         if get_device() == 'cpu':
             self.model_wrapper = dict(
                 dict(type='MMFullyShardedDataParallel',
@@ -206,6 +213,26 @@ class FSDPStrategy(_SeveralProcesses, BaseFSDPStrategy):
             left as it is.
         """
         return self.model.state_dict()
+
+    def load_model_state_dict(self, state_dict: dict, *, strict: bool = False,
+                              revise_keys=((r'^module\.', ''), )) -> None:
+        """Load weights; each process takes its part.
+
+        Args:
+            state_dict (dict): Whole ones, unless ``state_dict_cfg`` says else.
+            strict (bool): Whether all names have to fit. Defaults to False:
+                what does not fit is said.
+            revise_keys (Sequence): Pairs of a pattern in names and what
+                replaces it.
+        """
+        for pattern, new in revise_keys:
+            state_dict = {re.sub(pattern, new, name): x
+                          for name, x in state_dict.items()}
+        if self._is_full_state_dict():
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore')  # nothing is copied there
+                _load_checkpoint_to_model(self._whole, state_dict, strict)
+        self.model.load_state_dict(state_dict, strict=strict)
 
     def optim_state_dict(self) -> dict:
         """States of the optimiser for a checkpoint, by names of weights; all

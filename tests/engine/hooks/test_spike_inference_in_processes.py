@@ -43,3 +43,17 @@ def test_reports_are_those_of_one_process(config, tmp_path, batch_size, images,
     assert json.loads(expected['trace.json'])['images'] == images
     for name in FILES:
         assert found[name] == expected[name], name
+
+
+def test_sharded_weights_are_gathered(config, tmp_path):
+    config.custom_hooks[0].update(form='counts', pictures=0)
+    config.test_dataloader.dataset.indices = 3
+    config.launcher, config.load_from = 'none', str(tmp_path / 'weights.pth')
+    weights = build_runner(config).model.state_dict()
+    torch.save(dict(state_dict=weights), config.load_from)
+    found, _ = run_in_processes(
+        tmp_path, report, config, tmp_path, 'pytorch',
+        runner_type='FlexibleRunner', strategy=dict(type='FSDPStrategy'))
+    expected = report(config, tmp_path, 'none')
+    for name in FILES:
+        assert found[name] == expected[name], name
