@@ -7,11 +7,12 @@ over calls: all counts are totals over ``trace.images`` images.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 from mmsnn.files import dump_json
 
+from .checks import check_fields, check_sources
 from .reads import Reads
 from .record import DESCRIPTION, OpRecord
 from .run_statistics import RunStatistics, total_amounts
@@ -345,42 +346,53 @@ class OpTrace:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is not such a trace.
+            ValueError: If the file is not such a trace, or is cut off, or
+                holds values that none has; the message names both.
         """
         try:
             raw = json.loads(Path(path).read_text())
             if raw['format'] not in READABLE:
                 raise ValueError(f'format {raw["format"]}, expected {FORMAT}: '
                                  'record the trace again')
-            sources = [item.pop('sources') for item in raw['records']]
-            reads = [item.pop('reads', []) for item in raw['records']]
-            trace = cls([_record(item) for item in raw['records']],
+            records, many = raw['records'], len(raw['records'])
+            sources = [item.pop('sources') for item in records]
+            reads = [item.pop('reads', []) for item in records]
+            check_fields(RunStatistics, dict(images=raw['images']),
+                         'the trace')
+            check_fields(RunStatistics, raw['statistics'], 'statistics')
+            trace = cls([_record(i, item) for i, item in enumerate(records)],
                         raw['images'])
             trace.statistics = RunStatistics(**raw['statistics'])
-            trace.image_shapes = Counter(
-                {tuple(shape): n for shape, n in raw['image_shapes']})
+            for shape, number in raw['image_shapes']:
+                check_fields(OpRecord, dict(input_shape=shape, calls=number),
+                             'image_shapes')
+                trace.image_shapes[tuple(shape)] += number
             keys = list(trace._records)
-            for key, pairs in zip(keys, sources):
+            for i, (key, pairs) in enumerate(zip(keys, sources)):
+                check_sources(pairs, many, f'record {i}')
                 trace._sources[key] = {
                     keys[s] if isinstance(s, int) else s: operand
                     for s, operand in pairs
                 }
-            for key, pairs in zip(keys, reads):
-                if pairs:
-                    trace._reads[key] = {keys[s]: Reads(**found)
-                                         for s, found in pairs}
+            for i, (key, pairs) in enumerate(zip(keys, reads)):
+                check_sources([[s, True] for s, _ in pairs], many,
+                              f'reads of record {i}')
+                for source, found in pairs:
+                    check_fields(Reads, found, f'reads of record {i}')
+                    trace._reads.setdefault(
+                        key, {})[keys[source]] = Reads(**found)
             return trace
-        except (AttributeError, IndexError, KeyError, TypeError,
+        except (AttributeError, LookupError, RecursionError, TypeError,
                 ValueError) as error:
+            said = (f'the key {error} is missing'
+                    if isinstance(error, KeyError) else error)
             raise ValueError(
-                f'{path} is not an op trace written by mmsnn: {error}'
+                f'{path} is not an op trace written by mmsnn: {said}'
             ) from error
 
 
-def _record(item: dict) -> OpRecord:
-    unknown = set(item) - {f.name for f in fields(OpRecord)}
-    if unknown:
-        raise ValueError(f'unknown fields {sorted(unknown)}')
+def _record(number: int, item: dict) -> OpRecord:
+    check_fields(OpRecord, item, f'record {number} ({item.get("module")})')
     for key in ('input_shape', 'output_shape'):
         item[key] = tuple(item[key])
     return OpRecord(**item)

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import asdict
 
 import pytest
@@ -152,6 +153,68 @@ def test_a_damaged_file_is_named(tmp_path, text):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=r'trace\.json is not an op trace'):
         OpTrace.load(path)
+
+
+NEURON = dict(module='n', kind='neuron', op='neuron', input_shape=[2],
+              output_shape=[2], neurons=4, max_spikes=2, spikes=[3, 1],
+              sources=[['input', False]])
+
+
+@pytest.mark.parametrize('changes, said', [
+    (dict(sops=-5), 'sops must be an integer of 0 or more, but is -5'),
+    (dict(macs=1.5), 'macs must be an integer of 0 or more, but is 1.5'),
+    (dict(adds=math.nan), 'adds must be an integer .* is nan'),
+    (dict(adds=True), 'adds must be an integer .* is True'),
+    (dict(other='7'), "other must be an integer of 0 or more, but is '7'"),
+    (dict(calls=10**40), 'calls must be'),
+    (dict(spiking=1), 'spiking must be true or false, but is 1'),
+    (dict(note=None), 'note must be a text, but is None'),
+    (dict(spikes=[3, -1]), 'spikes must be .* is .3, -1'),
+    (dict(spikes=[3, 6]), '9 spikes, but its neurons could fire 8 at most'),
+    (dict(output_shape=[2, 'x']), 'output_shape must be'),
+    (dict(axis_spikes=[[1]]), 'axis_spikes must be'),
+    (dict(squares=dict(sops=math.inf)), 'squares must be'),
+    (dict(squares=dict(sops=-1.)), 'squares must be'),
+    (dict(geometry=dict(kernel=[3, -3])), 'geometry must be'),
+    (dict(weight_pieces=[['w', 0, 1]]), 'weight_pieces must be'),
+    (dict(sources=[[-1, False]]), 'sources .*of one of 1 records'),
+    (dict(sources=[['conv', False]]), 'sources'),
+    (dict(sources=[[0, 2]]), 'sources'),
+    (dict(reads=[[0, dict(shape=[1], elements=-1)]]),
+     'elements must be'),
+    (dict(reads=[[0, dict(lines=[[[0, 0, 1]]])]]), 'lines must be'),
+])
+def test_values_that_no_trace_has(tmp_path, changes, said):
+    path = tmp_path / 'trace.json'
+    path.write_text(damage(valid(), records=[NEURON]))
+    assert OpTrace.load(path).total('neurons') == 4
+    path.write_text(damage(valid(), records=[NEURON | changes]))
+    with pytest.raises(ValueError, match='trace.json is not an op trace '
+                       f'written by mmsnn: .*record 0.*{said}'):
+        OpTrace.load(path)
+
+
+@pytest.mark.parametrize('changes', [
+    dict(images=-1), dict(images=None), dict(images=1.),
+    dict(image_shapes=[[[3, -5], 1]]), dict(image_shapes=[[[3], -1]]),
+    dict(statistics=dict(runs=-1)), dict(statistics=dict(sums=[1])),
+    dict(statistics=dict(squares=[[math.nan] * 8] * 8)),
+])
+def test_totals_that_no_trace_has(tmp_path, changes):
+    (tmp_path / 'trace.json').write_text(damage(valid(), **changes))
+    with pytest.raises(ValueError, match=r'trace.json is not an op trace.*'
+                       'must be'):
+        OpTrace.load(tmp_path / 'trace.json')
+
+
+def test_each_place_where_a_file_may_be_cut_off(net, tmp_path):
+    path = tmp_path / 'trace.json'
+    record(net, torch.rand(1, 3, 5, 6)).save(path)
+    content = path.read_text()
+    for size in range(0, len(content) - 1, 97):
+        path.write_text(content[:size])
+        with pytest.raises(ValueError, match='is not an op trace'):
+            OpTrace.load(path)
 
 
 def test_what_is_read_of_a_layer_is_kept(tmp_path):
