@@ -46,6 +46,13 @@ void events_check(const Event *events, int64_t n, int64_t last, int64_t width,
     found[2] = first_outside, found[3] = outside;
 }
 
+/* Copies count bytes by eights, and up to 16 more. */
+static void copy_eights(uint8_t *to, const uint8_t *from, int64_t count) {
+    memcpy(to, from, 8);
+    memcpy(to + 8, from + 8, 8);
+    for (int64_t i = 16; i < count; i += 8) memcpy(to + i, from + i, 8);
+}
+
 /* One block of LZ4: expands n bytes to out, behind the `past` bytes there,
  * which it may copy, up to the place `end`. Returns where it ends, or -1 if
  * it is damaged or has more. compression.py has the definition. */
@@ -63,7 +70,10 @@ int64_t lz4_block(const uint8_t *in, int64_t n, uint8_t *out, int64_t past,
             } while (more == 255);
         }
         if (count > n - at || count > end - to) return -1;
-        memcpy(out + to, in + at, count);
+        if (n - at >= count + 16 && end - to >= count + 16)
+            copy_eights(out + to, in + at, count);
+        else
+            memcpy(out + to, in + at, count);
         at += count, to += count;
         if (at == n) return to;
         if (n - at < 2) return -1;
@@ -79,9 +89,9 @@ int64_t lz4_block(const uint8_t *in, int64_t n, uint8_t *out, int64_t past,
         }
         count += 4;
         if (!back || back > to || count > end - to) return -1;
-        if (back >= count)
-            memcpy(out + to, out + to - back, count);
-        else  // what it copies begins with what it has just written
+        if (back >= 8 && end - to >= count + 16)
+            copy_eights(out + to, out + to - back, count);
+        else  // what it copies may begin with what it has just written
             for (int64_t i = 0; i < count; i++)
                 out[to + i] = out[to + i - back];
         to += count;

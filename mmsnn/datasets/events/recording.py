@@ -102,13 +102,8 @@ class Recording:
     def _pieces(self,
                 start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         """The reader's chunks; what the system refuses names the file."""
-        pieces = self.reader.chunks(start)
-        while True:
-            with self.faults.named():
-                piece = next(pieces, None)
-            if piece is None:
-                return
-            yield piece
+        with self.faults.named():
+            yield from self.reader.chunks(start)
 
     def read(self,
              start: int | None = None,

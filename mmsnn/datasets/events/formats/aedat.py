@@ -128,15 +128,19 @@ class AEDATReader(EventReader):
                     f"of a packet's events at byte {begin}, where the file "
                     'ends')
                 return
-            file.seek(end)
+            if kind != _POLARITY or there < capacity:
+                file.seek(end)
 
     def _of_packet(self, data: bytes, overflow: int) -> np.ndarray:
-        word, t = np.frombuffer(data, '<u4').reshape(-1, 2).T
+        # A time is signed: what is below 0 stays a fault.
+        word, t = np.frombuffer(data, '<i4').reshape(-1, 2).T
+        word = word.view('<u4')
         valid = word & 1 == 1
         word, t = word[valid], t[valid]
         events = np.empty(len(t), EVENT)
-        # A time is signed: what is below 0 there stays a fault.
-        events['t'] = t.astype('i4').astype('i8') + (overflow << 31)
+        events['t'] = t
+        if overflow:
+            events['t'] += overflow << 31
         events['x'] = word >> 17
         events['y'] = word >> 2 & 0x7fff
         events['p'] = word >> 1 & 1
