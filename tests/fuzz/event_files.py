@@ -22,8 +22,8 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from fuzz.event_writers import WRITERS, some_events
 
-from fuzz.event_writers import SIZE, WRITERS, some_events
 from mmsnn.datasets.events import EventFileError, read_events
 
 # With a checksum over all data: events are those written, or an error.

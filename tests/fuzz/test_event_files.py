@@ -1,9 +1,9 @@
 """200 mutations of each format; `event_files.py` runs thousands."""
 
 import pytest
-
 from fuzz.event_files import judge, run
 from fuzz.event_writers import SIZE, WRITERS, some_events
+
 from mmsnn.datasets.events import EventFileError, Recording, read_events
 
 

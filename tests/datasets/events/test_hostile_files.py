@@ -1,4 +1,4 @@
-"""Files that claim what they do not have, or are none: refused in a sentence."""
+"""Files that claim what they do not have, or that are no files."""
 
 import os
 import socket
@@ -126,7 +126,7 @@ class TestHeaders:
 
     @pytest.mark.parametrize('size', [
         '0x0', '18446744073709551616x480', '-1x4', 'x', '640', '1e3x2',
-        '9' * 5000 + 'x1', '\x1b[31mx5'.encode().decode(), '65536x1'])
+        '9' * 5000 + 'x1', b'\x1b[31mx5'.decode(), '65536x1'])
     def test_no_sensor(self, size, write, formats, refused):
         header = f'% evt 2.0\n% geometry {size}\n% end\n'.encode()
         text = refused(write('a.raw', header + formats['evt2'].high(64)),

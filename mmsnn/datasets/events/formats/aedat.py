@@ -36,7 +36,7 @@ class AEDATReader(EventReader):
         """Read version and chip from the header."""
         with open(self.path, 'rb') as file:
             lines = header_lines(
-                file, b'#', (b'#!END-HEADER', ), self.faults)
+                file, b'#', (b'#!END-HEADER', ), self.faults, words=(6, 8))
             self.data = file.tell()
             self.bytes = file.seek(0, 2)
         version = re.fullmatch(r'!AER-DAT(\d\.\d)', lines[0] if lines else '')

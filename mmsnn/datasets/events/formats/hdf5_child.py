@@ -127,8 +127,9 @@ class _File:
         offset = None
         data = self._follow('t_offset')
         if data is not None:
-            if not isinstance(
-                    data, self.h5py.Dataset) or data.shape not in ((), (1, )) or data.dtype.kind not in 'iu':
+            if not isinstance(data, self.h5py.Dataset) or (
+                    data.shape not in ((), (1, ))
+                    or data.dtype.kind not in 'iu'):
                 raise _Refused('t_offset must be one whole number, us')
             self._check(data)
             offset = int(np.asarray(data[()]).reshape(-1)[0])

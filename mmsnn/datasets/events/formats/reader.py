@@ -144,7 +144,7 @@ def check_regular(path: Path, faults: Faults) -> None:
 
 
 def header_lines(file: BinaryIO, mark: bytes, last: Sequence[bytes],
-                 faults: Faults) -> list[str]:
+                 faults: Faults, words: Sequence[int] = ()) -> list[str]:
     """The lines at the start of a file that begin with a mark.
 
     Args:
@@ -152,6 +152,8 @@ def header_lines(file: BinaryIO, mark: bytes, last: Sequence[bytes],
         mark (bytes): What a line begins with, one byte.
         last (Sequence[bytes]): Lines after which no other can follow.
         faults (Faults): For the error.
+        words (Sequence[int]): Bytes that an event may have, where nothing
+            marks the end of the header and data may begin with the mark, too.
 
     Returns:
         list[str]: The lines without mark and line end.
@@ -161,7 +163,11 @@ def header_lines(file: BinaryIO, mark: bytes, last: Sequence[bytes],
     """
     lines = []
     while file.peek(1)[:1] == mark:
+        start = file.tell()
         line = file.readline(_LINE)
+        if lines and words and _is_data(line, start, file, words):
+            file.seek(start)
+            break
         if len(line) == _LINE or len(lines) == _LINES or (
                 file.tell() > _HEADER):
             raise faults.error(
@@ -176,6 +182,16 @@ def header_lines(file: BinaryIO, mark: bytes, last: Sequence[bytes],
         if line in last:
             break
     return lines
+
+
+def _is_data(line: bytes, start: int, file: BinaryIO,
+             words: Sequence[int]) -> bool:
+    """Whether what begins with a mark is an event: a number of bytes up to
+    the end of the file that events have, several of its own no text."""
+    if len(line[:8]) - len(line[:8].translate(None, _CONTROL)) < 2:
+        return False
+    left = os.fstat(file.fileno()).st_size - start
+    return any(left % word == 0 for word in words)
 
 
 def header_fields(lines: Sequence[str]) -> dict[str, str]:

@@ -172,6 +172,14 @@ class TestAedat:
                                                   (7, 3, 123, 0)]
             assert Recording(path).size == (128, 128)
 
+    def test_data_may_begin_as_a_header_does(self, write, formats):
+        # Row 35 from below: the first byte is that of "#".
+        data = b''.join(struct.pack('>HI', 35 << 8 | x << 1, t)
+                        for t, x in ((5, 1), (10, 5), (13, 6)))
+        path = write('a.aedat', formats['aedat'].header('1.0') + data)
+        assert read_events(path).tolist() == [
+            (5, 1, 92, 0), (10, 5, 92, 0), (13, 6, 92, 0)]
+
     def test_version_2_of_dvs128(self, write, formats):
         data = struct.pack('>II', 2 << 8 | 1 << 1 | 1, 5)
         path = write('a.aedat', formats['aedat'].header('2.0') + data)
