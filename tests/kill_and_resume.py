@@ -197,25 +197,24 @@ def import_all():
     import mmsnn.models  # noqa: F401
 
 
-def wait(pids, seconds=None):
-    """Wait for a training, or kill it after some seconds.
+def wait(pids, kill_when=None):
+    """Wait for a training, or kill it once a condition holds.
 
     Returns True if it came to its end.
     """
-    end = time.time() + (seconds or 120)
-    left, codes = set(pids), []
+    left, codes, killing = set(pids), [], False
     while left:
         for pid in list(left):
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 left.remove(pid)
                 codes.append(os.waitstatus_to_exitcode(status))
-        if left and (time.time() > end or any(codes)):
+        if not killing and (any(codes) or kill_when and kill_when()):
+            killing = True
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
-            end = float('inf')
         time.sleep(0.005)
-    if seconds is None and any(c not in (0, -signal.SIGKILL) for c in codes):
+    if any(code not in (0, -signal.SIGKILL) for code in codes):
         raise RuntimeError(f'a training ended with {codes}')
     return not any(codes)
 
@@ -223,9 +222,7 @@ def wait(pids, seconds=None):
 def whole(folder, row):
     """A training that is left alone."""
     cfg = config(folder, **row)
-    begin = time.time()
     assert wait(start(cfg, row.get('processes', 1)))
-    return time.time() - begin
 
 
 def killed(folder, row, iterations):
@@ -237,17 +234,30 @@ def killed(folder, row, iterations):
             iteration is None)
 
 
-def killed_at_times(folder, row, kills, duration, draw):
-    """A training that is killed at random times; returns where it was."""
+def killed_at_random(folder, row, kills, draw):
+    """A training that is killed at random times; returns the iterations that
+    were logged when it was."""
     processes = row.get('processes', 1)
     places = []
+    goals = sorted(draw.randrange(EPOCHS * BATCHES) for _ in range(kills))
+
+    def reached():
+        if _logged(folder) < goals[len(places)]:
+            return False
+        time.sleep(draw.uniform(0, 0.3))
+        return True
+
     while True:
-        seconds = draw.uniform(0.2, duration) if kills else None
         cfg = config(folder, **row)
-        if wait(start(cfg, processes, bool(places)), seconds):
+        if wait(start(cfg, processes, bool(places)),
+                reached if len(places) < kills else None):
             return places
-        kills -= 1
-        places.append(max((step for step, _ in _steps(folder)), default=0))
+        places.append(_logged(folder))
+
+
+def _logged(folder):
+    return max((step for step, values in _steps(folder) if 'loss' in values),
+               default=0)
 
 
 def differences(first, second):
@@ -345,8 +355,8 @@ def main():
         if args.row and args.row not in name:
             continue
         first, second = folder / f'{number}_whole', folder / f'{number}_killed'
-        duration = whole(first, row)
-        places = killed_at_times(second, row, args.kills, duration, draw)
+        whole(first, row)
+        places = killed_at_random(second, row, args.kills, draw)
         count, differ = differences(first, second)
         failed |= bool(differ)
         print(f'| {name} | {", ".join(map(str, places))} | {count} | '

@@ -5,6 +5,7 @@ from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from torch.utils.data import DataLoader
 
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.engine.resume import LoaderPlace, ResumableLoader
@@ -71,8 +72,10 @@ class ExactResumeHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep what the checkpoint holds until the run goes on."""
+        logged = checkpoint.get('message_hub', {}).get('runtime_info', {})
         self._found = dict(
             checkpoint.get(_KEY, {}),
+            logged={k: logged[k] for k in ('epoch', 'iter') if k in logged},
             lacks=[
                 key for key in ('optimizer', 'param_schedulers')
                 if key not in checkpoint
@@ -96,7 +99,9 @@ class ExactResumeHook(Hook):
 
     def before_train(self, runner) -> None:
         """Go on, if the run is resumed."""
-        self._loader = ResumableLoader.adopt(runner.train_dataloader)
+        loader = runner.train_dataloader
+        self._loader = (ResumableLoader.adopt(loader)
+                        if isinstance(loader, DataLoader) else None)
         found, self._found = self._found, None
         if found is None or runner.iter == 0:
             return
@@ -134,7 +139,7 @@ class ExactResumeHook(Hook):
 
     def _state(self, runner) -> dict:
         place = None
-        if not self._loader.unknown():
+        if not self._no_place():
             place = self._loader.place().state_dict()
         return dict(
             random=RandomNumbers().state_dict(), place=place,
@@ -158,9 +163,9 @@ class ExactResumeHook(Hook):
         if found['world_size'] != get_world_size():
             return reasons
         place = found['processes'][get_rank()]['place']
-        if place is None or self._loader.unknown():
-            reasons.append(self._loader.unknown() or 'the data set was a '
-                           'stream')
+        if place is None or self._no_place():
+            reasons.append(self._no_place() or 'the checkpoint holds no place '
+                           'in the data')
             return reasons
         for key, now in self._loader.settings().items():
             if place['settings'][key] != now:
@@ -177,6 +182,8 @@ class ExactResumeHook(Hook):
         set_gradients(runner.model, state['gradients'])
         set_buffers(runner, state['buffers'])
         set_hook_states(runner.hooks, found['hooks'])
+        for key, value in found['logged'].items():
+            runner.message_hub.update_info(key, value)
         for hook in runner.hooks:
             if isinstance(hook, CheckpointHook):
                 hook.last_ckpt = runner.message_hub.get_info('last_ckpt')
@@ -195,9 +202,15 @@ class ExactResumeHook(Hook):
             self._inside.restore()
             self._inside = None
 
+    def _no_place(self) -> str:
+        """Why there is no place in the data; else ''."""
+        if self._loader is None:
+            return "train_dataloader is no DataLoader of PyTorch's"
+        return self._loader.unknown()
+
     def _same_samples(self, place: dict | None) -> bool:
         """Whether the place means the same samples here."""
-        if place is None or self._loader.unknown():
+        if place is None or self._no_place():
             return False
         now = self._loader.settings()
         return all(place['settings'][key] == now[key]

@@ -2,54 +2,22 @@
 
 import logging
 import pickle
-import zlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
 import torch
 from mmengine.logging import print_log
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset
 
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 
+from .indices import Indices
 from .kept_data import KeptData
-
-
-@dataclass
-class LoaderPlace:
-    """Where a run is in its data; plain data, for checkpoints.
-
-    Attributes:
-        passes (int): Passes over the data that were begun.
-        taken (int): Batches that were taken in the last of them.
-        digest (int): CRC-32 of their indices.
-        fresh (bool): Whether that pass began with new workers.
-        start (dict): Random states of the process when the pass began.
-        samplers (list[dict]): Seed and epoch of the samplers.
-        worker_seed (int, optional): Seed that workers begin with.
-        workers (list): Random states of each worker behind the last batch of
-            it that was taken; None for workers none was taken of.
-        settings (dict): What has to be the same where the run goes on.
-        kept (list[str]): Transforms' attributes that hold data of earlier
-            samples.
-    """
-
-    passes: int
-    taken: int
-    digest: int
-    fresh: bool
-    start: dict
-    samplers: list
-    worker_seed: int | None
-    workers: list
-    settings: dict
-    kept: list
-
-    state_dict = asdict
+from .place import LoaderPlace
+from .workers import CollateWithState, StartedWorker
 
 
 class ResumableLoader(DataLoader):
@@ -118,7 +86,7 @@ class ResumableLoader(DataLoader):
 
     def settings(self) -> dict:
         """What the order of samples and the work of workers hang on."""
-        sampler = self.batch_sampler or self.sampler
+        sampler = self._order()
         batch_size = getattr(sampler, 'batch_size', self.batch_size)
         return dict(
             samples=len(self.dataset), batch_size=batch_size,
@@ -196,7 +164,7 @@ class ResumableLoader(DataLoader):
         current = _Pass(
             self._passes, fresh, RandomNumbers(), self._sampler_states(),
             self._indices if again else
-            _Indices(self.batch_sampler or self.sampler))
+            Indices(self._order()))
         return current, self._start(current, 0)
 
     def _rest(self, place: LoaderPlace) -> tuple['_Pass', Iterator]:
@@ -214,7 +182,7 @@ class ResumableLoader(DataLoader):
         start.restore()
         current = _Pass(
             self._passes, place.fresh, start, self._sampler_states(),
-            _Indices(self.batch_sampler or self.sampler,
+            Indices(self._order(),
                      0 if replayed else place.taken))
         if replayed:
             self._workers = [None] * workers
@@ -246,8 +214,8 @@ class ResumableLoader(DataLoader):
                  *self._workers[:done % self.num_workers])
             ]
             changed.update(
-                collate_fn=_CollateWithState(self.collate_fn),
-                worker_init_fn=_Worker(self.worker_init_fn, restored))
+                collate_fn=CollateWithState(self.collate_fn),
+                worker_init_fn=StartedWorker(self.worker_init_fn, restored))
         if not current.fresh:
             # The seed of new workers is drawn from it.
             changed['generator'] = torch.Generator()
@@ -256,6 +224,11 @@ class ResumableLoader(DataLoader):
             batches = super().__iter__()
         current.indices.skipped = 0  # in later passes
         return batches
+
+    def _order(self) -> Iterable:
+        """What gives the indices of batches."""
+        return (self.sampler if self.batch_sampler is None else
+                self.batch_sampler)
 
     def _samplers(self) -> list:
         found = (self.sampler, self.batch_sampler,
@@ -278,72 +251,8 @@ class _Pass:
     fresh: bool
     start: RandomNumbers
     samplers: list
-    indices: '_Indices'
+    indices: 'Indices'
     taken: int = 0
-
-
-class _Indices:
-    """Indices of batches, from a place on; knows which batches were taken."""
-
-    def __init__(self, sampler: Iterable, skipped: int = 0) -> None:
-        self._sampler = sampler
-        self.skipped = skipped
-
-    def __iter__(self) -> Iterator:
-        self._to_skip = self.skipped
-        self._batches = iter(self._sampler)
-        self._ahead: deque = deque()
-        self.digest = 0
-        return self
-
-    def __next__(self):
-        self.advance()
-        self._ahead.append(next(self._batches))
-        return self._ahead[-1]
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-    def advance(self) -> None:
-        """Skip what is to be skipped, if that has not been done."""
-        to_skip, self._to_skip = self._to_skip, 0
-        for batch in islice(self._batches, to_skip):
-            self._count(batch)
-
-    def take(self) -> None:
-        """The next batch was taken."""
-        self._count(self._ahead.popleft())
-
-    def _count(self, batch) -> None:
-        self.digest = zlib.crc32(repr(batch).encode(), self.digest)
-
-
-class _Worker:
-    """Starts a worker, with random states that it had before."""
-
-    kept: KeptData
-
-    def __init__(self, start: Callable | None, restored: list) -> None:
-        self.start = start
-        self.restored = restored
-
-    def __call__(self, number: int) -> None:
-        _Worker.kept = KeptData(get_worker_info().dataset)
-        if self.start is not None:
-            self.start(number)
-        if self.restored[number] is not None:
-            self.restored[number].restore()
-
-
-class _CollateWithState:
-    """Makes a batch, and tells the random states of the worker behind it."""
-
-    def __init__(self, collate: Callable) -> None:
-        self.collate = collate
-
-    def __call__(self, samples) -> tuple:
-        batch = self.collate(samples)
-        return batch, pickle.dumps((RandomNumbers(), _Worker.kept.found()), 5)
 
 
 @contextmanager

@@ -16,6 +16,17 @@ from mmsnn.engine.hooks import ExactResumeHook
 from mmsnn.engine.resume.run_state import hook_states, set_hook_states
 
 
+@DATASETS.register_module()
+class ResumedStream(torch.utils.data.IterableDataset):
+
+    def __len__(self):
+        return 4
+
+    def __iter__(self):
+        while True:
+            yield dict(inputs=torch.rand(1))
+
+
 @MODELS.register_module()
 class ResumedModel(BaseModel):
 
@@ -107,6 +118,15 @@ def test_data_of_earlier_samples_are_said(tmp_path, capsys):
         sentence = said(capsys)
         assert ('Mosaic.results_cache held data of earlier samples'
                 in sentence) == ('cached' in dataset)
+
+
+def test_a_stream_is_said(tmp_path, capsys):
+    for resume in (False, True):
+        cfg = config(tmp_path, resume=resume)
+        cfg.train_dataloader.update(
+            dataset=dict(type='ResumedStream'), sampler=None)
+        build_runner(cfg).train()
+    assert 'the data set is a stream, which has no indices' in said(capsys)
 
 
 def test_checkpoints_without_states(tmp_path, capsys):

@@ -1,0 +1,41 @@
+"""Workers of a loader that tell their random states, and begin with some."""
+
+import pickle
+from collections.abc import Callable
+
+from torch.utils.data import get_worker_info
+
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
+
+from .kept_data import KeptData
+
+
+class StartedWorker:
+    """Starts a worker, with random states that it had before."""
+
+    kept: KeptData
+
+    def __init__(self, start: Callable | None, restored: list) -> None:
+        self.start = start
+        self.restored = restored
+
+    def __call__(self, number: int) -> None:
+        """Start the worker in its process."""
+        StartedWorker.kept = KeptData(get_worker_info().dataset)
+        if self.start is not None:
+            self.start(number)
+        if self.restored[number] is not None:
+            self.restored[number].restore()
+
+
+class CollateWithState:
+    """Makes a batch, and tells the random states of the worker behind it."""
+
+    def __init__(self, collate: Callable) -> None:
+        self.collate = collate
+
+    def __call__(self, samples) -> tuple:
+        """The batch, and random states and kept data as a pickle."""
+        batch = self.collate(samples)
+        state = RandomNumbers(), StartedWorker.kept.found()
+        return batch, pickle.dumps(state, 5)
