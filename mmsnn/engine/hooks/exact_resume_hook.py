@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.engine.resume import LoaderPlace, ResumableLoader
+from mmsnn.engine.resume.buckets import has_two_orders, settle_buckets
 from mmsnn.engine.resume.run_state import (
     buffers,
     gradients,
@@ -51,6 +52,7 @@ class ExactResumeHook(Hook):
         self._found: dict | None = None
         self._gathered: list | None = None
         self._inside: RandomNumbers | None = None
+        self._unsettled = False
         self._stage = ''
 
     def before_run(self, runner) -> None:
@@ -112,10 +114,15 @@ class ExactResumeHook(Hook):
                 '; '.join(reasons))
         if found.get('world_size') == get_world_size():
             self._restore(runner, found)
+            self._unsettled = has_two_orders(runner.model)
 
-    def before_train_iter(self, runner, *args, **kwargs) -> None:
+    def before_train_iter(self, runner, batch_idx: int,
+                          data_batch=None) -> None:
         """Note that an iteration is going on."""
         self._stage = 'iteration'
+        if self._unsettled:
+            self._unsettled = False
+            settle_buckets(runner.model, data_batch, runner.optim_wrapper)
 
     def after_train_iter(self, runner, *args, **kwargs) -> None:
         """Note that it is over."""
