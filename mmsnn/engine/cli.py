@@ -13,6 +13,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmsnn.checkpoints import add_trust_argument
+from mmsnn.engine.config_values import (
+    check_options,
+    check_values,
+    check_work_dir,
+)
 from mmsnn.engine.gloo import needs_gloo
 from mmsnn.engine.neuron_key import merge_options
 from mmsnn.files import dump_json
@@ -68,15 +73,23 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Returns:
         Config: The config, with ``launcher`` and ``work_dir`` set.
+
+    Raises:
+        ValueError: A value of the config or of the options can not be; the
+            message names its key.
+        OSError: Files can not be written into the ``work_dir``.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
+    check_options(cfg, args.cfg_options)
     merge_options(cfg, args.cfg_options)
+    check_values(cfg)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    check_work_dir(cfg.work_dir)
     if framework(cfg) == 'mmpretrain':
         set_loader_defaults(cfg)
     return cfg

@@ -109,3 +109,20 @@ def test_scripts_explain_themselves(run, script):
     path = ROOT / 'tools' / f'{script}.sh'
     log = run('bash', path, 'config.py', check=False)
     assert log.startswith(f'Usage: bash {path}')
+
+
+def test_a_value_that_can_not_be_is_named(write_config, run, tmp_path):
+    pytest.importorskip('mmpretrain')
+    config = write_config('cls')
+    for option, said in (
+        ('optim_wrapper.optimizer.lr=abc', 'ValueError: --cfg-options '
+         'optim_wrapper.optimizer.lr=abc: the config has 0.01 there, which '
+         'must be a number'),
+        ('model.head.num_classes=-3', 'ValueError: model.head (LinearClsHead; '
+         '--cfg-options model.head.num_classes=-3): ')):
+        log = run('train.py', config, '--cfg-options', option, check=False)
+        last = log.strip().splitlines()[-1]
+        assert last.startswith(said), log
+    (tmp_path / 'file').touch()
+    log = run('test.py', config, 'none.pth', '--work-dir', 'file', check=False)
+    assert 'NotADirectoryError: work_dir = file: ' in log.splitlines()[-1]

@@ -1,0 +1,284 @@
+"""Values of a config that can not be: the message names their key."""
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry.build_functions import build_from_cfg
+from mmengine.runner import Runner
+
+from mmsnn.suggest import did_you_mean
+
+#: Top-level keys that are read although Runner does not take them.
+_READ_BY_OTHERS = ('find_unused_parameters', 'runner_type', 'sync_bn',
+                   'tta_model', 'tta_pipeline', 'model_wrapper_cfg')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_amount(value: Any) -> bool:
+    return _is_number(value) and math.isfinite(value) and value >= 0
+
+
+def _is_integer(value: Any, least: int) -> bool:
+    return (_is_number(value) and math.isfinite(value)
+            and value == int(value) and value >= least)
+
+
+_POSITIVE = 'a positive integer', lambda x: _is_integer(x, 1)
+_COUNT = 'an integer of 0 or more', lambda x: _is_integer(x, 0)
+_INTEGER = 'an integer', lambda x: _is_integer(x, -2**63)
+_AMOUNT = 'a finite number of 0 or more', _is_amount
+_NUMBER = 'a number', _is_number
+_FLAG = 'True or False', lambda x: isinstance(x, bool)
+_STEPS = 'a list of integers', lambda x: isinstance(
+    x, (list, tuple)) and all(_is_integer(n, 0) for n in x)
+
+#: Key -> what its value must be, in words, and whether it is. An asterisk is
+#: any key or index. They are those that upstream reads late, or not as a
+#: class that is built.
+_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    '*_dataloader.batch_size': _POSITIVE,
+    '*_dataloader.num_workers': _COUNT,
+    '*_dataloader.prefetch_factor': _POSITIVE,
+    '*_dataloader.persistent_workers': _FLAG,
+    '*_dataloader.pin_memory': _FLAG,
+    'train_cfg.max_epochs': _POSITIVE,
+    'train_cfg.max_iters': _POSITIVE,
+    'train_cfg.val_interval': _POSITIVE,
+    'train_cfg.val_begin': _COUNT,
+    'optim_wrapper.accumulative_counts': _POSITIVE,
+    'optim_wrapper.optimizer.lr': _AMOUNT,
+    'optim_wrapper.optimizer.weight_decay': _AMOUNT,
+    'optim_wrapper.optimizer.momentum': _AMOUNT,
+    'param_scheduler.*.milestones': _STEPS,
+    'param_scheduler.*.begin': _COUNT,
+    'param_scheduler.*.end': _NUMBER,
+    'param_scheduler.*.by_epoch': _FLAG,
+    'param_scheduler.*.start_factor': _AMOUNT,
+    'param_scheduler.*.end_factor': _AMOUNT,
+    'param_scheduler.*.gamma': _AMOUNT,
+    'param_scheduler.*.power': _AMOUNT,
+    'param_scheduler.*.eta_min': _AMOUNT,
+    'param_scheduler.*.T_max': _POSITIVE,
+    'default_hooks.checkpoint.interval': _INTEGER,
+    'default_hooks.checkpoint.max_keep_ckpts': _INTEGER,
+    'default_hooks.logger.interval': _POSITIVE,
+    'randomness.seed': _INTEGER,
+}
+_WHOLE = _POSITIVE, _COUNT, _INTEGER
+
+
+def check_options(cfg: Config, options: dict | None) -> None:
+    """Check ``--cfg-options`` against what the config has in their places.
+
+    Args:
+        cfg (Config): The config, before they are merged.
+        options (dict, optional): By dotted key.
+
+    Raises:
+        ValueError: A word is given for a number, or anything else for True or
+            False; or the config has no such key at its top, but a similar
+            one, so that it would be read by nobody.
+
+    Example:
+        >>> check_options(Config(dict(warmup=dict(iters=5))),
+        ...               {'warmup.iters': 'many'})
+        Traceback (most recent call last):
+        ValueError: --cfg-options warmup.iters=many: the config has 5 there,
+        which must be a number
+    """
+    known = {*cfg.keys(), *_READ_BY_OTHERS,
+             *inspect.signature(Runner).parameters}
+    for key, value in (options or {}).items():
+        top = key.partition('.')[0]
+        near = did_you_mean(top, known) if top not in known else ''
+        if near:
+            raise ValueError(f'--cfg-options {key}={value}: the config has no '
+                             f'key {top}{near}')
+        for path, old in _places(cfg, key):
+            wanted = _wanted(old, value)
+            if wanted:
+                raise ValueError(
+                    f'--cfg-options {path}={value}: the config has {old!r} '
+                    f'there, which must be {wanted}')
+
+
+def _wanted(old: Any, new: Any) -> str:
+    """What a value must be in the place of another; nothing if it is."""
+    if new is None or isinstance(new, dict):
+        return ''
+    if isinstance(old, bool):
+        return '' if isinstance(new, bool) else 'True or False'
+    if not isinstance(new, str):
+        return ''
+    if _is_number(old):
+        return 'a number'
+    if isinstance(old, (list, tuple)) and old and all(map(_is_number, old)):
+        return 'a list of numbers'
+    return ''
+
+
+def check_values(cfg: Config) -> None:
+    """Check values that are numbers for the Runner, wherever they come from.
+
+    A whole number that is written as 1e5 is taken for the integer.
+
+    Args:
+        cfg (Config): The config, in which those are replaced.
+
+    Raises:
+        ValueError: One can not be; the message names its key.
+
+    Example:
+        >>> cfg = Config(dict(train_cfg=dict(max_iters=1e5)))
+        >>> check_values(cfg)
+        >>> cfg.train_cfg.max_iters
+        100000
+        >>> check_values(Config(dict(val_dataloader=dict(batch_size=0))))
+        Traceback (most recent call last):
+        ValueError: val_dataloader.batch_size must be a positive integer, but
+        is 0
+    """
+    for pattern, (wanted, valid) in _VALUES.items():
+        for path, value in _places(cfg, pattern):
+            if value is None:
+                continue
+            if not valid(value):
+                raise ValueError(f'{path} must be {wanted}, but is {value!r}')
+            if isinstance(value, float) and any(
+                    valid is whole for _, whole in _WHOLE):
+                holder, _, key = path.rpartition('.')
+                (_, place), = _places(cfg, holder)
+                place[key] = int(value)
+
+
+def _places(part: Any, pattern: str, path: str = '') -> Iterator[tuple]:
+    """Paths and values of what stands in a config under a dotted key."""
+    if not pattern:
+        yield path[1:], part
+        return
+    key, _, rest = pattern.partition('.')
+    part = part._cfg_dict if isinstance(part, Config) else part
+    if isinstance(part, dict):
+        found = list(part.items())
+    elif isinstance(part, (list, tuple)):
+        found = [(str(i), x) for i, x in enumerate(part)]
+    else:
+        return
+    for name, value in found:
+        if name == key or key == '*' or key[0] == '*' and str(name).endswith(
+                key[1:]):
+            yield from _places(value, rest, f'{path}.{name}')
+
+
+def check_work_dir(work_dir: str) -> None:
+    """Check that files can be written into a folder that may not be there.
+
+    Args:
+        work_dir (str): The folder.
+
+    Raises:
+        NotADirectoryError: It, or one that it lies in, is a file.
+        PermissionError: Nothing can be written there.
+
+    Example:
+        >>> check_work_dir(os.devnull)
+        Traceback (most recent call last):
+        NotADirectoryError: work_dir = /dev/null: /dev/null is a file; give a
+        folder, by --work-dir or in the config
+    """
+    there = Path(work_dir).absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(
+            f'work_dir = {work_dir}: {there} is a file; give a folder, by '
+            '--work-dir or in the config')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f'work_dir = {work_dir}: nothing can be written into {there}; '
+            'give another folder, by --work-dir or in the config')
+
+
+@contextmanager
+def naming_keys_of(cfg: Config, options: dict | None = None) -> Iterator[None]:
+    """Let an error of what is built from a part of a config name its key.
+
+    Args:
+        cfg (Config): The config.
+        options (dict, optional): ``--cfg-options``; those below the key are
+            named, too.
+
+    Raises:
+        ValueError: In the place of an error inside the block, if it comes
+            from an object that a registry builds from a part of ``cfg``.
+
+    Example:
+        >>> from mmengine.registry import OPTIMIZERS
+        >>> cfg = Config(dict(optimizer=dict(type='SGD', params=[], lr='a')))
+        >>> with naming_keys_of(cfg, {'optimizer.lr': 'a'}):
+        ...     OPTIMIZERS.build(cfg.optimizer)
+        Traceback (most recent call last):
+        ValueError: optimizer (SGD; --cfg-options optimizer.lr=a): '<' not
+        supported between instances of 'str' and 'float'
+    """
+    try:
+        yield
+    except Exception as error:
+        found = [
+            x for part in _built(error) for x in [_place_of(cfg, part)] if x
+        ]
+        if not found:
+            raise
+        path, part = found[-1]
+        given = ' '.join(f'{k}={v}' for k, v in (options or {}).items()
+                         if k.startswith(f'{path}.') or k == path)
+        given = f'; --cfg-options {given}' if given else ''
+        kind = part['type']
+        kind = kind if isinstance(kind, str) else kind.__name__
+        text = error.args[0] if isinstance(
+            error, KeyError) and error.args else error
+        text = str(text).strip() or type(error).__name__
+        raise ValueError(f'{path} ({kind}{given}): {text}') from error
+
+
+def _built(error: Exception) -> Iterator[dict]:
+    """Configs of what was being built when an error came, from outside."""
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code is build_from_cfg.__code__:
+            yield frame.f_locals['cfg']
+        trace = trace.tb_next
+
+
+def _place_of(cfg: Config, part: dict) -> tuple[str, dict] | None:
+    """Where a config has a part, from which upstream may have taken keys, and
+    to which it may have added some: where most of them are the same, and
+    none is another."""
+    best: tuple[int, str, dict] | None = None
+    for path, own in _parts(cfg._cfg_dict):
+        both = [key for key in own if key in part]
+        if 'type' in both and all(part[key] == own[key] for key in both) and (
+                best is None or len(both) > best[0]):
+            best = len(both), path, own
+    return best[1:] if best else None
+
+
+def _parts(part: Any, path: str = '') -> Iterator[tuple[str, dict]]:
+    if isinstance(part, dict):
+        if path and 'type' in part:
+            yield path[1:], part
+        for key, value in part.items():
+            yield from _parts(value, f'{path}.{key}')
+    elif isinstance(part, (list, tuple)):
+        for i, value in enumerate(part):
+            yield from _parts(value, f'{path}.{i}')
