@@ -47,6 +47,10 @@ ROWS = {
     'iterations, 2 processes, 2 persistent workers':
     dict(loop='iterations', processes=2, workers=2, persistent=True),
     'epochs, 3 processes': dict(processes=3),
+    'epochs, FlexibleRunner, DDPStrategy, 2 processes':
+    dict(processes=2, strategy='DDPStrategy'),
+    'iterations, FlexibleRunner, FSDPStrategy, 2 processes':
+    dict(loop='iterations', processes=2, strategy='FSDPStrategy'),
     'epochs, loss scaling': dict(amp=True, inside=True),
     'epochs, frozen backbone':
     dict(hooks=[dict(type='mmsnn.FreezeHook', modules=['backbone'],
@@ -82,7 +86,7 @@ class Killed(Hook):
 
 def config(folder, *, loop='epochs', inside=False, infinite=True, workers=0,
            persistent=False, processes=1, amp=False, hooks=(),
-           plain=False):
+           plain=False, strategy=None):
     """The config of a small training; ``plain`` is without mmsnn's hooks."""
     cfg = Config.fromfile(BASE)
     scenes = dict(size=32, digit_height=(16, 24), train=20, val=8, cls_size=32)
@@ -127,6 +131,8 @@ def config(folder, *, loop='epochs', inside=False, infinite=True, workers=0,
         type='CheckpointHook', by_epoch=by_epoch,
         interval=1 if by_epoch else 2, save_best='auto', max_keep_ckpts=3)
     cfg.default_hooks.logger = dict(type='LoggerHook', interval=1)
+    if strategy:
+        cfg.update(runner_type='FlexibleRunner', strategy=dict(type=strategy))
     if plain:
         cfg.default_hooks.update(exact_resume=None, finite_loss=None)
     cfg.log_processor = dict(by_epoch=loop == 'epochs', window_size=3)

@@ -95,6 +95,9 @@ class ExactResumeHook(Hook):
                 if not torch.equal(value, first['buffers'][name])
             }
         first['buffers'] = {}  # the state_dict has them
+        if self._stage == 'validation':
+            # FlexibleRunner counts an iteration or epoch that is over again.
+            checkpoint['meta'].update(epoch=runner.epoch, iter=runner.iter)
         checkpoint[_KEY] = dict(
             self._settings(runner), stage=self._stage,
             processes=self._gathered, hooks=hook_states(runner.hooks))

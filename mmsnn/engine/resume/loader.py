@@ -25,7 +25,7 @@ class ResumableLoader(DataLoader):
 
     It yields what the loader would yield and draws no random numbers of its
     own. Each batch of a worker comes with the worker's random states (12 kB,
-    0.2 ms of the worker's time). To go on, samplers are advanced by indices;
+    0.1 ms of the worker's time). To go on, samplers are advanced by indices;
     data is read of less than ``num_workers`` batches.
 
     Example:
