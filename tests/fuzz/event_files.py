@@ -77,7 +77,7 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
 
 
 def judge(path: Path, events: np.ndarray, known: int, summed: bool,
-          on_error: str) -> str:
+          on_error: str, behind: bool = False) -> str:
     """'right', 'refused', or what is wrong.
 
     Args:
@@ -86,6 +86,8 @@ def judge(path: Path, events: np.ndarray, known: int, summed: bool,
         known (int): So many of them lie before the damage.
         summed (bool): Whether all must be those.
         on_error (str): How to read.
+        behind (bool): Whether only the header or the first event is damaged,
+            so that without an error all others must be read as they are.
     """
     start = time.perf_counter()
     try:
@@ -101,6 +103,9 @@ def judge(path: Path, events: np.ndarray, known: int, summed: bool,
             verdict = 'wrong: events before the damage'
         elif summed and found.tolist() != events[:len(found)].tolist():
             verdict = 'wrong: events in spite of a checksum'
+        elif behind and on_error == 'raise' and (
+                found[1 - len(events):].tolist() != events[1:].tolist()):
+            verdict = 'wrong: events behind a damaged header'
     except EventFileError as error:
         text = str(error)
         verdict = 'refused'
@@ -116,7 +121,8 @@ def judge(path: Path, events: np.ndarray, known: int, summed: bool,
 
 
 def broken_files(name: str, first: int, count: int):
-    """Yield number, content, and how many events lie before the damage.
+    """Yield number, content, how many events lie before the damage, and
+    whether all but the first lie behind it.
 
     Args:
         name (str): The format.
@@ -131,7 +137,10 @@ def broken_files(name: str, first: int, count: int):
                      if a != b), min(len(content), len(broken)))
         known = 0 if ends is None else int(
             np.searchsorted(ends, same, 'right'))
-        yield number, broken, known
+        # In AEDAT 4 an event ends where its packet does.
+        yield number, broken, known, (
+            ends is not None and not known and not name.startswith('aedat4')
+            and broken.endswith(content[ends[0]:]))
 
 
 def run(name: str, first: int, count: int, folder: Path) -> dict:
@@ -139,10 +148,10 @@ def run(name: str, first: int, count: int, folder: Path) -> dict:
     events = some_events()
     result = dict(right=0, refused=0, wrong=[])
     path = folder / f'{name}{WRITERS[name][0]}'
-    for number, content, known in broken_files(name, first, count):
+    for number, content, known, behind in broken_files(name, first, count):
         path.write_bytes(content)
         mode = ('raise', 'skip')[number % 2]
-        verdict = judge(path, events, known, name in SUMMED, mode)
+        verdict = judge(path, events, known, name in SUMMED, mode, behind)
         if verdict in result:
             result[verdict] += 1
         else:

@@ -43,6 +43,10 @@ def test_what_is_wrong_is_seen(tmp_path, monkeypatch):
     assert judge(path, other, 3, False, 'raise') == 'right'
     assert 'before the damage' in judge(path, other, 4, False, 'raise')
     assert 'checksum' in judge(path, other, 0, True, 'raise')
+    assert 'behind' in judge(path, other, 0, False, 'raise', True)
+    other['x'][3] -= 1
+    other['t'][0] = 0
+    assert judge(path, other, 0, False, 'raise', True) == 'right'
     for error, words in ((KeyError('t'), 'KeyError'),
                          (EventFileError('a.bin' * 90), 'message'),
                          (EventFileError('a.bin\0'), 'message'),

@@ -155,6 +155,20 @@ class TestPackets:
         refused(path, 'cut off: 8 of 17179869176 bytes')
         assert read_events(path, on_error='skip').tolist() == [(5, 1, 2, 1)]
 
+    def test_a_header_that_names_no_chip_or_version(self, write, formats,
+                                                    refused):
+        # Addresses of a DAVIS are none of a DVS128, which is the default.
+        path = write('a.aedat', formats['aedat'].header('2.0') + struct.pack(
+            '>II', 100 << 22 | 50 << 12, 5))
+        refused(path, 'address 0x19032000 is none of the chip dvs128')
+        w = formats['dat']
+        header = w.header.replace(b'% Version 2\n', b'')
+        refused(write('a.dat', header + w.event(5, 1, 2, 1)),
+                'event 0 is none of version 1')
+        path = write('a.dat', header.replace(b'% Height', b'% Version 1\n% '
+                                             b'Height') + w.event(5, 1, 0, 0))
+        assert read_events(path).tolist() == [(5, 1, 0, 0)]
+
     def test_times_below_zero(self, write, formats, refused):
         w = formats['aedat']
         path = write('a.aedat', w.header('3.1', '!END-HEADER') + w.packet(

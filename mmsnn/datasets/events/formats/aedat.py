@@ -87,6 +87,12 @@ class AEDATReader(EventReader):
             # Leave out frames and inertia (bit 31), and signals from outside.
             pairs = pairs[address & (0x80000400 if davis else 0x80008000) == 0]
             address = pairs['f0'].astype('u4')
+            if not davis and (address >> 16).any():
+                i = int((address >> 16).argmax())
+                raise self.faults.error(
+                    f'address {address[i]:#x} is none of the chip '
+                    f'{self.chip}; the header may be damaged, or lack the '
+                    'line "# AEChip: "')
             events = np.empty(len(pairs), EVENT)
             events['t'] = pairs['f1']
             x, y, p = (12, 22, 11) if davis else (1, 8, 0)
@@ -109,7 +115,7 @@ class AEDATReader(EventReader):
                 return
             (kind, _, size, offset, overflow, capacity, number,
              _) = _PACKET.unpack(header)
-            if size <= 0 or overflow < 0 or not 0 <= number <= capacity or (
+            if kind < 0 or size <= 0 or overflow < 0 or not 0 <= number <= capacity or (
                     kind == _POLARITY and (size, offset) != (8, 4)):
                 raise self.faults.error(
                     f'damaged header of a packet at byte {at}: {number} of '

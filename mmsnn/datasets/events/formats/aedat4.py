@@ -19,7 +19,7 @@ from .reader import ROOM, TIMES, EventReader
 
 _MAGIC = b'#!AER-DAT4.0\r\n'
 # Bytes of a header at most.
-_HEADER = 1 << 24
+_HEADER = 1 << 22
 # How packets may be compressed: not, LZ4 (fast, high), Zstandard (likewise).
 _EXPAND = (lambda data, most: data, lz4_frame, lz4_frame, zstd_frame,
            zstd_frame)
@@ -46,7 +46,8 @@ class AEDAT4Reader(EventReader):
             self.bytes = file.seek(0, 2)
         try:
             if len(data) < size:
-                raise _Damaged(f'it has {len(data)} of {size} bytes')
+                raise _Damaged(f'{len(data)} of {size} bytes are there, or '
+                               f'more than {_HEADER}')
             header = _Table(data, b'IOHE')
             self.compression = header.number('<i', 0, 0)
             self.table = header.number('<q', 1, -1)

@@ -82,10 +82,9 @@ def _lz4_frame(data: bytes, most: int) -> bytes:
         if stored:
             out += block
         else:
-            # Blocks may copy what those before have; these are kept whole.
-            past = 0 if flags & 32 else len(out)
-            out += lz4_block(block, bytes(out[len(out) - min(past, 65536):]),
-                             min(block_most, most - len(out)))
+            # A block may copy what those before it have, or only its own.
+            lz4_block(block, out, len(out) if flags & 32 else 0,
+                      min(block_most, most - len(out)))
         if len(out) > most:
             raise CompressionError(f'it has more than {most:,} bytes')
     if flags & 4:
@@ -103,16 +102,14 @@ def _compare(content: bytes, data: bytes, at: int) -> None:
         raise CompressionError('a frame of LZ4 has another checksum')
 
 
-def lz4_block(block: bytes, past: bytes, most: int) -> bytes:
+def lz4_block(block: bytes, out: bytearray, base: int, most: int) -> None:
     """Expand one block of LZ4.
 
     Args:
         block (bytes): The block.
-        past (bytes): What lies before its content, which it may copy.
+        out (bytearray): What was expanded before; its content is added.
+        base (int): Where that begins of which the block may copy.
         most (int): Bytes that it may expand to.
-
-    Returns:
-        bytes: Its content.
 
     Raises:
         CompressionError: It is damaged, or expands to more.
@@ -120,27 +117,30 @@ def lz4_block(block: bytes, past: bytes, most: int) -> bytes:
     Example:
         2 bytes as they are, then 6 bytes copied from 2 before, then 5 bytes:
 
-        >>> lz4_block(bytes.fromhex('22 6162 0200 50 3132333435'), b'', 99)
-        b'abababab12345'
+        >>> out = bytearray()
+        >>> lz4_block(bytes.fromhex('22 6162 0200 50 3132333435'), out, 0, 99)
+        >>> out
+        bytearray(b'abababab12345')
     """
+    past = len(out)
     library = native.load()
-    if library is not None:
-        out = np.empty(len(past) + most, 'u1')
-        out[:len(past)] = np.frombuffer(past, 'u1')
-        size = library.lz4_block(block, len(block), out.ctypes.data,
-                                 len(past), len(out))
-        if size < 0:
-            raise CompressionError('a block of LZ4 is damaged')
-        return out[len(past):size].tobytes()
-    out = bytearray(past)
-    try:
-        _expand(block, out, len(past) + most)
-    except IndexError:
-        raise CompressionError('a block of LZ4 is damaged') from None
-    return bytes(out[len(past):])
+    if library is None:
+        try:
+            _expand(block, out, base, past + most)
+        except IndexError:
+            raise CompressionError('a block of LZ4 is damaged') from None
+        return
+    # A byte makes at most 255.
+    out += bytes(min(most, 255 * len(block)))
+    at = np.frombuffer(out, 'u1').ctypes.data
+    size = library.lz4_block(block, len(block), at + base, past - base,
+                             len(out) - base)
+    if size < 0:
+        raise CompressionError('a block of LZ4 is damaged')
+    del out[base + size:]
 
 
-def _expand(block: bytes, out: bytearray, most: int) -> None:
+def _expand(block: bytes, out: bytearray, base: int, most: int) -> None:
     """The definition of ``lz4_block`` in events.c."""
 
     def length(nibble: int) -> int:
@@ -167,7 +167,7 @@ def _expand(block: bytes, out: bytearray, most: int) -> None:
         back = block[at] | block[at + 1] << 8
         at += 2
         copied = length(token & 15) + 4
-        if not 0 < back <= len(out) or copied > most - len(out):
+        if not 0 < back <= len(out) - base or copied > most - len(out):
             raise IndexError
         piece = out[len(out) - back:]
         out += (piece * (copied // back + 1))[:copied]

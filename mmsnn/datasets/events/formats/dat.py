@@ -44,6 +44,7 @@ class DATReader(EventReader):
                 f'{self.data - 2}; valid are kinds 0 (2D) and 12 (CD) of 8 '
                 'bytes')
         fields = header_fields([line.lower() for line in lines])
+        self.stated = 'version' in fields
         version = fields.get('version', '1')
         if version not in ('1', '2'):
             raise self.faults.error(
@@ -68,6 +69,11 @@ class DATReader(EventReader):
             start = None  # no bisection: begin with the first event
         for first in range(first_at(times, start), count, CHUNK):
             t, word = words[first:first + CHUNK].T
+            if not self.stated and (word >> 18).any():
+                i = int((word >> 18).argmax())
+                raise self.faults.error(
+                    f'event {first + i} is none of version 1, which a header '
+                    'without the line "% Version" has; it may be damaged')
             events = np.empty(len(t), EVENT)
             events['t'] = t
             events['x'] = word & (1 << x_bits) - 1

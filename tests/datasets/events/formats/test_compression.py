@@ -15,6 +15,12 @@ from mmsnn.datasets.events.formats.compression import (
 )
 
 
+def expanded(block, past, most):
+    out = bytearray(past)
+    lz4_block(block, out, 0, most)
+    return bytes(out[len(past):])
+
+
 @pytest.mark.parametrize('data, wanted', [
     # From the description of the format.
     (b'', 0x02cc5d05), (b'abc', 0x32d153ff),
@@ -34,20 +40,20 @@ class TestBlock:
         ('0f 0100 ff01 10 62', b'xy', b'y' * 275 + b'b'),
     ])
     def test_whole(self, block, past, wanted, path_of):
-        assert lz4_block(bytes.fromhex(block), past, 300) == wanted
+        assert expanded(bytes.fromhex(block), past, 300) == wanted
 
     @pytest.mark.parametrize('block', [
         '', '22', '20 61', '12 61 02', '12 61 0200 00', '12 61 0000 00',
         'ff', 'f0ffff', '1f 61 0100', '1f 61 0100 ff', '10 61 01'])
     def test_damaged(self, block, path_of):
         with pytest.raises(CompressionError, match='damaged'):
-            lz4_block(bytes.fromhex(block), b'', 300)
+            expanded(bytes.fromhex(block), b'', 300)
 
     def test_more_than_there_is_room_for(self, path_of):
         block = bytes.fromhex('22 6162 0200 50 3132333435')
         for most in range(13):
             with pytest.raises(CompressionError):
-                lz4_block(block, b'', most)
+                expanded(block, b'', most)
 
     def test_both_ways_agree_on_anything(self, monkeypatch):
         from mmsnn.datasets.events import native
@@ -60,7 +66,7 @@ class TestBlock:
         def results():
             for block in blocks:
                 try:
-                    yield lz4_block(block, b'abcdef', 999)
+                    yield expanded(block, b'abcdef', 999)
                 except CompressionError:
                     yield None
 
