@@ -12,8 +12,8 @@ CHECKPOINT=$2
 PROCESSES=$3
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-export PYTHONPATH="$HERE/..${PYTHONPATH:+:$PYTHONPATH}"
-exec "${PYTHON:-python}" -m torch.distributed.run \
+. "$HERE/environment.sh"
+exec "$PYTHON" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \

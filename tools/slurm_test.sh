@@ -20,11 +20,11 @@ if [ "$GPUS_PER_NODE" -gt 0 ]; then
     SIZE+=(--gres="gpu:$GPUS_PER_NODE" --ntasks-per-node="$GPUS_PER_NODE")
 fi
 
-export PYTHONPATH="$HERE/..${PYTHONPATH:+:$PYTHONPATH}"
+. "$HERE/environment.sh"
 # SRUN_ARGS holds several words.
 # shellcheck disable=SC2086
 exec srun -p "$PARTITION" --job-name="$JOB_NAME" "${SIZE[@]}" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 \
     ${SRUN_ARGS:-} \
-    "${PYTHON:-python}" -u "$HERE/test.py" "$CONFIG" "$CHECKPOINT" \
+    "$PYTHON" -u "$HERE/test.py" "$CONFIG" "$CHECKPOINT" \
     --launcher=slurm "${@:5}"

@@ -14,6 +14,8 @@ from mmsnn.engine.cli import (
     framework,
     load_config,
 )
+from mmsnn.engine.config_values import naming_keys_of
+from mmsnn.engine.failures import FailsOnce
 
 
 def parse_args():
@@ -34,17 +36,19 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cfg = load_config(args)
-    cfg.load_from = args.checkpoint
-    test = enable_output(cfg, args.out) if args.out else Runner.test
-    if args.tta and args.show_dir and framework(cfg) == 'mmpretrain':
-        raise ValueError('mmpretrain paints no augmented images: give '
-                         '--show-dir or --tta, not both')
-    if args.show_dir:
-        enable_painting(cfg, args.show_dir)
-    if args.tta:
-        enable_tta(cfg)
-    test(build_runner(cfg))
+    with FailsOnce(args.launcher):
+        cfg = load_config(args)
+        cfg.load_from = args.checkpoint
+        test = enable_output(cfg, args.out) if args.out else Runner.test
+        if args.tta and args.show_dir and framework(cfg) == 'mmpretrain':
+            raise ValueError('mmpretrain paints no augmented images: give '
+                             '--show-dir or --tta, not both')
+        if args.show_dir:
+            enable_painting(cfg, args.show_dir)
+        if args.tta:
+            enable_tta(cfg)
+        with naming_keys_of(cfg, args.cfg_options):
+            test(build_runner(cfg))
 
 
 if __name__ == '__main__':

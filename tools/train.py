@@ -1,6 +1,7 @@
 """Train a model of mmpretrain, mmdet or mmseg from a config."""
 
 import argparse
+import os
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.engine.cli import (
@@ -9,6 +10,8 @@ from mmsnn.engine.cli import (
     enable_amp,
     load_config,
 )
+from mmsnn.engine.config_values import naming_keys_of
+from mmsnn.engine.failures import FailsOnce, resume_after_restart
 
 
 def parse_args():
@@ -51,9 +54,12 @@ def merge_options(cfg, args):
 
 def main():
     args = parse_args()
-    cfg = load_config(args)
-    merge_options(cfg, args)
-    build_runner(cfg).train()
+    with FailsOnce(args.launcher):
+        cfg = load_config(args)
+        merge_options(cfg, args)
+        resume_after_restart(cfg, os.environ)
+        with naming_keys_of(cfg, args.cfg_options):
+            build_runner(cfg).train()
 
 
 if __name__ == '__main__':
