@@ -109,6 +109,15 @@ def _flexible_runner_names_keys(runner: ModuleType) -> None:
 check_when_imported()
 
 
+@when_imported('mmpretrain.utils.dependency')
+def _leave_out_newer_transformers(dependency: ModuleType) -> None:
+    """mmpretrain's models of images and text need transformers below 5, and
+    with a newer one it can not be imported at all: then they are left out, as
+    they are without transformers."""
+    if dependency.satisfy_requirement('transformers>=5'):
+        dependency.WITH_MULTIMODAL = False
+
+
 @when_imported('mmpretrain.apis.model')
 def _register_models(apis: ModuleType) -> None:
     """Add the classification models to mmpretrain's model hub, once.
