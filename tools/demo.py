@@ -13,6 +13,7 @@ import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.checkpoints import add_trust_argument
 from mmsnn.engine.cli import build_runner
 from mmsnn.engine.neuron_key import merge_options
+from mmsnn.files import write_whole
 
 CONFIG = (
     Path(__file__).parents[1] / 'configs' / 'semantic_fpn' /
@@ -46,8 +47,7 @@ def main() -> None:
     begun, text = folder / 'begun.py', cfg.pretty_text
     cfg.resume = ((folder / 'last_checkpoint').exists() and begun.exists()
                   and begun.read_text() == text)
-    folder.mkdir(parents=True, exist_ok=True)
-    begun.write_text(text)
+    write_whole(begun, text)
 
     start = time.time()
     runner = build_runner(cfg)

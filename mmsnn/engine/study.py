@@ -23,7 +23,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmsnn.files import dump_json
+from mmsnn.files import dump_json, write_whole
 
 #: mmengine's scope, which building a model sets, is that of all threads.
 _BUILDING = Lock()
@@ -218,8 +218,7 @@ class Run:
         if begun.exists() and begun.read_text() != self.key:
             sys.exit(f'{self.folder} was begun with another config or other '
                      'options: delete it, or choose another --work-dir')
-        self.folder.mkdir(parents=True, exist_ok=True)
-        begun.write_text(self.key)
+        write_whole(begun, self.key)
         if not result.exists():
             last = self.folder / 'last_checkpoint'
             if not (last.exists()

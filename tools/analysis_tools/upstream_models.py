@@ -8,7 +8,6 @@ on small random pictures. Prints Markdown; progress goes to stderr.
 """
 
 import argparse
-import json
 import os
 import resource
 import sys
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from upstream_catalogue import FRAMEWORKS, SKIPPED, Entry, catalogue
+
+from mmsnn.files import dump_json, write_whole
 
 HEAD = ('| model | training step | prediction | proof in float64 | mJ an '
         'image | real MACs | products that stay real | stops at |\n'
@@ -200,9 +201,9 @@ def main():
     table = '\n'.join([HEAD, *(row(e.name, results[e.name])
                                for e in entries)])
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+        dump_json(args.json, results)
     if args.out:
-        args.out.write_text(f'{table}\n')
+        write_whole(args.out, f'{table}\n')
     print(table)
 
 
