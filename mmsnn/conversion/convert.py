@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils._pytree import tree_flatten, tree_map
 
 from mmsnn.conversion.counting.module_path import ModulePath
+from mmsnn.conversion.counting.saved_state import SavedState
 from mmsnn.conversion.counting.trace_recording import (
     Session,
     TraceRecording,
@@ -168,6 +169,7 @@ class SpikeTrainModel(nn.Module):
                 raise ValueError(f'{name} of the model holds NaN or infinite '
                                  'values: it can not be converted')
         self.session = Session()
+        self._state: SavedState | None = None  # what a call may go back to
         self._one_call = RLock()  # the session is of one call at a time
         kind = NEURON_FORMS[form]
         if is_spiking(self.module):
@@ -184,7 +186,8 @@ class SpikeTrainModel(nn.Module):
             self.module,
             self.session,
             by_plan=form == 'counts',
-            around=self._folding.followed)
+            around=self._folding.followed,
+            save=self._save_state)
 
     @property
     def trace(self) -> OpTrace:
@@ -341,7 +344,7 @@ class SpikeTrainModel(nn.Module):
         self.session.start_call()
         while True:
             if self._folding.prove(args, kwargs):
-                self._recording.forget_plans()
+                self._forget_state()
             again = args, kwargs
             if self._folding.folded_norms:
                 again = copies(args, kwargs)
@@ -349,6 +352,7 @@ class SpikeTrainModel(nn.Module):
             try:
                 if self._recording.active:
                     return self._recording.run(args, kwargs, inputs)
+                self._save_state()
                 with self._folding.followed() as returned:
                     if self.form == 'free_running':
                         return self._run_substeps(args, kwargs)
@@ -356,15 +360,31 @@ class SpikeTrainModel(nn.Module):
                     returned(out)
                 return out
             except OtherWay:
-                self._recording.forget_plans()
+                self._forget_state()
                 self.session.give_up(inputs, versions)
                 args, kwargs = again
+
+    def _save_state(self) -> None:
+        """Save the state that the model has, where a fold may turn out to be
+        wrong. Free running does so itself."""
+        if self.form == 'free_running' or not self._folding.folded_norms:
+            return
+        if self._state is None:
+            self._state = SavedState(self.module, (ModulePath, Session))
+        self._state.save()
+        self.session.saved = self._state
+
+    def _forget_state(self) -> None:
+        """Look at the model anew, since folds have changed it."""
+        self._state = None
+        self._recording.forget_plans()
 
     def _run_substeps(self, args, kwargs):
         """Run sub-step by sub-step; returns results of the last."""
         neurons = [m for m in self.module.modules()
                    if isinstance(m, FreeRunningNeuron)]
         runs = RunsOfOneCall(self.module, (ModulePath, Session, SoFar))
+        self.session.saved = runs.state
 
         def run(last: bool) -> Any:
             # Arguments may be written to: only the last may keep that.

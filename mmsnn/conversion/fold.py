@@ -135,7 +135,10 @@ class Fold:
     def undo(self) -> None:
         """Make everything as it was before."""
         self.hide()
-        self.keep()
+        if self.applied:
+            for module in (*self.synapses.values(), self.norm):
+                module._unseen = None  # not one attribute less: no new state
+        self.applied = self.hidden = False
 
     def keep(self) -> None:
         """Leave the modules as they look now, for good."""

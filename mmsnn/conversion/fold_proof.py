@@ -23,6 +23,7 @@ from weakref import ref
 import torch
 from torch import nn
 
+from mmsnn.conversion.counting.saved_state import SavedState
 from mmsnn.conversion.spikes.results import decode_results
 from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.double import precision
@@ -124,7 +125,13 @@ class Folding:
             with own_random_numbers():
                 args, kwargs = detached_copy((args, kwargs))
                 self._plain.to(next(self._model.parameters()).device)
-                results = watch.run(args, kwargs)
+                # The copy shares its parameters and what is global.
+                state = SavedState(self._plain, everything=True)
+                state.save()
+                try:
+                    results = watch.run(args, kwargs)
+                finally:
+                    state.put_back()
                 if precision(self._plain) == torch.float64:
                     self._trial = leaves(results)
         except Exception as error:  # which the call itself will raise, too

@@ -1,5 +1,6 @@
 """Calls that are run once more, since a fold or a plan turned out wrong."""
 
+import itertools
 import os
 import random
 
@@ -289,3 +290,146 @@ def test_the_depth_of_a_converted_model_is_refused():
     with pytest.raises(TypeError, match='NeuronDepth takes a model in training'
                        ' form, but Skips is converted'):
         NeuronDepth(spiking.module)
+
+
+class Stateful(nn.Module):
+    """Reads what its synapse returns in its third call: the norm, which
+    subtracts 1, is unfolded after state has changed.
+
+    Args:
+        change (Callable): Changes state; returns the number of the call.
+    """
+
+    def __init__(self, change):
+        super().__init__()
+        self.neuron = SFANeuron(4, 1.)
+        self.pair = Skips().pair
+        self.change = change
+        self.kept, self.k = [], 0
+        self.hooked = nn.Identity()
+        self.register_buffer('calls', torch.zeros(()))
+        self.register_buffer('table', torch.zeros(2048))
+
+    def forward(self, x):
+        number = self.change(self)
+        self.hooked.register_forward_hook(lambda *args: None)
+        y = self.pair[0](self.neuron(x))
+        out = self.pair[1](y)
+        if number == 3:
+            out = out + y
+        return out + number + len(self.hooked._forward_hooks)
+
+
+def of_attribute(net):
+    net.k += 1
+    return net.k
+
+
+def of_list(net):
+    net.kept.append(1)
+    return len(net.kept)
+
+
+def of_new_list(net):
+    net.kept = [*net.kept, 1]
+    return len(net.kept)
+
+
+def of_buffer(net):
+    return float(net.calls.add_(1))
+
+
+def of_data(net):
+    net.calls.data.add_(1)
+    return float(net.calls)
+
+
+def of_new_buffer(net):
+    net.calls = net.calls + 1
+    return float(net.calls)
+
+
+def of_table(net):
+    return float(net.table.add_(1)[0])
+
+
+def of_class(net):
+    type(net).number = getattr(type(net), 'number', 0) + 1
+    return type(net).number
+
+
+NUMBERS = [0]
+
+
+def of_global(net):
+    NUMBERS[0] += 1
+    return NUMBERS[0]
+
+
+CHANGES = [of_attribute, of_list, of_new_list, of_buffer, of_data,
+           of_new_buffer, of_table, of_class, of_global]
+
+
+@pytest.mark.parametrize('recorded', [False, True])
+@pytest.mark.parametrize('form', [*FORMS, 'free_running'])
+@pytest.mark.parametrize('change', CHANGES)
+def test_a_second_run_finds_the_state_of_the_first(change, form, recorded):
+    """One neuron fires 2: 2 - 1 and the numbers of the call and of its hooks;
+    2 more in the third call."""
+    if recorded and form == 'free_running':
+        return
+    class Own(Stateful):
+        pass
+
+    NUMBERS[0] = 0
+    spiking = to_spike_train(Own(change).eval(), form)
+    if recorded:
+        spiking.start_recording()
+    found = [spiking(picture(2.)).item() for _ in range(5)]
+    assert spiking.session.attempt == 1 and spiking.folded_norms == 0
+    assert found == [3, 5, 9, 9, 11]
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('change,said', [
+    (lambda net: next(net.kept), 'that can not be put back'),
+    (lambda net: float(net.table.data.add_(1)[0]) * 0 + of_attribute(net)
+     if net.k < 2 else float(net.table.add_(1)[0]), 'it writes into table')])
+def test_a_second_run_is_refused_where_state_can_not_be_put_back(
+        change, said, form):
+    model = Stateful(change).eval()
+    if 'writes' not in said:
+        model.kept = itertools.count(1)
+    spiking = to_spike_train(model, form)
+    spiking(picture(2.)), spiking(picture(2.))
+    with pytest.raises(RuntimeError, match='can not be run once more, since '
+                       f'.*{said}.*: keep no such state'):
+        spiking(picture(2.))
+
+
+@pytest.mark.parametrize('change', CHANGES)
+def test_a_replay_that_is_given_up_leaves_no_state_behind(change, monkeypatch):
+    class Own(Switches):
+        kept, k = [], 0
+
+        def forward(self, x):
+            x = super().forward(x)
+            if 'SWITCH' in os.environ:
+                change(self)
+            return x
+
+    NUMBERS[0] = 0
+    monkeypatch.delenv('SWITCH', False)
+    model = Own().eval()
+    model.register_buffer('calls', torch.zeros(()))
+    model.register_buffer('table', torch.zeros(2048))
+    model.kept = []
+    spiking = to_spike_train(model, 'counts')
+    with spiking:
+        spiking(picture(2.)), spiking(picture(2.))
+        assert spiking._recording._pending is not None  # a plan
+        monkeypatch.setenv('SWITCH', '1')
+        spiking(picture(2.))
+    assert spiking.session.attempt == 1
+    monkeypatch.delenv('SWITCH')
+    assert change(spiking.module) == 2  # the second time

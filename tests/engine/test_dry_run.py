@@ -81,7 +81,8 @@ def test_an_activation_without_a_neuron(monkeypatch):
     """The head's last module is a ReLU, whose result is returned."""
     said = []
     monkeypatch.setattr(
-        'mmsnn.conversion.counting.trace_recording._warn', said.append)
+        'mmsnn.conversion.counting.trace_recording.print_log',
+        lambda message, **kwargs: said.append(message))
     model = Model()
     model.head = make_spiking(
         torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.ReLU()),

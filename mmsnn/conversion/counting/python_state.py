@@ -256,6 +256,33 @@ class _Attributes:
         return (list(map(len, self._modules)) == self._numbers and
                 list(map(self._get, self._modules)) == self._before)
 
+    def take_changes(self, new: list, old: list) -> bool:
+        """Take what the modules have now for what they had.
+
+        Args:
+            new (list): Gets attributes that have changed.
+            old (list): Gets what these were.
+
+        Returns:
+            bool: False if a module has more or fewer attributes.
+        """
+        if list(map(len, self._modules)) != self._numbers:
+            return False
+        one = len(self._names) == 1
+        for i, (held, before) in enumerate(zip(self._modules, self._before)):
+            try:
+                now = self._get(held)
+            except KeyError:
+                return False
+            changed = [(a, b) for a, b in zip(
+                (now, ) if one else now, (before, ) if one else before)
+                if a is not b]
+            if changed:
+                self._before[i] = now
+                new += [a for a, _ in changed]
+                old += [b for _, b in changed]
+        return True
+
     def put_back(self) -> None:
         """Give the modules what they had."""
         for held, before in zip(self._modules, self._before):

@@ -11,6 +11,7 @@ from mmsnn.conversion.upstream.unbatched import without_batch_axis
 
 from .recorder import OpRecorder
 from .replay import Replay
+from .saved_state import SavedState
 
 
 @dataclass(eq=False)
@@ -32,6 +33,8 @@ class Session:
         substep (int): In free running, that of all T x D which runs.
         final (bool): Whether a neuron's firing is that of whole time steps;
             in free running only that of the last sub-step is.
+        saved (SavedState | None): What the running call has found, where it
+            may be run once more.
         attempt (int): Runs that were given up so far, each of a call that
             was then run once more.
     """
@@ -47,6 +50,7 @@ class Session:
     unwatched: bool = False
     substep: int = 0
     final: bool = True
+    saved: SavedState | None = None
     attempt: int = 0
     _drawn: RandomNumbers | None = None  # by earlier calls
     # What is found while the model runs, and how much before this call.
@@ -70,6 +74,7 @@ class Session:
     def start_call(self) -> None:
         """Note that a call begins: what was found before it is kept, and
         another run of it draws the same random numbers."""
+        self.saved = None
         self._drawn = RandomNumbers()
         self._found = [(found, len(found)) for found, _ in self._found]
 
@@ -126,15 +131,19 @@ class Session:
                 versions: Sequence[int]) -> None:
         """Give a run of the model up, to run the call once more.
 
+        Random numbers and state of the model are what the call has found.
+
         Args:
             inputs (Sequence[Tensor]): What the model was given.
             versions (Sequence[int]): Their versions before.
 
         Raises:
-            RuntimeError: If the model has written into them.
+            RuntimeError: If the model has written into them, or its state
+                can't be put back.
         """
         self.attempt += 1
         self._drawn.restore()
+        fault = self.saved.put_back() if self.saved is not None else ''
         for found, number in self._found:
             del found[number:]
         if [x._version for x in inputs] != list(versions):
@@ -143,6 +152,12 @@ class Session:
                 'can not be run once more, since it has written into its '
                 'input: make a new tensor (x = x * 2 for x *= 2), or call it '
                 'again with a fresh input')
+        if fault:
+            raise RuntimeError(
+                'the model has taken another way than in earlier calls, and '
+                f'can not be run once more, since {fault}: keep no such state '
+                'from call to call, or convert the model anew and call it '
+                'first with what takes this way')
 
     def __deepcopy__(self, memo):
         return self  # a part that a model copies runs in the same call

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
-from functools import cache
 from logging import WARNING
 from typing import Any
 
@@ -17,9 +16,10 @@ from mmsnn.trace import OpTrace
 
 from .placement import PlacementWatch
 from .plan import CountingPlan, signature
-from .python_state import PythonState, random_state
+from .python_state import random_state
 from .recorder import ModulePath, OpRecorder
 from .replay import PlanMismatch, Replay
+from .saved_state import SavedState
 from .session import Session
 from .tensor_sources import Literals, TensorSources
 from .time_axis import TimeAxis
@@ -45,6 +45,7 @@ class TraceRecording:
         around (Callable): Makes the context of each run of the model. It
             gives a function that is told what the model returns. Either may
             raise: then nothing of the run is recorded.
+        save (Callable): Saves the state that the model has, before a run.
 
     Attributes:
         active (bool): Whether calls are recorded.
@@ -54,17 +55,19 @@ class TraceRecording:
     """
 
     def __init__(self, module: nn.Module, session: Session,
-                 by_plan: bool, around: Callable) -> None:
+                 by_plan: bool, around: Callable, save: Callable) -> None:
         self.active = False
         self.misplaced: list[str] = []
+        self._warned: set[str] = set()
         self._around = around
+        self._save = save
         self._module = module
         self._session = session
         self._by_plan = by_plan
         self._path = ModulePath(module)
         self._trace = OpTrace()
         self._has_substeps = False  # costly, so once per trace
-        self._plans: dict[tuple, tuple[CountingPlan, PythonState]] = {}
+        self._plans: dict[tuple, tuple[CountingPlan, SavedState]] = {}
         self._pending: CountingPlan | None = None  # not in the trace yet
         self._reads_values = False  # the latest call that was recorded
         self._unsteady: set[tuple] = set()  # calls that no plan holds for
@@ -121,6 +124,8 @@ class TraceRecording:
             self._pending = plan
         if plan is not None:
             session, again = self._session, copies(args, kwargs)
+            session.saved = self._plans[key][1]
+            session.saved.save(same=True)
             versions = [x._version for x in inputs]
             try:
                 return self._replay(plan, args, kwargs)
@@ -129,6 +134,7 @@ class TraceRecording:
                 args, kwargs = again
                 del self._plans[key]
                 self._unsteady.add(key)
+        self._save()
         return self._record(key, args, kwargs, inputs)
 
     def _find_plan(self, key: tuple | None) -> CountingPlan | None:
@@ -177,8 +183,7 @@ class TraceRecording:
         if placement is not None:
             placement.returned(out)
             self.misplaced = placement.faults()
-            for fault in self.misplaced:
-                _warn(f'{type(self._module).__name__}: {fault}')
+            self._warn()
         plan.visits = tuple(self._path.visits)
         trace.end_run(session.image_shape)
         self._trace.include(trace)
@@ -191,6 +196,14 @@ class TraceRecording:
                     del self._plans[next(iter(self._plans))]  # the oldest
                 self._plans[key] = plan, state
         return out
+
+    def _warn(self) -> None:
+        """Say once what is misplaced."""
+        for fault in self.misplaced:
+            if fault not in self._warned:
+                self._warned.add(fault)
+                print_log(f'{type(self._module).__name__}: {fault}',
+                          logger='current', level=WARNING)
 
     def _time_axis(self, inputs):
         """Context in which the recorder gets to know of repeated images."""
@@ -208,9 +221,8 @@ class TraceRecording:
         return Unbatched(lambda: self._path.name,
                          len(self._session.image_shape) + 1)
 
-    def _python_state(self) -> PythonState:
-        return PythonState([self._module],
-                           closed=(ModulePath, Session))
+    def _python_state(self) -> SavedState:
+        return SavedState(self._module, (ModulePath, Session))
 
     def _replay(self, plan: CountingPlan, args, kwargs) -> Any:
         """Run with only the neurons watched, and the order of modules."""
@@ -224,12 +236,6 @@ class TraceRecording:
         finally:
             session.replay = None
         return out
-
-
-@cache
-def _warn(fault: str) -> None:
-    """Say it once."""
-    print_log(fault, logger='current', level=WARNING)
 
 
 def copies(args: tuple, kwargs: dict) -> tuple[tuple, dict]:

@@ -5,6 +5,7 @@ import array
 import collections
 import contextvars
 import itertools
+import os
 import random
 
 import numpy as np
@@ -403,10 +404,17 @@ def test_another_memory_format_is_another_call():
 
 
 def test_a_way_that_nothing_tells_is_watched_all_the_same(monkeypatch):
-    # As if Python state had been overlooked: the order of modules tells.
-    monkeypatch.setattr(PythonState, 'is_same', lambda self: True)
-    change = CHANGES['attribute'][1]
-    make = CHANGES['attribute'][0]
+    # The environment is no state of Python: the order of modules tells.
+    monkeypatch.delenv('RARELY', False)
+
+    def change(net, i):
+        monkeypatch.setenv('RARELY', 'yes')
+        if i % 4 < 2:
+            monkeypatch.delenv('RARELY')
+
+    def make():
+        return Net(lambda net, x, y: 'RARELY' not in os.environ)
+
     watched, _ = recorded(make, 'spikes', change)
     counted, plans = recorded(make, 'counts', change)
     assert list(counted) == list(watched) and both_ways(watched)
