@@ -115,7 +115,8 @@ class AEDATReader(EventReader):
                 return
             (kind, _, size, offset, overflow, capacity, number,
              _) = _PACKET.unpack(header)
-            if kind < 0 or size <= 0 or overflow < 0 or not 0 <= number <= capacity or (
+            if min(kind, size - 1, overflow, number) < 0 or (
+                    number > capacity) or (
                     kind == _POLARITY and (size, offset) != (8, 4)):
                 raise self.faults.error(
                     f'damaged header of a packet at byte {at}: {number} of '
