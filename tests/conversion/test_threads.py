@@ -64,6 +64,43 @@ def test_a_model_that_runs_its_parts_in_threads(model, path, form):
         spiking(IMAGES[0])
 
 
+class FunctionsInThread(Threaded):
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        y = self.parts[:2](x)
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self.function, y).result()
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('name,function', [
+    ('mul', lambda y: (y * 1).exp()),
+    ('linear', lambda y: torch.nn.functional.linear(y, torch.ones(5, 2))),
+    ('cat', lambda y: torch.cat([torch.ones(1, 3, 2, 2), y])),
+    ('tolist', lambda y: torch.tensor(y.tolist()))])
+def test_functions_on_spikes_in_threads(name, function, form):
+    model = FunctionsInThread(function).eval()
+    spiking, plain = to_spike_train(model, form), network()
+    expected = function(plain[:2](IMAGES[0]))
+    torch.testing.assert_close(spiking(IMAGES[0]), expected)
+    with spiking, pytest.raises(RuntimeError, match=f'^{name} takes spikes in '
+                                'another thread'):
+        spiking(IMAGES[0])
+    torch.testing.assert_close(spiking(IMAGES[0]), expected)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_spikes_that_a_recorded_call_has_returned_are_read_anywhere(form):
+    spiking = to_spike_train(SFANeuron(4), form)
+    with spiking, ThreadPoolExecutor(1) as thread:
+        y = spiking(torch.tensor([3.]))
+        assert thread.submit(lambda: float(y * 1)).result() == 3 / 4
+
+
 class Copies(nn.Module):
 
     def __init__(self):

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from functools import wraps
 from inspect import ismethod
-from threading import get_ident
 
 from torch import nn
 
 from mmsnn.conversion.spikes.forms import SpikingForm
+from mmsnn.conversion.spikes.threads import check_thread, recording_thread
 
 #: Methods by which detectors and segmentors of upstream use their heads,
 #: beside ``forward``: what is done with a head's results happens in there.
@@ -74,11 +74,7 @@ class ModulePath:
                 self.visits += visits
             if not self._watching:
                 return function(*args, **kwargs)
-            if get_ident() != self._thread:
-                raise RuntimeError(
-                    f'{name or "(model)"}: it runs in another thread than the '
-                    'one that has called the model, where no op can be '
-                    'counted: call all parts of the model in one thread')
+            check_thread(f'{name or "(model)"}: it runs', self._thread)
             if number is not None:
                 self._calls[name] += 1
             self._stack.append([name, number, self._calls[name]])
@@ -98,10 +94,10 @@ class ModulePath:
             RuntimeError: If a module runs in another thread: dispatch modes
                 see the ops of one.
         """
-        self._watching, self._thread = True, get_ident()
+        self._watching = True
         self._calls.clear()
         try:
-            with self.visited():
+            with recording_thread() as self._thread, self.visited():
                 yield
         finally:
             self._watching = False

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_flatten
 from mmsnn.conversion.rules.mmcv_ops import mmcv_cost
 from mmsnn.conversion.spikes.compositions import composition
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
+from mmsnn.conversion.spikes.threads import check_thread
 from mmsnn.conversion.spikes.writes import written
 from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
@@ -332,11 +333,7 @@ class OpRecorder(MmcvOpMode):
         Raises:
             RuntimeError: If it fires in another thread than the call.
         """
-        if get_ident() != self._thread:
-            raise RuntimeError(
-                f'{path}: it fires in another thread than the one that has '
-                'called the model, where no op can be counted: call all parts '
-                'of the model in one thread')
+        check_thread(f'{path}: it fires', self._thread)
         if self.time_axis is not None:
             self.time_axis.reached(path, membrane, spikes)
         amounts = dict(

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from math import frexp
+from threading import get_ident
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from mmsnn.conversion.rules.rule import Effect, UnclassifiedOpError
 from mmsnn.conversion.rules.table import find_rule
@@ -15,6 +16,7 @@ from .compositions import composition
 from .functions import FUNCTIONS
 from .on_spikes import effect_on, extreme, first_spikes, move, with_values
 from .origin import HERE, Origin
+from .threads import RECORDING, check_thread
 from .writes import changes_shape, why_not, writes_into
 
 __all__ = ['HERE', 'SYNAPSES', 'Origin', 'SpikeTensor', 'aten', 'decode']
@@ -85,6 +87,7 @@ class SpikeTensor(torch.Tensor):
         self.origin = origin
         self.timesteps = timesteps
         self.places = places
+        self.thread = get_ident()
         self._shown = []  # values that others may write into, and copies
         self._spikes = spikes
         self._position_spikes = None
@@ -122,6 +125,8 @@ class SpikeTensor(torch.Tensor):
         """Values, counts times scale, as a plain tensor."""
         if self._shown:
             self._check_shown()
+        if RECORDING:
+            self._check_thread('an op')
         if self.binary:
             return sum(self.parts) * self.scale
         return self.parts[0]
@@ -205,6 +210,10 @@ class SpikeTensor(torch.Tensor):
         self._shown.append((values, values.clone()))
         return values
 
+    def _check_thread(self, name: str) -> None:
+        """Raise where another thread takes spikes of a recorded call."""
+        check_thread(f'{name} takes spikes', self.thread)
+
     def _check_shown(self) -> None:
         """Raise if someone has written there: spikes stay as they are."""
         with _disable_current_modes(), torch._C.DisableTorchFunction():
@@ -218,6 +227,10 @@ class SpikeTensor(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if RECORDING:
+            for x in tree_leaves((args, kwargs)):
+                if isinstance(x, cls):
+                    x._check_thread(getattr(func, '__name__', 'an op'))
         if func == _SET_DATA:
             raise UnclassifiedOpError(
                 'spikes.data = x would change spikes in place, which fire '
