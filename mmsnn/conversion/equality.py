@@ -22,7 +22,7 @@ from .equality_report import (
     agree,
 )
 from .leaves import Leaf, leaves
-from .rounding import MEASURABLE, measure_rounding
+from .rounding import MEASURABLE, NotRepeatableError, measure_rounding
 from .watching import Firing, neuron_layers, watch_neurons
 
 
@@ -93,7 +93,7 @@ class EqualityCheck:
 
         Args:
             run_training (Callable): Calls the training form. Where counts
-                agree, but results differ, it is called up to eight times
+                agree, but results differ, it is called up to nine times
                 more, to measure what rounding changes.
             run_spiking (Callable): Calls the spike-train form.
 
@@ -155,11 +155,14 @@ class EqualityCheck:
                 and _untouched(results, first)):
             counts = {path: [x.counts for x in calls]
                       for path, calls in fired.items()}
-            for rounding in measure_rounding(run_training, self.training,
-                                             dtype, first, counts):
-                found = compare_leaves(first, second, dtype, rounding)
-                if self._agree(found):
-                    break
+            try:
+                for rounding in measure_rounding(run_training, self.training,
+                                                 dtype, first, counts):
+                    found = compare_leaves(first, second, dtype, rounding)
+                    if self._agree(found):
+                        break
+            except NotRepeatableError as error:
+                found.not_compared.append(str(error))
         if found.error > report.output_error:
             report.output_error = found.error
             report.output_path = found.path

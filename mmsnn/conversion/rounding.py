@@ -20,6 +20,9 @@ at 16 times its size, too: only what changes 16 times as much, but for a
 quarter, is rounding. Spikes are kept as they were: they are compared one by
 one. Whole numbers are kept as well: indices, masks and counts, sums of which
 are exact.
+
+What a clock or a counter changes may grow as rounding does. So before that,
+one more run, in which nothing is changed, has to return the very same.
 """
 
 from collections import deque
@@ -49,6 +52,11 @@ _UNITS = 2**12
 _LARGER, _MISSED = 16, 0.25
 #: Draws, each with both signs: one of them takes either side of a kink.
 _DRAWS = 2
+
+
+class NotRepeatableError(RuntimeError):
+    """A model returns something else in each run of the same call: what
+    changes between its runs says nothing of rounding."""
 
 
 class Perturbed(TorchDispatchMode):
@@ -117,6 +125,10 @@ def measure_rounding(
         draw, so that nothing runs once all is explained; nothing more if a
         run fails, or returns something of another structure.
 
+    Raises:
+        NotRepeatableError: If a run in which nothing is changed returns other
+            values than the call has.
+
     Example:
         >>> class Net(nn.Module):
         ...     def forward(self, x):
@@ -132,6 +144,7 @@ def measure_rounding(
     values = [_double(leaf.tensor) for leaf in first]
     largest = [None if x is None else torch.zeros_like(x) for x in values]
     share = torch.finfo(dtype).eps * _UNITS
+    _check_repeatable(run, model, first, values)
 
     def changes(share: float, seed: int) -> list[torch.Tensor | None] | None:
         with own_random_numbers(), _fired(model, counts), torch.no_grad(), \
@@ -156,6 +169,25 @@ def measure_rounding(
                 for x, a, b in zip(largest, near, far)
             ]
             yield largest
+
+
+def _check_repeatable(run: Callable, model: nn.Module, first: Sequence[Leaf],
+                      values: Sequence[torch.Tensor | None]) -> None:
+    """Raise if another run returns other values."""
+    try:
+        with own_random_numbers(), torch.no_grad(), in_its_precision(model):
+            found = leaves(run())
+    except Exception:  # as in the runs that follow
+        return
+    if not same_structure(first, found):
+        return
+    for leaf, x, again in zip(first, values, found):
+        y = _double(again.tensor)
+        if x is not None and not torch.allclose(
+                x, y.to(x.device), rtol=0, atol=0, equal_nan=True):
+            raise NotRepeatableError(
+                f'{leaf.path} (the training form returns another value in '
+                'each run)')
 
 
 def _in_proportion(near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
