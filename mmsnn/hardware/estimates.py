@@ -334,6 +334,10 @@ def _noting(failed: dict[str, str], chip: Chip,
         yield
     except ValueError as error:
         if missing == 'raise':
+            if isinstance(error, MissingFigureError):
+                raise MissingFigureError(
+                    f"{error}, or go on without it: estimate(..., "
+                    "missing='report') in place of 'raise'") from error
             raise
         before = failed.get(chip.name)
         failed[chip.name] = f'{before}; {error}' if before else str(error)

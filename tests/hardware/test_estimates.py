@@ -92,7 +92,8 @@ def test_what_gives_nothing_is_named_or_raises(recorded, tiny_chip):
     assert found.chips == ('loihi', 'cmos45')
     assert 'cmos45: not measured: chip spec' in str(found)
     chip = tiny_chip({'events.synop': None})
-    with pytest.raises(MissingFigureError, match='events.synop.*null'):
+    with pytest.raises(MissingFigureError, match="events.synop.*null.*"
+                       "missing='report'.* in place of 'raise'$"):
         estimate(recorded, chip)
     # A wrong option is no property of a chip.
     with pytest.raises(ValueError, match='mode must be one of'):
