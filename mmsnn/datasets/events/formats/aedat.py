@@ -87,12 +87,14 @@ class AEDATReader(EventReader):
             # Leave out frames and inertia (bit 31), and signals from outside.
             pairs = pairs[address & (0x80000400 if davis else 0x80008000) == 0]
             address = pairs['f0'].astype('u4')
-            if not davis and (address >> 16).any():
-                i = int((address >> 16).argmax())
-                raise self.faults.error(
-                    f'address {address[i]:#x} is none of the chip '
-                    f'{self.chip}; the header may be damaged, or lack the '
-                    'line "# AEChip: "')
+            other = address > 0xffff
+            if not davis and other.any():
+                self.faults.found(
+                    'address of another chip',
+                    f'{address[other][0]:#x}, which the chip {self.chip} '
+                    'lacks; the header may have no "# AEChip: "',
+                    int(other.sum()))
+                pairs, address = pairs[~other], address[~other]
             events = np.empty(len(pairs), EVENT)
             events['t'] = pairs['f1']
             x, y, p = (12, 22, 11) if davis else (1, 8, 0)
