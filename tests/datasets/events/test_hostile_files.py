@@ -57,14 +57,15 @@ class TestNoFiles:
         os.mkfifo(pipe)
         refused(pipe, 'it is a pipe')
 
-    def test_a_device_a_socket_and_a_loop(self, tmp_path, refused):
+    def test_a_device_a_socket_and_a_loop(self, tmp_path, refused,
+                                          monkeypatch):
         device = tmp_path / 'zero.raw'
         device.symlink_to('/dev/zero')
         refused(device, 'it is a device')
         loop = tmp_path / 'loop.raw'
         loop.symlink_to(loop)
         refused(loop, 'it cannot be opened: Too many levels')
-        os.chdir(tmp_path)  # a socket's path must be short
+        monkeypatch.chdir(tmp_path)  # a socket's path must be short
         with socket.socket(socket.AF_UNIX) as one:
             one.bind('socket.raw')
             refused(tmp_path / 'socket.raw', 'it is a socket')
