@@ -13,7 +13,6 @@ Python code of a model may look at its modules, too (``conv.bias is None``).
 While a call runs, it finds there what it would find without the fold.
 """
 
-import copy
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,7 +80,7 @@ class Folding:
         self._tried: set = set()
         if self._folds:
             shared = {id(p): p for p in model.parameters()}
-            self._plain = copy.deepcopy(model, shared)
+            self._plain = detached_copy(model, shared)
         # Of the call that runs: outputs that no norm has taken, and all
         # outputs, each by the path of the norm.
         self._waiting: dict[str, Unnormalised] = {}

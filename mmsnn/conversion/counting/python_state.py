@@ -11,6 +11,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -32,7 +33,7 @@ from torch.utils.hooks import RemovableHandle
 _CLOSED = (bool, int, float, complex, str, bytes, type(None), type(...),
            BuiltinFunctionType, ModuleType, CodeType, range, torch.dtype,
            torch.device, torch.layout, torch.memory_format, torch.Size,
-           re.Pattern, logging.Logger, logging.Handler, Registry)
+           re.Pattern, logging.Logger, logging.Handler, Registry, Executor)
 
 #: Where no state of a model is kept, bar attributes of its objects.
 _LIBRARIES = frozenset(

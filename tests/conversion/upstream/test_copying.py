@@ -1,4 +1,7 @@
 import copy
+import queue
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -57,3 +60,47 @@ def test_a_spectral_norm_that_has_been_trained():
     net(x).sum().backward()
     spiking = to_spike_train(net)
     torch.testing.assert_close(spiking(x), net.eval()(x))
+
+
+class Holds(nn.Module):
+
+    def __init__(self, held):
+        super().__init__()
+        self.part = nn.Sequential(SpikeLinear(3, 2, neuron=SFA4))
+        self.part[0].inner = dict(a=[1, held])
+
+    def forward(self, x):
+        return self.part(x)
+
+
+@pytest.mark.parametrize('make', [
+    threading.Lock, threading.RLock, threading.Condition, threading.Event,
+    threading.local, queue.Queue, lambda: ThreadPoolExecutor(1),
+    lambda: torch])
+def test_what_knows_no_copying_but_takes_no_part_in_results(make):
+    net, held = Holds(make()), None
+    x = torch.rand(2, 3) * 4
+    with to_spike_train(net, 'counts') as spiking:
+        for _ in range(2):
+            torch.testing.assert_close(spiking(x), net(x))
+        held = spiking.module.part[0].inner['a'][1]
+    assert type(held) is type(make())
+
+
+def test_a_copy_has_locks_and_thread_local_values_of_its_own():
+    lock, local = threading.Lock(), threading.local()
+    local.calls = [1]
+    with lock:
+        other = detached_copy(Holds((lock, local))).part[0].inner['a'][1]
+    assert not other[0].locked()
+    assert other[1].calls == [1] and other[1].calls is not local.calls
+
+
+@pytest.mark.parametrize('make', [
+    lambda: (i for i in range(3)), lambda: open(__file__), queue.SimpleQueue])
+def test_what_can_not_be_copied_is_named_with_its_path(make):
+    held = make()
+    net = Holds((held, ))
+    with pytest.raises(TypeError, match=r"^part\.0\.inner\['a'\]\[1\]\[0\] of "
+                       f'Holds is a {type(held).__name__}, which can not be '):
+        to_spike_train(net)
