@@ -1,7 +1,6 @@
 """A data loader that can go on in the middle of a pass."""
 
 import logging
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from .indices import Indices
 from .kept_data import KeptData
 from .place import LoaderPlace
-from .workers import CollateWithState, StartedWorker
+from .workers import CollateWithState, StartedWorker, packed, unpacked
 
 
 class ResumableLoader(DataLoader):
@@ -70,7 +69,7 @@ class ResumableLoader(DataLoader):
         if self._resumed:
             return self._resumed[0]
         current = self._current
-        found = [w and pickle.loads(w) for w in self._workers]
+        found = [w if w is None else unpacked(w) for w in self._workers]
         kept = set(self._kept.found()).union(*[w[1] for w in found if w])
         return LoaderPlace(
             passes=current.number,
@@ -112,7 +111,7 @@ class ResumableLoader(DataLoader):
         self._passes = place.passes - inside
         if len(place.workers) == self.num_workers:
             self._workers = [
-                w and pickle.dumps((RandomNumbers.of(w), []))
+                w and packed(RandomNumbers.of(w), [])
                 for w in place.workers
             ]
         else:
@@ -209,7 +208,7 @@ class ResumableLoader(DataLoader):
         }
         if self.num_workers:
             restored = [
-                w and pickle.loads(w)[0] for w in
+                w if w is None else unpacked(w)[0] for w in
                 (*self._workers[done % self.num_workers:],
                  *self._workers[:done % self.num_workers])
             ]

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 
+import torch
 from torch.utils.data import get_worker_info
 
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
@@ -35,7 +36,22 @@ class CollateWithState:
         self.collate = collate
 
     def __call__(self, samples) -> tuple:
-        """The batch, and random states and kept data as a pickle."""
+        """The batch, and random states and kept data."""
         batch = self.collate(samples)
-        state = RandomNumbers(), StartedWorker.kept.found()
-        return batch, pickle.dumps(state, 5)
+        return batch, packed(RandomNumbers(), StartedWorker.kept.found())
+
+
+def packed(numbers: RandomNumbers, kept: list[str]) -> torch.Tensor:
+    """Random states and kept data as a tensor of bytes.
+
+    A tensor comes through shared memory. As bytes they would fill the pipe
+    that batches come through, and workers that wait for room in it do not
+    end when their process is killed.
+    """
+    return torch.frombuffer(
+        bytearray(pickle.dumps((numbers, kept), 5)), dtype=torch.uint8)
+
+
+def unpacked(state: torch.Tensor) -> tuple[RandomNumbers, list[str]]:
+    """The reverse of :func:`packed`."""
+    return pickle.loads(state.numpy().tobytes())

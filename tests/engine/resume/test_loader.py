@@ -1,6 +1,10 @@
 """A loader that goes on gives what it would have given."""
 
+import multiprocessing
+import os
 import random
+import signal
+import time
 from functools import partial
 
 import numpy as np
@@ -155,3 +159,24 @@ def test_places_are_plain_data(tmp_path):
     found = torch.load(tmp_path / 'place.pth', weights_only=True)
     assert found['taken'] == BATCHES
     assert RandomNumbers.of(found['start']) == RandomNumbers.of(place['start'])
+
+
+def test_workers_of_a_killed_process_end():
+    """What workers have sent and nobody takes does not keep them."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if not process:
+        batches = iter(build(workers=4, batch_size=1))
+        next(batches)
+        time.sleep(2)  # workers run ahead as far as they may
+        os.write(writing, ' '.join(
+            str(x.pid) for x in multiprocessing.active_children()).encode())
+        time.sleep(60)
+    workers = os.read(reading, 1000).decode().split()
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    assert len(workers) == 4
+    end = time.time() + 30
+    while any(os.path.exists(f'/proc/{x}') for x in workers):
+        assert time.time() < end
+        time.sleep(0.2)
