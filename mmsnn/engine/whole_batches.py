@@ -75,12 +75,13 @@ def with_whole_batches(loader: DataLoader, key: str) -> DataLoader:
     batches = loader.batch_sampler
     if world_size == 1 or isinstance(batches, WholeBatches):
         return loader
-    if isinstance(loader.dataset, IterableDataset) or type(
-            batches) is not BatchSampler:
-        kind = type(batches or loader.dataset).__name__
+    without_indices = batches is None or isinstance(loader.dataset,
+                                                    IterableDataset)
+    if without_indices or type(batches) is not BatchSampler:
+        kind = type(loader.dataset if without_indices else batches)
         raise ValueError(
-            f'{key}: {kind} does not tell the batches that one process would '
-            'have; use a data set with indices, sampler='
+            f'{key}: {kind.__name__} does not tell the batches that one '
+            'process would have; use a data set with indices, sampler='
             "dict(type='DefaultSampler', shuffle=False) and no batch_sampler, "
             'or one process')
     with own_random_numbers(0):

@@ -1,6 +1,7 @@
 """Training by two processes with half the batch each, against one."""
 
 import copy
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ class TwoProcessesModel(BaseModel):
 
     def forward(self, inputs, mode='tensor'):
         out = self.head(self.backbone(torch.stack(list(inputs))))
-        wanted = torch.linspace(-1, 1, 3, dtype=out.dtype)[:, None, None]
+        wanted = torch.linspace(-1, 2, 3, dtype=out.dtype)[:, None, None]
         return dict(loss=(out - wanted).square().mean())
 
 
@@ -147,3 +148,32 @@ def test_strategies(tmp_path, strategy):
     assert difference(one['state_dict'], found['state_dict']) < 1e-12
     assert difference(one['ema_state_dict'], found['ema_state_dict']) < 1e-12
 
+
+
+def test_strategies_that_can_not_be(tmp_path):
+    for strategy, kind, message in [
+            (dict(type='FSDPStrategy'), ValueError, 'dist_train.sh'),
+            (dict(type='DDPStrategy'), ValueError, 'dist_train.sh'),
+            (dict(type='DeepSpeedStrategy'), ImportError,
+             'pip install deepspeed')]:
+        if find_spec('deepspeed') and kind is ImportError:
+            continue
+        with pytest.raises(kind, match=message):
+            build_runner(config(tmp_path, 'none', strategy=strategy,
+                                runner_type='FlexibleRunner'))
+
+
+def parts_of(folder, **changes):
+    """Numbers of elements that this process holds, and of the model."""
+    runner = build_runner(config(folder, 'pytorch', **changes))
+    runner.train()
+    return (sum(p.numel() for p in runner.model.parameters()),
+            sum(p.numel() for p in TwoProcessesModel().parameters()))
+
+
+def test_each_process_holds_a_part(tmp_path):
+    (first, whole), (second, _) = run_in_processes(
+        tmp_path, parts_of, tmp_path / 'w', runner_type='FlexibleRunner',
+        strategy=copy.deepcopy(STRATEGIES['fsdp']))
+    assert first + second == whole
+    assert abs(first - second) <= 1
