@@ -2,6 +2,7 @@
 
 from threading import RLock
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -43,6 +44,9 @@ NEURON_FORMS = dict(
     spikes=SpikeTrainNeuron,
     counts=CountNeuron,
     free_running=FreeRunningNeuron)
+
+#: What was logged of trained models, which are converted at each evaluation.
+_WARNED: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 
 
 def to_spike_train(model: nn.Module,
@@ -187,7 +191,8 @@ class SpikeTrainModel(nn.Module):
             self.session,
             by_plan=form == 'counts',
             around=self._folding.followed,
-            save=self._save_state)
+            save=self._save_state,
+            warned=_WARNED.setdefault(model, set()))
 
     @property
     def trace(self) -> OpTrace:
@@ -366,8 +371,10 @@ class SpikeTrainModel(nn.Module):
 
     def _save_state(self) -> None:
         """Save the state that the model has, where a fold may turn out to be
-        wrong. Free running does so itself."""
-        if self.form == 'free_running' or not self._folding.folded_norms:
+        wrong, or a trace asks what the call keeps. Free running saves it
+        itself."""
+        if self.form == 'free_running' or not (
+                self._folding.folded_norms or self._recording.active):
             return
         if self._state is None:
             self._state = SavedState(self.module, (ModulePath, Session))

@@ -14,7 +14,7 @@ from mmsnn.conversion.spikes.threads import check_thread
 from mmsnn.conversion.spikes.writes import written
 from mmsnn.conversion.upstream.mmcv_dispatch import MmcvOpMode
 from mmsnn.conversion.upstream.nested import tensors
-from mmsnn.trace import OpTrace
+from mmsnn.trace import UNKNOWN, OpTrace
 
 from .firings import Firings
 from .module_path import ModulePath
@@ -24,7 +24,13 @@ from .relays import in_a_window, relay_amounts, window_geometry
 from .spike_memory import SpikeMemory
 from .substeps import axis_spikes, substep_amounts
 from .synapses import SYNAPSE_OPS, fan_out, synapse_cost
-from .tensor_sources import Read, RecordKeys, TensorSources
+from .tensor_sources import (
+    DRAWN,
+    EARLIER,
+    Read,
+    RecordKeys,
+    TensorSources,
+)
 from .value_reads import ReadValues
 from .weight_pieces import WeightPieces
 
@@ -40,13 +46,19 @@ class OpRecorder(MmcvOpMode):
         sources (TensorSources): Knows what made each tensor.
         substeps (bool): Whether to count each sub-step of the first image,
             too, which is costly.
+        earlier (str): Which values earlier calls have read that the model may
+            have kept. Defaults to none.
+
+    Attributes:
+        reads (ReadValues): Which values this call has read.
     """
 
     #: Neurons may run as kernels: none of their operations matter here.
     allows_kernels = True
 
     def __init__(self, path: ModulePath, trace: OpTrace, plan: CountingPlan,
-                 repeats: int, sources: TensorSources, substeps: bool) -> None:
+                 repeats: int, sources: TensorSources, substeps: bool,
+                 earlier: str = '') -> None:
         super().__init__()
         self.sources = sources
         self.substeps = substeps
@@ -60,7 +72,7 @@ class OpRecorder(MmcvOpMode):
         self.placement = None  # a PlacementWatch, in the first call
         self.memory = SpikeMemory(sources)
         self._paused = False
-        self._reads = ReadValues(sources, path)
+        self.reads = ReadValues(sources, path, earlier)
         self._thread = get_ident()
         # Of products of spikes: the largest integer that each can reach.
         self._products: dict[tuple, int] = {}
@@ -88,7 +100,7 @@ class OpRecorder(MmcvOpMode):
         """
         if self._paused:
             return nullcontext()
-        return self._reads.reading(name, values)
+        return self.reads.reading(name, values)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -97,7 +109,9 @@ class OpRecorder(MmcvOpMode):
         packet = func.overloadpacket
         sources = () if packet.__name__ in FACTORIES else (
             self.sources.of(args, kwargs))
-        sources = self._reads.have_a_say(func, args, kwargs, sources)
+        sources = self.reads.have_a_say(func, args, kwargs, sources)
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            sources = (*sources, DRAWN)
         args, kwargs = self.memory.read(func, args, kwargs)
         compose = composition(SpikeTensor, func, args, kwargs)
         if compose is not None:
@@ -115,7 +129,7 @@ class OpRecorder(MmcvOpMode):
         except (TypeError, UnclassifiedOpError) as error:
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
         if self.plan.watch(func):
-            self._reads.note_op(func, args, kwargs)
+            self.reads.note_op(func, args, kwargs)
         self.memory.note(func, args, kwargs, out)
         if self.placement is not None:
             with self.paused():
@@ -220,7 +234,7 @@ class OpRecorder(MmcvOpMode):
         product of two activations must hold."""
         if weight is None:
             operands = args[:2] if cost['kind'] == 'conv' else args[-2:]
-            cost['note'] = self._reads.why_not_static(operands)
+            cost['note'] = self.reads.why_not_static(operands)
             if cost.get('spiking'):
                 self._bound_accumulator(cost, operands)
             return
@@ -251,7 +265,7 @@ class OpRecorder(MmcvOpMode):
                     f'{self.path.name}: {error}') from error
         if on_values:
             self.plan.static = False
-            self._reads.note(name, (args, kwargs))
+            self.reads.note(name, (args, kwargs))
         if self.placement is not None:
             with self.paused():
                 self.placement.ran_compiled(name, (args, kwargs))
@@ -271,9 +285,13 @@ class OpRecorder(MmcvOpMode):
     def _connect(self, key: tuple, sources: RecordKeys,
                  operands: RecordKeys = (), reads: dict | None = None) -> None:
         self.sources.connect(key, (*sources, *operands))
+        # Noise is no edge, nor is what an earlier call has left; as weights,
+        # they are none that is known.
         sources, operands = (
-            dict.fromkeys(s.key if isinstance(s, Read) else s for s in found)
-            for found in (sources, operands))
+            dict.fromkeys(other if s in (DRAWN, EARLIER) else s for s in (
+                s.key if isinstance(s, Read) else s for s in found))
+            for found, other in ((sources, None), (operands, UNKNOWN)))
+        sources.pop(None, None)
         self.trace.connect(key, sources, operands, reads)
         self.plan.connect(key, sources, operands)
 

@@ -80,8 +80,8 @@ class SavedState(PythonState):
         """
         if not self.known:
             return
-        if not (same or self.is_same()) and not self._take_changes():
-            self._look_anew()
+        if not same:
+            self.take_changes()
         self._generators = [(x, x.get_state()) for x, _ in self._generators]
         for x, before in self._arrays:
             before[...] = x
@@ -115,13 +115,26 @@ class SavedState(PythonState):
         self._late = [r for _, r in late]
         return self._tensors + [x for x, _ in late]
 
-    def _take_changes(self) -> bool:
+    def take_changes(self) -> bool:
         """Take what has changed for what it was.
 
         Returns:
-            bool: False if all has to be looked at anew.
+            bool: Whether more has changed than which tensors are held.
         """
-        new, old = [], []
+        if not self.known:
+            return True
+        if self.is_same():
+            return False
+        new: list = []
+        if self._take_them(new):
+            return not all(isinstance(x, torch.Tensor) for x in new)
+        self._look_anew()
+        return True
+
+    def _take_them(self, new: list) -> bool:
+        """See :meth:`take_changes`; returns False if all has to be looked at
+        anew, else what things are now is in ``new``."""
+        old: list = []
         for x in [*self._empty, *self._no_hooks]:
             if x:
                 self._held.append(x)

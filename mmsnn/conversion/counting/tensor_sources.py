@@ -20,6 +20,10 @@ RecordKeys = tuple[Any, ...]
 
 #: Of what is made of constants, after a read of what is not constant.
 READ = 'read'
+#: A source: random numbers.
+DRAWN = 'drawn'
+#: A source: what an earlier call has kept, and that follows its input.
+EARLIER = 'earlier'
 
 
 class Read(NamedTuple):
@@ -50,6 +54,9 @@ class TensorSources:
     Args:
         model (nn.Module): The model.
         inputs (Iterable[Tensor]): What it is given.
+        kept (Iterable[StorageWeakRef]): Memory that the model holds and that
+            follows the input of an earlier call, see :meth:`kept`. Defaults
+            to none.
 
     Attributes:
         read (tuple[Read]): What values come from that Python code has read so
@@ -67,9 +74,11 @@ class TensorSources:
     """
 
     def __init__(self, model: nn.Module,
-                 inputs: Iterable[torch.Tensor]) -> None:
+                 inputs: Iterable[torch.Tensor],
+                 kept: Iterable[StorageWeakRef] = ()) -> None:
         # A weak reference keeps an address from being used again.
-        self._sources: dict[StorageWeakRef, RecordKeys] = {}
+        self._sources: dict[StorageWeakRef, RecordKeys] = dict.fromkeys(
+            kept, (EARLIER, ))
         self._held = {memory_of(x) for _, x in held_tensors(model)}
         # By the key of a record: what else than constants it comes from.
         self._causes: dict[Any, frozenset[str]] = {}
@@ -134,7 +143,7 @@ class TensorSources:
         for s in sources:
             if isinstance(s, Read):
                 found.add(READ)
-            elif s in (INPUT, UNKNOWN):
+            elif s in (INPUT, UNKNOWN, DRAWN, EARLIER):
                 found.add(s)
             else:
                 found |= self._causes.get(s, frozenset())
@@ -170,6 +179,17 @@ class TensorSources:
                 x.sources = sources
             else:
                 self._sources[memory_of(x)] = sources
+
+    def kept(self, model: nn.Module) -> set[StorageWeakRef]:
+        """Memory of tensors that a model holds now and that may differ
+        between inputs: the next call finds them.
+
+        Args:
+            model (nn.Module): The model, after its call.
+        """
+        held = {memory_of(x) for _, x in held_tensors(model)}
+        return {memory for memory in held
+                if self.causes(self._sources.get(memory, ()))}
 
     def written(self, arguments: Any, sources: RecordKeys) -> None:
         """Note that a compiled op may have written into its arguments.

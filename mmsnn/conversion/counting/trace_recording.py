@@ -46,6 +46,7 @@ class TraceRecording:
             gives a function that is told what the model returns. Either may
             raise: then nothing of the run is recorded.
         save (Callable): Saves the state that the model has, before a run.
+        warned (set[str]): What was logged of this model as misplaced so far.
 
     Attributes:
         active (bool): Whether calls are recorded.
@@ -55,10 +56,11 @@ class TraceRecording:
     """
 
     def __init__(self, module: nn.Module, session: Session,
-                 by_plan: bool, around: Callable, save: Callable) -> None:
+                 by_plan: bool, around: Callable, save: Callable,
+                 warned: set[str]) -> None:
         self.active = False
         self.misplaced: list[str] = []
-        self._warned: set[str] = set()
+        self._warned = warned
         self._around = around
         self._save = save
         self._module = module
@@ -70,6 +72,10 @@ class TraceRecording:
         self._plans: dict[tuple, tuple[CountingPlan, SavedState]] = {}
         self._pending: CountingPlan | None = None  # not in the trace yet
         self._reads_values = False  # the latest call that was recorded
+        # What calls have left behind that follows their input: tensors, and
+        # which values were read that may have been kept as numbers.
+        self._kept: set = set()
+        self._earlier = ''
         self._unsteady: set[tuple] = set()  # calls that no plan holds for
 
     @property
@@ -150,9 +156,9 @@ class TraceRecording:
         """Run with every op watched. Nothing reaches the trace before the
         call has ended."""
         session = self._session
-        plan = CountingPlan(session.image_shape)
+        plan, kept = CountingPlan(session.image_shape), self._kept
         trace = OpTrace(images=session.images)
-        sources = TensorSources(self._module, inputs)
+        sources = TensorSources(self._module, inputs, self._kept)
         reads = ValueReads(session)
         may_plan = (self._by_plan and key is not None and
                     key not in self._unsteady)
@@ -161,7 +167,8 @@ class TraceRecording:
             before = self._python_state(), random_state()
         session.recorder = OpRecorder(
             self._path, trace, plan, 1, sources,
-            substeps=not self._has_substeps)
+            substeps=not self._has_substeps, earlier=self._earlier)
+        recorded = session.recorder.reads
         placement = None
         if not self._has_substeps:
             placement = PlacementWatch(self._path, sources)
@@ -184,18 +191,29 @@ class TraceRecording:
             placement.returned(out)
             self.misplaced = placement.faults()
             self._warn()
+        self._keep(sources, recorded.first)
         plan.visits = tuple(self._path.visits)
         trace.end_run(session.image_shape)
         self._trace.include(trace)
         self._has_substeps = True
         self._reads_values = reads.found or not plan.static
-        if not self._reads_values and before is not None:
+        if not self._reads_values and before is not None and kept == (
+                self._kept):
             state, drawn = before
             if state.is_same() and drawn == random_state():
                 while len(self._plans) >= MOST_PLANS:
                     del self._plans[next(iter(self._plans))]  # the oldest
                 self._plans[key] = plan, state
         return out
+
+    def _keep(self, sources: TensorSources, read: str) -> None:
+        """Note what a call has left behind that may follow its input."""
+        kept = sources.kept(self._module)
+        if kept != self._kept:  # what is static in a plan may be so no more
+            self._plans.clear()
+            self._kept = kept
+        if read and not self._earlier and self._session.saved.take_changes():
+            self._earlier = f'{read}, in an earlier call'
 
     def _warn(self) -> None:
         """Say once what is misplaced."""

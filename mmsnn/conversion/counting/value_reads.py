@@ -9,10 +9,10 @@ from torch.overrides import TorchFunctionMode
 
 from mmsnn.conversion.rules.moves import UNSET
 from mmsnn.conversion.upstream.nested import tensors
-from mmsnn.trace import INPUT
+from mmsnn.trace import INPUT, UNKNOWN
 
 from .module_path import ModulePath
-from .tensor_sources import READ, Read, RecordKeys, TensorSources
+from .tensor_sources import EARLIER, READ, Read, RecordKeys, TensorSources
 
 #: Of these, all that Python gets to know is a yes or no.
 _DECISIONS = frozenset(('__bool__', '__contains__', 'allclose', 'equal',
@@ -47,6 +47,14 @@ AFTER_READ = ('what it multiplies with is made after the code of the model '
               'buffer, or make them before')
 
 
+#: They are drawn, or were kept.
+RANDOM = ('what it multiplies with is drawn at random in each call: hold '
+          'weights that are not in a parameter or buffer')
+KEPT = ('what it multiplies with is made of what the model has kept from an '
+        'earlier call and may follow the input of that: hold weights that do '
+        'not in a parameter or buffer that no call writes into')
+
+
 class ReadValues:
     """Values that differ between inputs and were read in a model's call.
 
@@ -54,13 +62,22 @@ class ReadValues:
         sources (TensorSources): Knows what tensors come from. It is told what
             was read, which may have a say in all that is made later.
         path (ModulePath): Knows which module is running.
+        earlier (str): Which values earlier calls have read, as :attr:`first`
+            says it, if the model may have kept them. Defaults to none.
+
+    Attributes:
+        first (str): Which values were read first, and where; empty if none
+            were.
     """
 
-    def __init__(self, sources: TensorSources, path: ModulePath) -> None:
+    def __init__(self, sources: TensorSources, path: ModulePath,
+                 earlier: str = '') -> None:
         self._sources = sources
         self._path = path
         self._numbers: RecordKeys = ()  # of what numbers come that were read
-        self._first = ''  # which were read first, and where
+        self.first = earlier
+        if earlier:
+            sources.read = self._numbers = (Read(EARLIER), )
         self._told = False  # while a method runs whose read is noted
 
     @contextmanager
@@ -92,7 +109,7 @@ class ReadValues:
                       if self._sources.causes((s, )))
         if not found:
             return
-        self._first = self._first or f'{name.strip("_")} in {self._path.name}'
+        self.first = self.first or f'{name.strip("_")} in {self._path.name}'
         self._sources.read = _joined(self._sources.read, found)
         if not decides:
             self._numbers = _joined(self._numbers, found)
@@ -153,8 +170,10 @@ class ReadValues:
         for x in operands:
             causes = self._sources.causes(self._sources.of(x))
             if INPUT not in causes:
-                return (AFTER_READ.format(self._first) if READ in causes else
-                        FOREIGN)
+                if READ in causes:
+                    return AFTER_READ.format(self.first)
+                return (FOREIGN if UNKNOWN in causes else
+                        KEPT if EARLIER in causes else RANDOM)
         return ''
 
 

@@ -203,21 +203,21 @@ class Whole(nn.Module):
 
 
 def test_paths_are_those_of_the_config_that_has_the_key():
-    whole, said = Whole(), []
+    whole, other, said = Whole(), Whole(), []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
     logger = MMLogger.get_current_instance()
     logger.addHandler(handler)
     try:
-        for _ in range(2):  # a model is converted at each evaluation
-            with to_spike_train(whole.eval()) as spiking:
+        for model in (whole, whole, other):  # converted at each evaluation
+            with to_spike_train(model.eval()) as spiking:
                 spiking(torch.randn(1, 2, 4, 4))
     finally:
         logger.removeHandler(handler)
     fault, = spiking.misplaced
     assert 'parts.head.act (ReLU' in fault
     assert "keep_real=['act'] where parts.head is made spiking" in fault
-    assert said == [f'Whole: {fault}']
+    assert said == 2 * [f'Whole: {fault}']  # once for each model
 
 
 def weights_of(layer):

@@ -1,5 +1,7 @@
 """What is made after Python code has read values that follow the input."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -219,3 +221,78 @@ def test_products_of_activations_keep_their_reason():
     trace = record(lambda m, s, y: F.linear(s, y * float(y.mean())))
     projection = network_from_trace(trace).projections[-1]
     assert 'multiplies two activations' in projection.reason
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('make', [
+    lambda m: torch.rand(5, 6), lambda m: m.w * torch.randn(5, 6),
+    lambda m: torch.empty(5, 6).uniform_() + 1,
+    lambda m: F.dropout(m.w, training=True),
+    lambda m: m.w.new_zeros(5, 6).bernoulli_()])
+def test_weights_that_are_drawn_are_not_static(make, form):
+    trace = record(lambda m, s, y: F.linear(s, make(m)), form,
+                   *2 * [torch.randn(5, 7)])
+    projection = network_from_trace(trace).projections[-1]
+    assert not projection.static
+    assert 'is drawn at random in each call' in projection.reason
+
+
+def keeps_a_number(m, s, y):
+    out = F.linear(s, m.w * getattr(m, 'kept', 1.))
+    m.kept = float(y.mean())
+    return out
+
+
+def keeps_a_number_in_a_list(m, s, y):
+    kept = vars(m).setdefault('kept', [1.])
+    out = F.linear(s, m.w * kept[-1])
+    kept.append(y.mean().item())
+    return out
+
+
+def keeps_a_tensor(m, s, y):
+    out = F.linear(s, m.w * getattr(m, 'kept', 1.))
+    m.kept = y.mean()
+    return out
+
+
+def keeps_in_a_buffer(m, s, y):
+    out = F.linear(s, m.w * m.fixed)
+    m.fixed.mul_(.9).add_(y.mean())
+    return out
+
+
+def chooses_by_the_call_before(m, s, y):
+    out = F.linear(s, m.w * (2 if getattr(m, 'kept', False) else 1))
+    m.kept = bool(y.mean() > 0)
+    return out
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('run,said', [
+    (keeps_a_number, 'float in .model., in an earlier call'),
+    (keeps_a_number_in_a_list, 'item in .model., in an earlier call'),
+    (chooses_by_the_call_before, 'bool in .model., in an earlier call'),
+    (keeps_a_tensor, 'kept from an earlier call'),
+    (keeps_in_a_buffer, 'kept from an earlier call')])
+def test_what_an_earlier_call_has_kept_is_not_static(run, said, form):
+    """Static in the first call, where nothing was kept, and in none of the
+    three that follow."""
+    trace = record(run, form,
+                   *(torch.full((5, 7), float(k)) for k in range(4)))
+    found = {r.static: r for r in trace if r.kind in SYNAPSES and r.spiking}
+    assert found[True].calls == 1 and found[False].calls == 3
+    assert re.search(said, found[False].note)
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('run', [
+    lambda m, s, y: F.linear(s, m.w * 2 + 0 * float(m.w.sum())),
+    lambda m, s, y: F.linear(s, m.w * 2) + float(y.mean()),
+    lambda m, s, y: setattr(m, 'fixed', y) or F.linear(
+        s, m.w * 2) + float(y.mean())])
+def test_where_no_number_is_kept_weights_stay_static(run, form):
+    trace = record(run, form,
+                   *(torch.full((5, 7), float(k)) for k in range(3)))
+    found = synapse(trace)
+    assert found.static and found.calls == 3
