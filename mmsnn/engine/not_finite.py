@@ -94,7 +94,14 @@ def first_not_finite(model: nn.Module, batch, wrapper: OptimWrapper,
 
 
 def wrappers_of(wrapper) -> list[OptimWrapper]:
-    """The optimiser wrappers that a wrapper of several has, or is."""
+    """The optimiser wrappers that a wrapper of several has, or is.
+
+    Args:
+        wrapper (OptimWrapper | OptimWrapperDict): One, or several by name.
+
+    Returns:
+        list[OptimWrapper]: At least one.
+    """
     return list(getattr(wrapper, 'optim_wrappers', {None: wrapper}).values())
 
 

@@ -18,6 +18,12 @@ def has_two_orders(model: nn.Module) -> bool:
 
     ``DistributedDataParallel`` sorts gradients into buckets anew after the
     first, and a sum of more than two numbers hangs on their order.
+
+    Args:
+        model (nn.Module): A model, maybe wrapped.
+
+    Returns:
+        bool: False for other wrappers, and for two processes or one.
     """
     return (isinstance(model, DistributedDataParallel)
             and get_world_size() > 2 and not model.find_unused_parameters)

@@ -7,7 +7,21 @@ from itertools import islice
 
 
 class Indices:
-    """Indices of batches, from a place on; knows which batches were taken."""
+    """Indices of batches, from a place on; knows which batches were taken.
+
+    Args:
+        sampler (Iterable): Gives the indices of one batch after another.
+        skipped (int): Batches at its beginning that are left out. Defaults
+            to 0.
+
+    Attributes:
+        digest (int): CRC-32 of the indices that were skipped and taken.
+
+    Example:
+        >>> indices = Indices([[0, 1], [2, 3], [4, 5]], skipped=2)
+        >>> list(indices)
+        [[4, 5]]
+    """
 
     def __init__(self, sampler: Iterable, skipped: int = 0) -> None:
         self._sampler = sampler

@@ -33,4 +33,6 @@ class LoaderPlace:
     settings: dict
     kept: list
 
-    state_dict = asdict
+    def state_dict(self) -> dict:
+        """The place as plain data: the keyword arguments that make it."""
+        return asdict(self)

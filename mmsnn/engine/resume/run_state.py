@@ -12,12 +12,26 @@ _COUNTS = {EarlyStoppingHook: ('best_score', 'wait_count')}
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model in a wrapper of distributed training."""
+    """The model in a wrapper of distributed training.
+
+    Args:
+        model (nn.Module): Wrapped or not.
+
+    Returns:
+        nn.Module: The model itself.
+    """
     return model.module if is_model_wrapper(model) else model
 
 
 def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     """Gradients that are accumulated, of this process alone.
+
+    Args:
+        model (nn.Module): Wrapped or not.
+
+    Returns:
+        dict[str, Tensor]: Copies on the CPU, by the name of the parameter;
+        parameters without a gradient are left out.
 
     Example:
         >>> model = nn.Linear(2, 1)
@@ -33,14 +47,27 @@ def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def set_gradients(model: nn.Module, found: dict[str, torch.Tensor]) -> None:
-    """Give parameters the gradients that :func:`gradients` has found."""
+    """Give parameters the gradients that :func:`gradients` has found.
+
+    Args:
+        model (nn.Module): Wrapped or not.
+        found (dict[str, Tensor]): Gradients by the name of the parameter.
+            Parameters that are not among them keep theirs.
+    """
     for name, parameter in unwrapped(model).named_parameters():
         if name in found:
             parameter.grad = found[name].to(parameter)
 
 
 def buffers(runner) -> dict[str, torch.Tensor]:
-    """Buffers of the model and of averaged models, by path."""
+    """Buffers of the model and of averaged models.
+
+    Args:
+        runner (Runner): With its model and hooks.
+
+    Returns:
+        dict[str, Tensor]: Copies on the CPU, by path.
+    """
     return {
         name: value.detach().cpu().clone()
         for name, value in _buffers(runner)
@@ -48,7 +75,13 @@ def buffers(runner) -> dict[str, torch.Tensor]:
 
 
 def set_buffers(runner, found: dict[str, torch.Tensor]) -> None:
-    """Give buffers the values that :func:`buffers` has found."""
+    """Give buffers the values that :func:`buffers` has found.
+
+    Args:
+        runner (Runner): With its model and hooks.
+        found (dict[str, Tensor]): Values by path. Buffers that are not among
+            them keep theirs.
+    """
     for name, value in _buffers(runner):
         if name in found:
             value.data.copy_(found[name])
@@ -64,6 +97,13 @@ def _buffers(runner) -> Iterator[tuple[str, torch.Tensor]]:
 
 def hook_states(hooks: list[Hook]) -> dict[str, dict]:
     """States of hooks that have ``state_dict``, and what mmengine's count.
+
+    Args:
+        hooks (list[Hook]): Those of a runner.
+
+    Returns:
+        dict[str, dict]: By the name of the class, which is numbered from the
+        second of a class on.
 
     Example:
         >>> hook = EarlyStoppingHook('accuracy/top1', rule='greater')
@@ -96,7 +136,13 @@ def states_before_checkpoints(hooks: list[Hook]) -> None:
 
 
 def set_hook_states(hooks: list[Hook], states: dict[str, dict]) -> None:
-    """Give hooks the states that :func:`hook_states` has found."""
+    """Give hooks the states that :func:`hook_states` has found.
+
+    Args:
+        hooks (list[Hook]): Those of a runner.
+        states (dict[str, dict]): States by name. Hooks that are not among
+            them stay as they are.
+    """
     for name, hook in _named(hooks):
         if name in states and hasattr(hook, 'load_state_dict'):
             hook.load_state_dict(states[name])

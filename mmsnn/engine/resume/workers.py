@@ -12,7 +12,13 @@ from .kept_data import KeptData
 
 
 class StartedWorker:
-    """Starts a worker, with random states that it had before."""
+    """Starts a worker, with random states that it had before.
+
+    Args:
+        start (Callable, optional): The loader's own ``worker_init_fn``.
+        restored (list[RandomNumbers | None]): By the worker's number; None
+            where it begins anew.
+    """
 
     kept: KeptData
 
@@ -30,7 +36,11 @@ class StartedWorker:
 
 
 class CollateWithState:
-    """Makes a batch, and tells the random states of the worker behind it."""
+    """Makes a batch, and tells the random states of the worker behind it.
+
+    Args:
+        collate (Callable): The loader's own ``collate_fn``.
+    """
 
     def __init__(self, collate: Callable) -> None:
         self.collate = collate
@@ -47,11 +57,26 @@ def packed(numbers: RandomNumbers, kept: list[str]) -> torch.Tensor:
     A tensor comes through shared memory. As bytes they would fill the pipe
     that batches come through, and workers that wait for room in it do not
     end when their process is killed.
+
+    Args:
+        numbers (RandomNumbers): Random states.
+        kept (list[str]): Attributes that hold data of earlier samples.
+
+    Returns:
+        Tensor: Bytes, for other processes of the same run only.
     """
     return torch.frombuffer(
         bytearray(pickle.dumps((numbers, kept), 5)), dtype=torch.uint8)
 
 
 def unpacked(state: torch.Tensor) -> tuple[RandomNumbers, list[str]]:
-    """The reverse of :func:`packed`."""
+    """The reverse of :func:`packed`.
+
+    Args:
+        state (Tensor): What :func:`packed` gave in a process of this run; it
+            is unpickled, so it must not come from a file.
+
+    Returns:
+        tuple[RandomNumbers, list[str]]: What was packed.
+    """
     return pickle.loads(state.numpy().tobytes())
