@@ -25,6 +25,8 @@ _PACKAGES = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'mmsnn')
 _OPEN_ENDED = ('VPD', 'UNetWrapper')
 #: What upstream looks up as an expression.
 _EVALUATED = ('type', 'dtype', 'warp_mode')
+#: Names of files, or of formats, whose reading runs what is in them.
+_RUN = ('pkl', 'pickle', 'yaml', 'yml')
 _NAME = re.compile(r'[\w./:-]*')
 _WHERE = "the config's text in the checkpoint"
 #: What an inferencer does not build.
@@ -151,17 +153,29 @@ def config_of_text(text: str) -> dict[str, Any]:
                 _WHERE, f'custom_imports of {name!r}, give the config itself')
         import_module(name)
     kept = {k: v for k, v in values.items() if k not in _OF_TRAINING}
-    _check(kept)
+    for key, value in kept.items():
+        # Inferencers build pipelines, but no data sets and evaluators.
+        _check({key: value},
+               not str(key).endswith(('_dataloader', '_evaluator')))
     return kept
 
 
-def _check(value: Any) -> None:
-    """Refuse what would have something foreign called."""
-    if isinstance(value, (list, tuple)):
+def _check(value: Any, built: bool = True) -> None:
+    """Refuse what would have something foreign called, or, where it is
+    built, a file read that could."""
+    if isinstance(value, str):
+        if built and value.rpartition('.')[2] in _RUN:
+            raise CheckpointRefused(
+                _WHERE, f'{value[-80:]!r}, a file that could run code')
+    elif isinstance(value, (list, tuple, set)):
         for item in value:
-            _check(item)
+            _check(item, built)
     elif isinstance(value, dict):
         for key, item in value.items():
+            if key in ('_scope_', 'default_scope') and item and (
+                    item not in _PACKAGES):
+                raise CheckpointRefused(
+                    _WHERE, f'{key} = {str(item)[:80]!r}, which is imported')
             if key == 'trust_remote_code' and item:
                 raise CheckpointRefused(_WHERE, 'trust_remote_code')
             if isinstance(item, str) and key in _EVALUATED and (
@@ -173,7 +187,7 @@ def _check(value: Any) -> None:
                     _WHERE, f'type = {item[:80]!r}, which mmengine, mmcv, '
                     'mmdet, mmseg, mmpretrain and mmsnn do not register '
                     '(the config itself may be given, too)')
-            _check(item)
+            _check(item, built or key == 'pipeline')
 
 
 def _registries(scope: str | None) -> list[Any]:

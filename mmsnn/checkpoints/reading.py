@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import serialization
 from torch.serialization import (
     add_safe_globals,
     clear_safe_globals,
     get_safe_globals,
 )
 
+from .record_sizes import CheckedReader
 from .resolver import Resolver
 from .stand_ins import STAND_INS, Unfit
 from .trust import CheckpointError, CheckpointRefused, trusted
@@ -125,7 +127,8 @@ def stored_config(checkpoint: Any) -> str | None:
 
 @contextmanager
 def _stand_ins() -> Iterator[None]:
-    """Let our names, and those that the user added, be found."""
+    """Let our names, and those that the user added, be found, and sizes be
+    checked."""
     with _lock:
         before = get_safe_globals()
         ours = list(STAND_INS.values())
@@ -136,9 +139,14 @@ def _stand_ins() -> Iterator[None]:
             if (kind[1] if isinstance(kind, tuple) else
                 f'{kind.__module__}.{kind.__qualname__}') not in names
         ] + ours)
+        reader = serialization._open_zipfile_reader
+        serialization._open_zipfile_reader = CheckedReader
         try:
-            yield
+            # Indices of sparse tensors are not checked otherwise.
+            with torch.sparse.check_sparse_tensor_invariants():
+                yield
         finally:
+            serialization._open_zipfile_reader = reader
             clear_safe_globals()
             add_safe_globals(before)
 

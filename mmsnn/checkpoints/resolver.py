@@ -45,7 +45,9 @@ class Resolver:
         if id(value) not in self._done:
             self._kept.append(value)
             if isinstance(value, StandIn):
-                self._done[id(value)] = self._real(value)
+                self._done[id(value)] = real = self._real(value)
+                if isinstance(real, str):  # a scalar of NumPy's
+                    self.texts.add(str(real))
             else:
                 self._done[id(value)] = value
                 self._done[id(value)] = _HOLDING[kind](self, value)

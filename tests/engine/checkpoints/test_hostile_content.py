@@ -1,0 +1,106 @@
+"""What a checkpoint could still do while its pickle only held data."""
+
+import io
+import zipfile
+
+import mmengine.runner  # noqa: F401
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmsnn.checkpoints import CheckpointError, CheckpointRefused
+from mmsnn.checkpoints.reading import read_checkpoint
+from mmsnn.checkpoints.record_sizes import record_sizes
+
+
+def read_back(content):
+    file = io.BytesIO()
+    torch.save(content, file)
+    file.seek(0)
+    return read_checkpoint(file)
+
+
+def test_a_config_as_a_text_of_numpy_is_not_run(tmp_path):
+    mark = tmp_path / 'run'
+    text = f'import pathlib\npathlib.Path({str(mark)!r}).touch()\n'
+    found = read_back(dict(cfg=np.str_(text)))['cfg']
+    with pytest.raises(CheckpointRefused, match='import pathlib'):
+        Config.fromstring(found, '.py')
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize('text, said', [
+    ("model = dict(loss=dict(class_weight='http://a.b/c.pkl'))", 'c.pkl'),
+    ("model = dict(a=['b.yaml'])", 'b.yaml'),
+    ("test_dataloader = dict(dataset=dict(pipeline=[dict(a='b.pickle')]))",
+     'b.pickle'),
+    ("model = dict(decode_backend='pickle')", 'pickle'),
+    ("model = dict(_scope_='antigravity')", 'antigravity'),
+    ("default_scope = 'antigravity'", 'antigravity'),
+])
+def test_a_config_names_no_file_that_runs_and_no_foreign_scope(text, said):
+    found = read_back(dict(cfg=text))['cfg']
+    with pytest.raises(CheckpointRefused, match=said):
+        Config.fromstring(found, '.py')
+
+
+def test_files_that_are_not_read_may_be_named():
+    text = ("test_dataloader = dict(dataset=dict(ann_file='a.pkl'))\n"
+            "test_evaluator = dict(out_file_path='b.pkl')\n"
+            "default_scope = 'mmdet'")
+    found = read_back(dict(cfg=text))['cfg']
+    assert Config.fromstring(found, '.py').default_scope == 'mmdet'
+
+
+def claiming(size, name='data/0', twice=False):
+    """A checkpoint of four floats that is said to have more."""
+    file = io.BytesIO()
+    torch.save(torch.arange(4.), file)
+    made = io.BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(made, 'w') as new:
+        for entry in old.namelist():
+            content = old.read(entry)
+            if entry.endswith('data.pkl'):
+                long = b'J' + size.to_bytes(4, 'little')
+                content = content.replace(b'K\4', long)
+            if entry.endswith('data/0') and twice:
+                new.writestr(entry.replace('data/0', 'DATA/0'),
+                             bytes(4 * size))
+            new.writestr(entry, content)
+    made.seek(0)
+    return made
+
+
+@pytest.mark.parametrize('size', [5, 64, 2_000_000_000])
+def test_memory_behind_a_record_is_not_read(size):
+    with pytest.raises(CheckpointError, match=f'{4 * size} bytes and has 16'):
+        read_checkpoint(claiming(size))
+
+
+def test_names_of_records_that_differ_in_case_are_one():
+    with pytest.raises(CheckpointError, match='256 bytes and has 16'):
+        read_checkpoint(claiming(64, twice=True))
+
+
+def test_records_after_other_bytes_are_found():
+    file = io.BytesIO()
+    file.write(b'before')
+    torch.save(dict(a=torch.arange(3.), b=torch.ones(0)), file)
+    file.seek(6)
+    assert read_checkpoint(file)['a'].tolist() == [0, 1, 2]
+
+
+def test_sizes_of_long_archives_are_found(monkeypatch):
+    monkeypatch.setattr(zipfile, 'ZIP_FILECOUNT_LIMIT', 1)
+    file = claiming(4)
+    assert record_sizes(file)[b'data/0'] == 16
+    assert read_checkpoint(file).tolist() == [0, 1, 2, 3]
+
+
+def test_indices_of_sparse_tensors_are_checked():
+    foreign = torch.sparse_coo_tensor(
+        torch.tensor([[10**9]]), torch.ones(1), (2, ), check_invariants=False)
+    with pytest.raises(CheckpointError, match='size is inconsistent'):
+        read_back(foreign)
+    assert not torch.sparse.check_sparse_tensor_invariants.is_enabled()
