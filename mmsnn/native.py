@@ -13,6 +13,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -61,14 +62,26 @@ def _processor() -> str:
     return text
 
 
+def _words(command: str) -> list[str]:
+    """Words of a command; one that is a program's path stays whole."""
+    if shutil.which(command):
+        return [command]
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise OSError(f'CC={command!r} is no command: {error}') from None
+
+
 def _compile(target: Path, sources: list[Path]) -> None:
-    compiler = os.environ.get('CC') or shutil.which('cc') or shutil.which(
-        'gcc') or shutil.which('clang')
+    # CC may have options or a wrapper before it: "ccache gcc".
+    compiler = _words(os.environ.get('CC', '')) or [
+        found for name in ('cc', 'gcc', 'clang')
+        if (found := shutil.which(name))][:1]
     if not compiler:
         raise OSError('no C compiler (cc, gcc or clang) was found')
     for openmp in (('-fopenmp', ), ()):
         command = [
-            compiler, *FLAGS, *openmp, '-o',
+            *compiler, *FLAGS, *openmp, '-o',
             str(target), *(str(s) for s in sources if s.suffix == '.c'), '-lm'
         ]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -85,7 +98,8 @@ def _is_whole(library: Path) -> bool:
     """Whether a file has the bytes that its name says. A library that was
     cut off must not be loaded: reading it ends the process."""
     try:
-        return library.stem.endswith(f'-{_digest(library.read_bytes())}')
+        return library.is_file() and library.stem.endswith(
+            f'-{_digest(library.read_bytes())}')
     except OSError:
         return False
 

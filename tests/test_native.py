@@ -120,3 +120,20 @@ def test_several_processes_build_at_once(source):
     processes = [begin(source) for _ in range(4)]
     assert [process.wait() for process in processes] == [0] * 4
     assert len(kept()) == 1
+
+
+def test_a_compiler_with_options(source, monkeypatch):
+    monkeypatch.setenv('CC', f'{shutil.which("env")} A=1 cc')
+    assert tiny(source).load().answer() == 42
+
+
+def test_a_pipe_in_the_cache_is_not_read(source):
+    assert begin(source).wait() == 0
+    library, = kept()
+    library.unlink()
+    os.mkfifo(library)
+    process = begin(source)
+    try:
+        assert process.wait(timeout=60) == 0
+    finally:
+        process.kill()

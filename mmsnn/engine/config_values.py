@@ -38,6 +38,7 @@ _INTEGER = 'an integer', lambda x: _is_integer(x, -2**63)
 _AMOUNT = 'a finite number of 0 or more', _is_amount
 _NUMBER = 'a number', _is_number
 _FLAG = 'True or False', lambda x: isinstance(x, bool)
+_PART = 'a dict', lambda x: not isinstance(x, (bool, int, float, str))
 _STEPS = 'a list of integers', lambda x: isinstance(
     x, (list, tuple)) and all(_is_integer(n, 0) for n in x)
 
@@ -45,6 +46,10 @@ _STEPS = 'a list of integers', lambda x: isinstance(
 #: any key or index. They are those that upstream reads late, or not as a
 #: class that is built.
 _VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys((
+        'model', 'train_dataloader', 'val_dataloader', 'test_dataloader',
+        'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper', 'default_hooks',
+        'env_cfg', 'randomness'), _PART),
     '*_dataloader.batch_size': _POSITIVE,
     '*_dataloader.num_workers': _COUNT,
     '*_dataloader.prefetch_factor': _POSITIVE,
@@ -74,6 +79,8 @@ _VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     'randomness.seed': _INTEGER,
 }
 _WHOLE = _POSITIVE, _COUNT, _INTEGER
+#: Words that are as good as the number, or True or False, under a key.
+_WORDS = dict(bias='auto', loss_scale='dynamic', padding='same')
 
 
 def check_options(cfg: Config, options: dict | None) -> None:
@@ -86,7 +93,8 @@ def check_options(cfg: Config, options: dict | None) -> None:
     Raises:
         ValueError: A word is given for a number, or anything else for True or
             False; or the config has no such key at its top, but a similar
-            one, so that it would be read by nobody.
+            one, so that it would be read by nobody; or a key has two dots
+            side by side, or one at an end.
 
     Example:
         >>> check_options(Config(dict(warmup=dict(iters=5))),
@@ -98,6 +106,9 @@ def check_options(cfg: Config, options: dict | None) -> None:
     known = {*cfg.keys(), *_READ_BY_OTHERS,
              *inspect.signature(Runner).parameters}
     for key, value in (options or {}).items():
+        if not all(key.split('.')):
+            raise ValueError(f'--cfg-options {key}={value}: a name is missing '
+                             'beside a dot')
         top = key.partition('.')[0]
         near = did_you_mean(top, known) if top not in known else ''
         if near:
@@ -105,7 +116,7 @@ def check_options(cfg: Config, options: dict | None) -> None:
                              f'key {top}{near}')
         for path, old in _places(cfg, key):
             wanted = _wanted(old, value)
-            if wanted:
+            if wanted and value != _WORDS.get(path.rpartition('.')[2]):
                 raise ValueError(
                     f'--cfg-options {path}={value}: the config has {old!r} '
                     f'there, which must be {wanted}')

@@ -10,7 +10,12 @@ from mmengine.registry import HOOKS, MODELS
 from torch import nn
 
 from mmsnn.engine.cli import load_config
-from mmsnn.engine.config_values import check_work_dir, naming_keys_of
+from mmsnn.engine.config_values import (
+    check_options,
+    check_values,
+    check_work_dir,
+    naming_keys_of,
+)
 
 CONFIG = '''
 default_scope = 'mmseg'
@@ -151,3 +156,29 @@ def test_errors_of_other_kinds_are_left_alone():
         raise KeyError('no part of it')
     with pytest.raises(TypeError), naming_keys_of(cfg):
         MODELS.build(dict(type='ReLU', sides=3))
+
+
+def test_words_that_stand_for_numbers(tmp_path):
+    text = CONFIG.replace("type='OptimWrapper'",
+                          "type='AmpOptimWrapper', loss_scale=512.")
+    (tmp_path / 'amp.py').write_text(text)
+    options = argparse.Namespace(
+        config=str(tmp_path / 'amp.py'), work_dir=str(tmp_path), local_rank=0,
+        launcher='none', cfg_options={'optim_wrapper.loss_scale': 'dynamic'})
+    assert load_config(options).optim_wrapper.loss_scale == 'dynamic'
+    options.cfg_options = {'optim_wrapper.loss_scale': 'high'}
+    with pytest.raises(ValueError, match='loss_scale=high.*a number'):
+        load_config(options)
+
+
+@pytest.mark.parametrize('key', ['model..backbone', '.model', 'model.', ''])
+def test_keys_with_a_dot_too_many(key):
+    with pytest.raises(ValueError, match='a name is missing beside a dot'):
+        check_options(Config(dict(model=dict(depth=3))), {key: 3})
+
+
+@pytest.mark.parametrize('key', ['model', 'train_dataloader', 'val_cfg'])
+def test_a_number_in_place_of_a_part(key):
+    with pytest.raises(ValueError, match=f'{key} must be a dict, but is 3'):
+        check_values(Config({key: 3}))
+    check_values(Config({key: None}))

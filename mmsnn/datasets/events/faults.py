@@ -131,7 +131,7 @@ class Faults:
         """Say what was counted since the last call."""
         if self.counts:
             print_log(
-                f'{self.path}: ' + ', '.join(
+                f'{printable(str(self.path))}: ' + ', '.join(
                     f'{count} x {what}'
                     for what, count in self.counts.items()),
                 logger='current',

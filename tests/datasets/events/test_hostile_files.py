@@ -390,3 +390,52 @@ assert len(read_events(sys.argv[1])) == 100
         done = subprocess.run([sys.executable, '-c', code, str(path)],
                               capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
+
+
+class TestContradictions:
+
+    @staticmethod
+    def aedat4(path, xml):
+        header = struct.pack('<I', 20) + b'IOHE' + struct.pack(
+            '<HHHHH2xiiqII', 10, 20, 4, 8, 16, 12, 0, -1, 4, len(xml)) + xml
+        path.write_bytes(b'#!AER-DAT4.0\r\n' +
+                         struct.pack('<I', len(header)) + header)
+        return path
+
+    def test_streams_in_streams(self, tmp_path, refused):
+        node = b'<node name="outInfo">'
+        path = self.aedat4(tmp_path / 'a.aedat4',
+                           node * 60000 + b'</node>' * 60000)
+        start = time.monotonic()
+        refused(path, 'no stream of events')
+        assert time.monotonic() - start < 5
+
+    def test_entities_of_two_bytes(self, tmp_path, refused):
+        xml = ('<?xml version="1.0" encoding="utf-16"?><!DOCTYPE dv ['
+               '<!ENTITY a "b">]><dv>&a;</dv>').encode('utf-16')
+        refused(self.aedat4(tmp_path / 'a.aedat4', xml), 'declares entities')
+
+    def test_a_time_that_an_offset_wraps(self, hdf5, refused):
+        def fill(file, h5py):
+            for key, column in COLUMNS.items():
+                file[key] = [-2**63, 5] if key == 't' else column
+            file['t_offset'] = -1
+
+        refused(hdf5(fill), 'too large for 64 bits', on_error='skip')
+
+    def test_an_attribute_that_json_has_not(self, hdf5, refused):
+        def fill(file, h5py):
+            for key, column in COLUMNS.items():
+                file[key] = column
+            file.attrs.update(width=64j, height=48)
+
+        refused(hdf5(fill), 'must have width and height of the sensor')
+
+    def test_a_warning_can_be_printed(self, tmp_path, monkeypatch):
+        path = tmp_path / 'a\nb.bin'
+        path.write_bytes(bytes([3, 7, 128, 1, 0, 4]))
+        said = []
+        monkeypatch.setattr('mmsnn.datasets.events.faults.print_log',
+                            lambda text, **_: said.append(text))
+        assert len(read_events(path, on_error='skip')) == 1
+        assert said == [f'{tmp_path}/a\\nb.bin: 1 x cut off']

@@ -62,15 +62,17 @@ class AEDAT4Reader(EventReader):
 
     def _find_stream(self, xml: bytes) -> None:
         """Take the first stream of events, and the size of its sensor."""
-        if b'<!' in xml.replace(b'<!--', b''):
+        # Without zeros, what is in two bytes a character is seen, too.
+        if b'<!' in xml.replace(b'\0', b'').replace(b'<!--', b''):
             raise _Damaged('its XML declares entities')
         try:
             root = ElementTree.fromstring(xml)
         except (ElementTree.ParseError, LookupError, ValueError) as error:
             raise _Damaged(told(error)) from None
-        for parent in root.iter('node'):
-            if parent.get('name') != 'outInfo':
-                continue
+        parent = next((node for node in root.iter('node')
+                       if node.get('name') == 'outInfo'), None)
+        # One, not those in it: each would be searched to its depth.
+        if parent is not None:
             nodes = parent.findall('node')
             self.tracks = {node.get('name') for node in nodes}
             for node in nodes:

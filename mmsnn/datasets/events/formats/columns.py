@@ -115,9 +115,12 @@ class ColumnReader(EventReader):
             raise self.faults.error(
                 f'polarity {p[i]} of event {first + i}; valid are 0, 1 '
                 'and -1')
-        if len(t) and not -_HIGHEST <= int(t.max()) + self.offset <= _HIGHEST:
-            raise self.faults.error(
-                f'time {t.max()} us, {self.offset} us later, is too large')
+        if self.offset and len(t):
+            for time in int(t.min()), int(t.max()):
+                if not -_HIGHEST <= time + self.offset <= _HIGHEST:
+                    raise self.faults.error(
+                        f'time {time} us, {self.offset} us later, is too '
+                        'large for 64 bits')
         events = np.empty(len(t), EVENT)
         events['t'] = t
         events['t'] += self.offset

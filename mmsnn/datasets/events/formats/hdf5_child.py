@@ -220,7 +220,8 @@ def main() -> None:
                           type(error).__name__)
         data = [np.ascontiguousarray(column) for column in data]
         answer['bytes'] = [column.nbytes for column in data]
-        answers.write(json.dumps(answer).encode() + b'\n')
+        # An attribute may be a number that JSON does not have.
+        answers.write(json.dumps(answer, default=str).encode() + b'\n')
         for column in data:
             answers.write(column.data.cast('B') if column.size else b'')
         answers.flush()
