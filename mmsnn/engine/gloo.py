@@ -10,6 +10,9 @@ from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.model import convert_sync_batchnorm
+from mmengine.utils.dl_utils.parrots_wrapper import (
+    SyncBatchNorm as WrappedSyncBatchNorm,
+)
 from torch import nn
 
 from mmsnn.registry import MODELS
@@ -120,6 +123,7 @@ def synchronised(model: nn.Module, sync_bn: str | None) -> nn.Module:
     for norm in model.modules():
         if type(norm) is MMSyncBatchNorm:
             norm.process_group = norm.group
-        if type(norm) in (nn.SyncBatchNorm, MMSyncBatchNorm):
+        if type(norm) in (nn.SyncBatchNorm, WrappedSyncBatchNorm,
+                          MMSyncBatchNorm):
             norm.__class__ = kind
     return model

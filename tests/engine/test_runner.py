@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 import torch.distributed as torch_dist
+from mmcv.cnn import build_norm_layer
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, DefaultScope
@@ -12,7 +13,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmsnn.engine.cli import build_runner
-from mmsnn.engine.gloo import rendezvous
+from mmsnn.engine.gloo import rendezvous, synchronised
 from mmsnn.engine.runner import GlooRunner, ResumableRunner
 from mmsnn.layers import SyncBatchNorm
 
@@ -135,3 +136,10 @@ def test_a_runner_type_of_the_config_is_kept(tmp_path, process_group):
     assert type(runner) is GlooRunner
     # Without a launcher it is the ordinary runner.
     assert isinstance(runner.model, GlooTestModel)
+
+
+def test_norms_of_upstream_configs_become_ours():
+    norm = build_norm_layer(dict(type='SyncBN'), 4)[1]
+    model = synchronised(nn.Sequential(norm), None)
+    # DistributedDataParallel refuses PyTorch's and what derives from it.
+    assert type(model[0]) is SyncBatchNorm
