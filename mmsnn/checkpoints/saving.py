@@ -1,5 +1,6 @@
 """Checkpoints are whole or not there, and the old one stays until then."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -54,10 +55,16 @@ class _RemovesLater:
     def rmtree(self, path: str) -> None:
         self._calls.append((self._backend.rmtree, path))
 
-    def finish(self, kept: set[str]) -> None:
-        """Remove them, except those that were saved meanwhile."""
+    def finish(self, folder: str, kept: set[str]) -> None:
+        """Remove them, except those that were saved meanwhile.
+
+        Nor those outside of the hook's folder: a checkpoint that is resumed
+        names the best one before, and could name any file.
+        """
+        folder = os.path.realpath(folder)
         for call, path in self._calls:
-            if path not in kept:
+            inside = os.path.realpath(path).startswith(folder + os.sep)
+            if inside and path not in kept:
                 call(path)
 
 
@@ -80,8 +87,8 @@ def keeping_the_old(save: Callable) -> Callable:
         finally:
             self.file_backend = backend
         best = getattr(self, 'best_ckpt_path_dict', {}).values()
-        later.finish({self.last_ckpt, getattr(self, 'best_ckpt_path', None),
-                      *best})
+        later.finish(self.out_dir, {
+            self.last_ckpt, getattr(self, 'best_ckpt_path', None), *best})
         return result
 
     return saving

@@ -147,8 +147,9 @@ def set_hook_states(hooks: list[Hook], states: dict[str, dict]) -> None:
         if name in states and hasattr(hook, 'load_state_dict'):
             hook.load_state_dict(states[name])
         elif name in states:
-            for key, value in states[name].items():
-                setattr(hook, key, value)
+            # Never what a file names: it could set any attribute.
+            for key in _COUNTS.get(type(hook), ()):
+                setattr(hook, key, states[name].get(key, getattr(hook, key)))
 
 
 def _named(hooks: list[Hook]) -> Iterator[tuple[str, Hook]]:
