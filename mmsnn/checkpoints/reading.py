@@ -212,13 +212,21 @@ def read_checkpoint(file: Any,
                 raise CheckpointRefused(name, found[1]) from error
             raise CheckpointError(
                 f'{name} is cut off, damaged or no checkpoint '
-                f'({_short(error)})') from error
+                f'({_short(error)}){_other_format(error)}') from error
         _texts.update(map(hash, resolver.texts))
     if isinstance(loaded, dict):
         state = loaded.get('state_dict', loaded)
         _last.set(Origin(name, list(state) if isinstance(state, dict) else [],
                          stored_config(loaded)))
     return loaded
+
+
+def _other_format(error: Exception) -> str:
+    """What to do with a file that may be whole, but in another format."""
+    if 'Unsupported operand' not in str(error):
+        return ''
+    return ('; TorchScript and pickles of another protocol than 2 need '
+            '--trust-checkpoint')
 
 
 def _short(error: Exception) -> str:

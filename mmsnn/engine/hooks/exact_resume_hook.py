@@ -1,5 +1,8 @@
 """Lets a run that was stopped go on as if it had not been."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size
@@ -7,6 +10,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
+from mmsnn.checkpoints.reading import origin_of
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.engine.resume import LoaderPlace, ResumableLoader
 from mmsnn.engine.resume.buckets import has_two_orders, settle_buckets
@@ -38,8 +42,9 @@ class ExactResumeHook(Hook):
     It changes nothing of a run that is not resumed.
 
     A validation that was due when the checkpoint was written is done first.
-    What can't be restored is named in a warning. mmsnn's tools use the hook
-    without being asked; see docs/trust.md.
+    What can't be restored is named in a warning, a state that is damaged in
+    an error. mmsnn's tools use the hook without being asked; see
+    docs/trust.md.
 
     Example:
         >>> custom_hooks = [dict(type='mmsnn.ExactResumeHook')]
@@ -54,6 +59,7 @@ class ExactResumeHook(Hook):
         self._inside: RandomNumbers | None = None
         self._unsettled = False
         self._stage = ''
+        self._file = 'the checkpoint'
 
     def before_run(self, runner) -> None:
         """Let checkpoints of the run hold more."""
@@ -75,13 +81,16 @@ class ExactResumeHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep what the checkpoint holds until the run goes on."""
         logged = checkpoint.get('message_hub', {}).get('runtime_info', {})
-        self._found = dict(
-            checkpoint.get(_KEY, {}),
-            logged={k: logged[k] for k in ('epoch', 'iter') if k in logged},
-            lacks=[
-                key for key in ('optimizer', 'param_schedulers')
-                if key not in checkpoint
-            ])
+        self._file = origin_of(checkpoint.get('state_dict', {})).file
+        with self._undamaged():
+            self._found = dict(
+                checkpoint.get(_KEY, {}),
+                logged={k: logged[k] for k in ('epoch', 'iter')
+                        if k in logged},
+                lacks=[
+                    key for key in ('optimizer', 'param_schedulers')
+                    if key not in checkpoint
+                ])
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Add the states of all processes."""
@@ -110,13 +119,21 @@ class ExactResumeHook(Hook):
         found, self._found = self._found, None
         if found is None or runner.iter == 0:
             return
-        reasons = self._reasons(runner, found)
+        same = found.get('world_size') == get_world_size()
+        with self._undamaged():
+            reasons = self._reasons(runner, found)
         if reasons:
             runner.logger.warning(
                 f'resumed at iteration {runner.iter}, but not exactly: ' +
                 '; '.join(reasons))
-        if found.get('world_size') == get_world_size():
-            self._restore(runner, found)
+        if same:
+            with self._undamaged():
+                self._restore(runner, found)
+            if found['loop'] == _kind(runner.train_loop):
+                self._validate(runner, found['stage'])
+            if (found['stage'] == 'iteration'
+                    or _kind(runner.train_loop) == 'iterations'):
+                self._inside = RandomNumbers()
             self._unsettled = has_two_orders(runner.model)
 
     def before_train_iter(self, runner, batch_idx: int,
@@ -202,15 +219,25 @@ class ExactResumeHook(Hook):
                 self._go_on(loop, LoaderPlace(**state['place']),
                             found['stage'])
             _random_numbers(state['random']).restore()
-            self._validate(runner, found['stage'])
-        if found['stage'] == 'iteration' or _kind(loop) == 'iterations':
-            self._inside = RandomNumbers()
 
     def before_train_epoch(self, runner) -> None:
         """What hooks draw here was drawn before the checkpoint already."""
         if self._inside is not None:
             self._inside.restore()
             self._inside = None
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        """Say of which file a state is that can't be restored."""
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError,
+                TypeError, ValueError) as error:
+            raise ValueError(
+                f'{_KEY} in {self._file} is damaged, so that its run can not '
+                f'go on ({type(error).__name__}: {error}): resume from '
+                'another checkpoint, or take its weights alone as '
+                'load_from') from error
 
     def _no_place(self) -> str:
         """Why there is no place in the data; else ''."""

@@ -178,6 +178,15 @@ def test_files_that_are_no_checkpoints(content, tmp_path):
     assert str(error.value).isprintable() and len(str(error.value)) < 300
 
 
+def test_pickles_of_another_protocol_can_be_trusted(tmp_path, monkeypatch):
+    path = tmp_path / 'a.pth'
+    torch.save(dict(a=torch.ones(2)), path, pickle_protocol=4)
+    with pytest.raises(CheckpointError, match='protocol than 2 need --trust-check'):
+        read_checkpoint(path)
+    monkeypatch.setenv('MMSNN_TRUST_CHECKPOINT', '1')
+    assert read_checkpoint(path)['a'].tolist() == [1, 1]
+
+
 def test_every_length_that_a_file_is_cut_off_at(tmp_path):
     path = tmp_path / 'a.pth'
     torch.save(dict(a=torch.arange(99), b='text'), path)

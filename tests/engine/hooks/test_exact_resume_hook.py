@@ -120,6 +120,30 @@ def test_data_of_earlier_samples_are_said(tmp_path, capsys):
                 in sentence) == ('cached' in dataset)
 
 
+@pytest.mark.parametrize('damage', [
+    lambda found: [1],
+    lambda found: dict(found, processes=[]),
+    lambda found: dict(found, processes=[dict(
+        found['processes'][0], random={})]),
+    lambda found: dict(found, processes=[dict(
+        found['processes'][0], place=dict(settings={}))]),
+    lambda found: dict(found, processes=[dict(
+        found['processes'][0],
+        buffers=found['processes'][0]['random'])], hooks=3),
+    lambda found: dict(found, processes=[dict(
+        found['processes'][0], gradients={'linear.weight': torch.ones(7)})]),
+])
+def test_states_that_are_damaged_are_said_with_the_file(tmp_path, damage):
+    build_runner(config(tmp_path)).train()
+    file = tmp_path / 'iter_3.pth'
+    checkpoint = torch.load(file, weights_only=False)
+    checkpoint['exact_resume'] = damage(checkpoint['exact_resume'])
+    torch.save(checkpoint, file)
+    with pytest.raises(ValueError, match='is damaged, so that its') as error:
+        resumed(tmp_path)
+    assert str(error.value).startswith(f'exact_resume in {file}')
+
+
 def test_a_stream_is_said(tmp_path, capsys):
     for resume in (False, True):
         cfg = config(tmp_path, resume=resume)
