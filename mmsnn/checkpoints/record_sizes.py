@@ -111,7 +111,11 @@ class _Records(torch._C.PyTorchFileReader):
 
 
 class CheckedReader(serialization._open_zipfile_reader):
-    """In the place of PyTorch's, while an untrusted file is read."""
+    """In the place of PyTorch's, while an untrusted file is read.
+
+    Args:
+        file (IO): The file.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file_like = _Records(file)
