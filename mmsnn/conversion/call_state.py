@@ -33,6 +33,7 @@ class RunsOfOneCall:
         NotPutBack: If the model holds what nobody can look into.
 
     Example:
+        >>> import torch
         >>> def noisy(x):
         ...     return x + torch.rand(1)
         >>> runs = RunsOfOneCall(nn.Identity())

@@ -82,7 +82,8 @@ def check_keys(**keys) -> None:
     Example:
         >>> check_keys(timesteps=0)
         Traceback (most recent call last):
-        ValueError: neuron.timesteps must be a positive integer, but is 0
+        ValueError: neuron.timesteps must be a positive integer, 8388608 at
+            most, but is 0
     """
     for name, value in keys.items():
         if name != 'scale' or value is not None:

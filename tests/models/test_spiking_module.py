@@ -14,6 +14,7 @@ from mmsnn.layers import (
     SpikeLinear,
     SpikeMultiheadAttention,
 )
+from mmsnn.layers.activation import ReplacedActivation
 from mmsnn.models.dense import make_spiking, spiking_module
 from mmsnn.neurons import is_spiking
 
@@ -124,8 +125,8 @@ def test_activations_make_room_for_the_next_neuron():
     changed = make_spiking(net, SFA4)
     assert changed is net
     kinds = [type(m) for m in net]
-    assert kinds == [SpikeConv2d, nn.Identity, ConvModule, nn.Identity,
-                     SpikeConv2d, SpikeLinear]
+    assert kinds == [SpikeConv2d, ReplacedActivation, ConvModule,
+                     ReplacedActivation, SpikeConv2d, SpikeLinear]
     assert not net[2].with_activation
     assert isinstance(net[2].activate, nn.Identity)  # TOOD calls it
     assert type(net[2].conv) is SpikeConv2d
@@ -143,7 +144,8 @@ def test_relu_twin_of_a_head():
     net = make_spiking(
         nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)),
         dict(type='ReLU'))
-    assert [type(m) for m in net] == [SpikeConv2d, nn.Identity, SpikeConv2d]
+    assert [type(m) for m in net] == [
+        SpikeConv2d, ReplacedActivation, SpikeConv2d]
     assert not any(is_spiking(m) for m in net.modules())
     x = torch.randn(1, 3, 2, 2)
     expected = F.conv2d(x.relu(), net[0].weight, net[0].bias).relu()
@@ -160,7 +162,8 @@ def test_what_is_shared_stays_shared():
     make_spiking(net, SFA4)
     assert type(net['first'][0]) is SpikeConv2d
     assert net['first'][2] is net['first'][0] is net['second'][0]
-    assert type(net['first'][1]) is type(net['first'][3]) is nn.Identity
+    assert type(net['first'][1]) is type(net['first'][3])
+    assert type(net['first'][1]) is ReplacedActivation
 
 
 @pytest.mark.parametrize('layer,name', [

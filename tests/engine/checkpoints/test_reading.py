@@ -181,7 +181,7 @@ def test_files_that_are_no_checkpoints(content, tmp_path):
 def test_pickles_of_another_protocol_can_be_trusted(tmp_path, monkeypatch):
     path = tmp_path / 'a.pth'
     torch.save(dict(a=torch.ones(2)), path, pickle_protocol=4)
-    with pytest.raises(CheckpointError, match='protocol than 2 need --trust-check'):
+    with pytest.raises(CheckpointError, match='2 need --trust-checkpoint'):
         read_checkpoint(path)
     monkeypatch.setenv('MMSNN_TRUST_CHECKPOINT', '1')
     assert read_checkpoint(path)['a'].tolist() == [1, 1]
