@@ -1,11 +1,13 @@
 """mmsnn: spiking dense prediction for OpenMMLab.
 
-Importing it is cheap (no PyTorch) and does three things for the frameworks:
+Importing it is cheap (no PyTorch) and does four things for the frameworks:
 
 - configs may be based on ``mmseg::...`` and ``mmsnn::...``, as they may on
   ``mmdet::...``;
 - checkpoints are data for them: reading one runs nothing that came in it
   (:mod:`mmsnn.checkpoints`), and saving one leaves a whole file;
+- images, label maps and annotations that can not be trained on are named by
+  their file (:mod:`mmsnn.data_files`);
 - as soon as mmpretrain is imported, before or after, its model hub knows the
   classification models, so that ``mmpretrain.list_models('espikeformer*')``
   and ``mmpretrain.get_model(name)`` find them; and the inferencers of mmdet
