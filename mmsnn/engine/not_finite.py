@@ -1,6 +1,6 @@
 """Where in a model numbers stop being finite."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -78,13 +78,10 @@ def first_not_finite(model: nn.Module, batch, wrapper: OptimWrapper,
         tuple[FirstNotFinite, list[str]]: The layer; and the names of losses
         that are not finite.
     """
-    buffers = {k: v.clone() for k, v in model.named_buffers()}
-    with (own_random_numbers(), _without_update(wrapper), torch.no_grad(),
-          FirstNotFinite(model) as first):
+    with (without_trace(model, wrapper, update_params=lambda *_, **__: None),
+          torch.no_grad(), FirstNotFinite(model) as first):
         numbers.restore()
         losses = model.train_step(batch, optim_wrapper=wrapper)
-    for name, value in model.named_buffers():
-        value.data.copy_(buffers[name])
     bad = [
         name for name, value in losses.items()
         if isinstance(value, torch.Tensor) and not _finite(value)
@@ -106,15 +103,30 @@ def wrappers_of(wrapper) -> list[OptimWrapper]:
 
 
 @contextmanager
-def _without_update(wrapper) -> Iterator[None]:
+def without_trace(model: nn.Module, wrapper,
+                  **methods: Callable) -> Iterator[None]:
+    """Let a training step change neither buffers nor random numbers, also if
+    it fails; gradients are left to the caller.
+
+    Args:
+        model (nn.Module): The model.
+        wrapper (OptimWrapper | OptimWrapperDict): The optimiser's.
+        **methods (Callable): What its methods do instead, at least
+            ``update_params``.
+    """
+    buffers = [x.clone() for x in model.buffers()]
     changed = wrappers_of(wrapper)
     for one in changed:
-        one.update_params = lambda *args, **kwargs: None
+        vars(one).update(methods)
     try:
-        yield
+        with own_random_numbers():
+            yield
     finally:
         for one in changed:
-            del one.update_params
+            for name in methods:
+                delattr(one, name)
+        for now, value in zip(model.buffers(), buffers):
+            now.data.copy_(value)
 
 
 def _finite(value: torch.Tensor) -> bool:

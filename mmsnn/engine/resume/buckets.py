@@ -6,8 +6,7 @@ from mmengine.dist import get_world_size
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmsnn.conversion.upstream.random_numbers import own_random_numbers
-from mmsnn.engine.not_finite import wrappers_of
+from mmsnn.engine.not_finite import without_trace
 
 from .run_state import gradients, set_gradients
 
@@ -38,19 +37,10 @@ def settle_buckets(model: DistributedDataParallel, batch, wrapper) -> None:
         batch (Any): A batch, which is run forward and backward.
         wrapper (OptimWrapper): The optimiser's; it takes no step.
     """
-    buffers = [x.clone() for x in model.buffers()]
     before = gradients(model)
-    changed = wrappers_of(wrapper)
-    for one in changed:
-        one.update_params = lambda loss, *args, **kwargs: loss.backward()
-        one.should_sync = lambda: True
-    try:
-        with own_random_numbers():
-            model.train_step(copy.deepcopy(batch), optim_wrapper=wrapper)
-    finally:
-        for one in changed:
-            del one.update_params, one.should_sync
+    with without_trace(
+            model, wrapper, should_sync=lambda: True,
+            update_params=lambda loss, *args, **kwargs: loss.backward()):
+        model.train_step(copy.deepcopy(batch), optim_wrapper=wrapper)
     model.zero_grad()
     set_gradients(model, before)
-    for now, value in zip(model.buffers(), buffers):
-        now.data.copy_(value)

@@ -163,6 +163,25 @@ def test_the_second_run_leaves_no_trace(tmp_path):
         assert torch.equal(first, second)
 
 
+def test_a_second_run_that_fails_leaves_no_trace(tmp_path, capsys):
+    runner = train(
+        tmp_path, dict(where='loss'),
+        default_hooks=dict(finite_loss=dict(action='warn')))
+    forward = runner.model.forward
+
+    def fails_again(*args, **kwargs):
+        losses = forward(*args, **kwargs)
+        if not torch.is_grad_enabled():
+            raise KeyError('again')
+        return losses
+
+    runner.model.forward = fails_again
+    runner.train()
+    assert "a second run of the batch failed: 'again'" in (
+        capsys.readouterr().out)
+    assert runner.model.norm.num_batches_tracked == runner.iter == 8
+
+
 def test_action_is_checked(tmp_path):
     with pytest.raises(ValueError, match="'stop' or 'warn', but is 'ignore'"):
         train(tmp_path, default_hooks=dict(finite_loss=dict(action='ignore')))
