@@ -4,7 +4,6 @@ import copy
 from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any
 
-from mmengine.model import is_model_wrapper
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -12,6 +11,7 @@ from mmsnn.conversion import UnclassifiedOpError
 from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 from mmsnn.engine.spike_evaluation import SpikeEvaluation
+from mmsnn.engine.whole_model import unwrapped
 from mmsnn.hardware import Chip
 from mmsnn.hardware.operations.estimate import estimate_operations
 
@@ -45,8 +45,7 @@ def why_not_evaluated(model: nn.Module,
     Returns:
         Exception | None: What an evaluation would raise; None if nothing.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrapped(model)
     with own_random_numbers(0):
         try:
             batch = _first_image(loader)

@@ -9,6 +9,18 @@ from mmsnn.conversion.upstream.random_numbers import own_random_numbers
 from mmsnn.engine.strategies import full_state_dict
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model in a wrapper of distributed training.
+
+    Args:
+        model (nn.Module): Wrapped or not.
+
+    Returns:
+        nn.Module: The model itself.
+    """
+    return model.module if is_model_wrapper(model) else model
+
+
 def is_sharded(model: nn.Module) -> bool:
     """Whether each process holds a part of the weights only.
 
@@ -36,7 +48,7 @@ def whole_model(runner) -> nn.Module:
     """
     model = runner.model
     if not is_sharded(model):
-        return model.module if is_model_wrapper(model) else model
+        return unwrapped(model)
     config = runner.cfg.get('model')
     if not isinstance(config, dict):
         raise ValueError(

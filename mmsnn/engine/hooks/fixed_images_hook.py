@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmsnn.conversion.upstream.random_numbers import own_random_numbers
+from mmsnn.engine.whole_model import unwrapped
 
 
 class FixedImagesHook(Hook):
@@ -60,7 +60,7 @@ class FixedImagesHook(Hook):
 
     def before_train(self, runner) -> None:
         """Take the images."""
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         if not hasattr(model, 'encoder_output'):
             raise ValueError(
                 f'custom_hooks: mmsnn.{type(self).__name__} needs a model of '
@@ -94,14 +94,10 @@ class FixedImagesHook(Hook):
     def _look(self, runner) -> None:
         if not is_main_process():
             return
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         was_training = model.training
         model.eval()
         inputs = model.data_preprocessor(self._batch)['inputs']
         generator = torch.Generator().manual_seed(self.seed)
         self.look(runner, model, inputs, model.random_mask(inputs, generator))
         model.train(was_training)
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

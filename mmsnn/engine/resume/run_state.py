@@ -4,23 +4,12 @@ from collections.abc import Iterator
 
 import torch
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
+
+from mmsnn.engine.whole_model import unwrapped
 
 # What hooks of mmengine count, which have no state_dict.
 _COUNTS = {EarlyStoppingHook: ('best_score', 'wait_count')}
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The model in a wrapper of distributed training.
-
-    Args:
-        model (nn.Module): Wrapped or not.
-
-    Returns:
-        nn.Module: The model itself.
-    """
-    return model.module if is_model_wrapper(model) else model
 
 
 def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
