@@ -10,7 +10,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
+from processes import free_port
 
 import mmsnn
 from mmsnn.engine.cli import build_runner, set_loader_defaults
@@ -152,10 +152,7 @@ def config(folder, *, loop='epochs', inside=False, infinite=True, workers=0,
 
 def start(cfg, processes=1, resume=False, kill=None):
     """Begin a training in processes of its own; returns their ids."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    pids = []
+    port, pids = free_port(), []
     for rank in range(processes):
         pid = os.fork()
         if not pid:
