@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from mmsnn.conversion.spikes.spike_tensor import decode
+from mmsnn.conversion.upstream.slots import slots_of
 
 #: Kinds that are equal if ``==`` says so.
 _VALUES = (bool, int, str, bytes, bytearray, type, type(None), Enum, slice,
@@ -156,13 +157,8 @@ def _attributes(x: Any, path: str,
                 above: tuple[int, ...]) -> Iterator[Leaf]:
     """Of an object: what it keeps in ``__dict__`` and in slots."""
     found = dict(getattr(x, '__dict__', {}))
-    for kind in type(x).__mro__:
-        slots = vars(kind).get('__slots__', ())
-        for name in (slots, ) if isinstance(slots, str) else slots:
-            if name.startswith('__') and not name.endswith('__'):
-                name = f'_{kind.__name__.lstrip("_")}{name}'
-            if name not in ('__dict__', '__weakref__') and hasattr(x, name):
-                found[name] = getattr(x, name)
+    found |= {name: getattr(x, name) for name in slots_of(type(x))
+              if hasattr(x, name)}
     names = sorted(found)
     if names:
         yield Leaf(path, names)

@@ -529,6 +529,17 @@ class Slots:
         self.number = 0
 
 
+class PrivateSlots:
+    __slots__ = ('__number', )
+
+    def __init__(self):
+        self.__number = 0
+
+    def up(self):
+        self.__number += 1
+        return self.__number
+
+
 def in_a_closure():
     number = 0
 
@@ -582,6 +593,7 @@ def in_a_longer_buffer():
     in_a_closure, in_a_global, in_a_longer_buffer,
     in_an_object(lambda: np.zeros(1), in_an_array),
     in_an_object(Slots, in_a_slot),
+    in_an_object(PrivateSlots, PrivateSlots.up),
     in_an_object(lambda: random.Random(0), lambda x: 3 * x.random()),
     in_an_object(lambda: np.random.default_rng(0), lambda x: 3 * x.random()),
     in_an_object(lambda: np.random.RandomState(1), lambda x: 3 * x.rand()),

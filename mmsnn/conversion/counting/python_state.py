@@ -29,6 +29,8 @@ from mmengine.registry import Registry
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from mmsnn.conversion.upstream.slots import slots_of
+
 #: What never changes, or holds nothing that a model would look at.
 _CLOSED = (bool, int, float, complex, str, bytes, type(None), type(...),
            BuiltinFunctionType, ModuleType, CodeType, range, torch.dtype,
@@ -295,16 +297,6 @@ class _Attributes:
             held.update(zip(self._names, before))
 
 
-def random_state() -> tuple:
-    """State of the random numbers that Python and NumPy draw by default.
-
-    Returns:
-        tuple: Equal to another one only if none was drawn in between.
-    """
-    numpy = np.random.get_state(legacy=False)['state']
-    return random.getstate(), numpy['pos'], numpy['key'].tobytes()
-
-
 #: Where there is no value.
 NOTHING = object()
 
@@ -337,19 +329,6 @@ def _names(code: CodeType) -> set[str]:
         if isinstance(constant, CodeType):
             found |= _names(constant)
     return found
-
-
-def slots_of(kind: type) -> list[str]:
-    """Names of attributes that objects keep without a dictionary.
-
-    Args:
-        kind (type): Their class.
-    """
-    found = []
-    for base in kind.__mro__:
-        slots = vars(base).get('__slots__', ())
-        found += [slots] if isinstance(slots, str) else slots
-    return [n for n in found if n not in ('__dict__', '__weakref__')]
 
 
 def of_library(x: Any) -> bool:

@@ -17,8 +17,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.conversion.unnormalised import Unnormalised
+from mmsnn.conversion.upstream.slots import slots_of
 
-from .python_state import NOTHING, PythonState, of_library, slots_of
+from .python_state import NOTHING, PythonState, of_library
 from .tensor_sources import held_tensors
 
 #: Bytes of a tensor that is copied before each call, written or not.

@@ -11,12 +11,12 @@ from mmengine.logging import print_log
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.conversion.upstream.unbatched import Unbatched
 from mmsnn.trace import OpTrace
 
 from .placement import PlacementWatch
 from .plan import CountingPlan, signature
-from .python_state import random_state
 from .recorder import ModulePath, OpRecorder
 from .replay import PlanMismatch, Replay
 from .saved_state import SavedState
@@ -164,7 +164,7 @@ class TraceRecording:
                     key not in self._unsteady)
         before = None
         if may_plan and not self._reads_values:
-            before = self._python_state(), random_state()
+            before = self._python_state(), RandomNumbers().of_python
         session.recorder = OpRecorder(
             self._path, trace, plan, 1, sources,
             substeps=not self._has_substeps, earlier=self._earlier)
@@ -200,7 +200,7 @@ class TraceRecording:
         if not self._reads_values and before is not None and kept == (
                 self._kept):
             state, drawn = before
-            if state.is_same() and drawn == random_state():
+            if state.is_same() and drawn == RandomNumbers().of_python:
                 while len(self._plans) >= MOST_PLANS:
                     del self._plans[next(iter(self._plans))]  # the oldest
                 self._plans[key] = plan, state

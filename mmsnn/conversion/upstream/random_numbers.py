@@ -86,6 +86,13 @@ class RandomNumbers:
         """Number of GPUs whose generators these are."""
         return len(self._gpus)
 
+    @property
+    def of_python(self) -> tuple:
+        """Where Python's and NumPy's generators are: equal to that of others
+        only if none was used in between. The second of a pair of normal
+        numbers, which waits to be drawn, counts."""
+        return self._python, pickle.dumps(self._numpy)
+
     def __getstate__(self) -> dict:
         """Arrays in place of tensors: pickled, they are smaller and faster."""
         return dict(
@@ -103,7 +110,7 @@ class RandomNumbers:
         return self._all() == other._all()
 
     def _all(self) -> tuple:
-        return (self._python, pickle.dumps(self._numpy),
+        return (*self.of_python,
                 [x.numpy().tobytes() for x in (self._cpu, *self._gpus)])
 
 

@@ -156,6 +156,21 @@ class Slotted:
         self.n = 0
 
 
+class Private:
+    __slots__ = ('__n', )
+
+    def __init__(self):
+        self.__n = 0
+
+    @property
+    def n(self):
+        return self.__n
+
+    @n.setter
+    def n(self, n):
+        self.__n = n
+
+
 HERE = contextvars.ContextVar('calls')
 
 
@@ -200,6 +215,7 @@ COUNTERS = {
     'list': lambda: Net(inside_a_list, calls=[0]),
     'object': lambda: Net(inside_an_object, calls=Calls()),
     'slots': lambda: Net(inside_an_object, calls=Slotted()),
+    'private slots': lambda: Net(inside_an_object, calls=Private()),
     'global list': lambda: Net(global_list),
     'global number': lambda: Net(global_number),
     'function': lambda: Net(of_the_function),
@@ -233,6 +249,12 @@ def test_a_model_that_counts_or_draws(where):
     HERE.set(0)
     counted, plans = recorded(COUNTERS[where], 'counts')
     assert list(counted) == list(watched) and both_ways(watched)
+    assert not plans
+
+
+def test_the_second_of_a_pair_of_normal_numbers_is_drawn_too():
+    _, plans = recorded(lambda: Net(lambda net, x, y: np.random.randn() < 9),
+                        'counts', calls=2)
     assert not plans
 
 
