@@ -275,10 +275,13 @@ def _neuron_rows(model: nn.Module, args: tuple, kwargs: dict) -> int | None:
         model(*args, **kwargs)
         raise _Reached(1, 2)  # none: as of rows that are no images
 
+    try:
+        args, kwargs = detached_copy((args, kwargs))
+    except TypeError:  # such as a generator, which nobody can run twice
+        return None
     handles = [m.register_forward_pre_hook(found) for m in model.modules()
                if isinstance(m, SpikingForm)]
     try:
-        args, kwargs = detached_copy((args, kwargs))
         runs = RunsOfOneCall(model, (ModulePath, Session))
         try:
             with in_its_precision(model):

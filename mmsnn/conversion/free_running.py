@@ -1,6 +1,5 @@
 """The op trace of a model that fires while input still arrives."""
 
-import copy
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.trace import OpTrace
 
@@ -75,7 +75,7 @@ def run_free_running(model: nn.Module, *args, **kwargs) -> FreeRunningRun:
 
     drawn = RandomNumbers()  # noise is the same in all runs
     with watch_neurons(spiking.module, measure) as found:
-        check.compare(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+        check.compare(*detached_copy(args), **detached_copy(kwargs))
     fired: Fired = {}
     for path, values in found:
         fired.setdefault(path, []).append(values)
@@ -96,7 +96,7 @@ def _trace(model: nn.Module, args, kwargs, fired: Fired) -> OpTrace:
                 run.enter_context(spiking.session.keeps(done))
                 form.neuron.forward = _firing(fired[path], done)
         run.enter_context(spiking)
-        spiking(*copy.deepcopy(args), **copy.deepcopy(kwargs))
+        spiking(*detached_copy(args), **detached_copy(kwargs))
     return spiking.trace
 
 

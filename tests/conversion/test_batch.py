@@ -223,6 +223,23 @@ def test_where_that_can_not_be_put_back_the_batch_is_asked_for():
     assert next(spiking.module.steps) == 1
 
 
+def test_where_an_argument_can_not_be_copied_the_batch_is_asked_for():
+    class Reading(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.neuron = SFANeuron()
+
+        def forward(self, x, table, numbers):
+            return self.neuron(x) + next(numbers)
+
+    given = rand(2, 3), rand(5, 3), iter(i for i in range(9))
+    with pytest.raises(ValueError, match="batch='x'"):
+        to_spike_train(Reading().eval())(*given)
+    to_spike_train(Reading().eval(), batch='x')(*given)
+    assert next(given[2]) == 1
+
+
 class FromArrays(nn.Module):
 
     def __init__(self):

@@ -75,6 +75,12 @@ def test_its_trace_by_hand():
     assert not model[0](torch.tensor([[1., 2.]])).any()
 
 
+def test_its_input_may_have_a_history():
+    x = torch.tensor([[1., 2.]], requires_grad=True)
+    run = run_free_running(Two([1., -0.4]).eval(), x * 1)
+    assert run.equality.total_differences == 1
+
+
 def test_its_trace_is_the_lossless_one_where_nothing_differs():
     torch.manual_seed(0)
     model = SpikeConv2d(2, 3, 3, padding=1, neuron=NEURON).eval()

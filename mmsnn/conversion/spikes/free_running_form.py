@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from mmsnn.neurons import SpikingNeuron, check_equation
+from mmsnn.neurons import SpikingNeuron, check_equation, is_finite
 
 from .forms import SpikingForm
 from .spike_tensor import decode
@@ -119,7 +119,7 @@ class FreeRunningNeuron(SpikingForm):
                 f'image and time step, here {rows}, but got the shape '
                 f'{tuple(membrane.shape)} (such as regions of interest): use '
                 'a lossless form')
-        self._check_finite(bool(torch.isfinite(membrane).all()))
+        self._check_finite(is_finite(membrane))
         arrived = membrane.unflatten(0, (session.images, timesteps))
         firing = self._firing(arrived)
         t = session.timestep if timesteps > 1 else 0

@@ -24,8 +24,7 @@ class _Detaching(TorchFunctionMode):
         return memo[id(tensor)]
 
 
-def detached_copy(model: nn.Module, memo: dict[int, Any] | None = None
-                  ) -> nn.Module:
+def detached_copy(model: Any, memo: dict[int, Any] | None = None) -> Any:
     """A deep copy of a model, whatever its modules remember.
 
     ``copy.deepcopy`` refuses tensors that are part of a graph. Heads such as
@@ -33,7 +32,8 @@ def detached_copy(model: nn.Module, memo: dict[int, Any] | None = None
     norm. It refuses locks, too: the copy gets locks of its own.
 
     Args:
-        model (nn.Module): The model; left as it is.
+        model (nn.Module): The model, or nested arguments of its calls; left as
+            it is.
         memo (dict[int, Any], optional): By the id of an object, what becomes
             of it. Defaults to None: all is copied.
 
