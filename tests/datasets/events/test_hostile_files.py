@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from mmsnn.datasets.events import EventFileError, Recording, read_events
+from mmsnn.datasets.events.array import EVENT
 from mmsnn.datasets.events.faults import Faults, printable
+from mmsnn.datasets.events.formats.reader import CHUNK
 
 COLUMNS = dict(t=[5, 6], x=[1, 2], y=[3, 4], p=[0, 1])
 
@@ -269,6 +271,23 @@ class TestArrays:
         refused(path, 'np.savez writes 0 and 8')
 
 
+class TestFilesThatChange:
+
+    @pytest.mark.parametrize('suffix', ['.npy', '.dat'])
+    def test_cut_off_while_it_is_read(self, suffix, tmp_path):
+        path, count = tmp_path / f'a{suffix}', CHUNK + 9
+        if suffix == '.npy':
+            np.save(path, np.zeros(count, EVENT))
+        else:
+            path.write_bytes(b'% Version 2\n\x0c\x08' + bytes(8 * count))
+        chunks = Recording(path).chunks()
+        assert len(next(chunks)) == CHUNK
+        os.truncate(path, path.stat().st_size // 2)
+        with pytest.raises(EventFileError, match=(
+                rf'a\{suffix}: it was cut off while it was read, at event ')):
+            next(chunks)
+
+
 class TestHDF5:
 
     def test_rows_that_are_not_there(self, hdf5, refused):
@@ -311,6 +330,34 @@ class TestHDF5:
                     file[key] = value
             file[place] = h5py.ExternalLink(str(other), '/events')
         refused(hdf5(fill), f'{place} is a link to elsewhere')
+
+    def test_links_in_the_file(self, hdf5):
+        def fill(file, h5py):
+            for key, value in COLUMNS.items():
+                file[f'raw/all/{key}'] = value
+                file[f'raw/{key}'] = h5py.SoftLink(f'./all/{key}')
+            file['events'] = h5py.SoftLink('/again')
+            file['again'] = h5py.SoftLink('raw')
+        assert read_events(hdf5(fill)).tolist() == [(5, 1, 3, 0),
+                                                    (6, 2, 4, 1)]
+
+    @pytest.mark.parametrize('target, words', [
+        ('/t', 't is a link to a link, and so on'),
+        ('/none', 't is a link to nothing'),
+        ('/out/t', 't is a link to elsewhere')])
+    def test_links_that_lead_nowhere(self, target, words, hdf5, refused):
+        def fill(file, h5py):
+            for key in 'xyp':
+                file[key] = COLUMNS[key]
+            file['out'] = h5py.ExternalLink('other.h5', '/')
+            file['t'] = h5py.SoftLink(target)
+        refused(hdf5(fill), words)
+
+    def test_a_window_of_times_that_are_no_numbers(self, hdf5, refused):
+        refused(hdf5(lambda file, _: [
+            file.create_dataset(key, data=value) for key, value in
+            dict(COLUMNS, t=[np.nan, np.nan]).items()]),
+            't is nan at event', start=3)
 
     def test_data_in_other_files(self, hdf5, tmp_path, refused):
         (tmp_path / 'raw').write_bytes(bytes(16))

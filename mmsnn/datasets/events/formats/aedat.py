@@ -38,7 +38,6 @@ class AEDATReader(EventReader):
             lines = header_lines(
                 file, b'#', (b'#!END-HEADER', ), self.faults, words=(6, 8))
             self.data = file.tell()
-            self.bytes = file.seek(0, 2)
         version = re.fullmatch(r'!AER-DAT(\d\.\d)', lines[0] if lines else '')
         if lines and not version and not re.search('^!|AER|DAT', lines[0]):
             self.version = '1.0'  # by definition, where no line says

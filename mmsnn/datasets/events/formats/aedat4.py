@@ -15,7 +15,7 @@ from mmsnn.datasets.events.array import EVENT
 from mmsnn.datasets.events.faults import quoted, told
 
 from .compression import CompressionError, lz4_frame, zstd_frame
-from .reader import ROOM, TIMES, EventReader
+from .reader import EventReader
 
 _MAGIC = b'#!AER-DAT4.0\r\n'
 # Bytes of a header at most.
@@ -43,7 +43,6 @@ class AEDAT4Reader(EventReader):
             size = int.from_bytes(file.read(4), 'little')
             data = file.read(min(size, _HEADER))
             self.data = file.tell()
-            self.bytes = file.seek(0, 2)
         try:
             if len(data) < size:
                 raise _Damaged(f'{len(data)} of {size} bytes are there, or '
@@ -58,7 +57,6 @@ class AEDAT4Reader(EventReader):
         except _Damaged as error:
             raise self.faults.error(
                 f'its header cannot be read: {error}') from None
-        self.most = max(ROOM, TIMES * self.bytes)
 
     def _find_stream(self, xml: bytes) -> None:
         """Take the first stream of events, and the size of its sensor."""

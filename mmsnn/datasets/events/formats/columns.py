@@ -1,7 +1,7 @@
 """Events that lie in files by column, in any order."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -77,21 +77,18 @@ class ColumnReader(EventReader):
             raise self.faults.error(f'columns of different lengths: {lengths}')
         self.count = lengths['t']
 
-    @property
     @abstractmethod
-    def times(self) -> Sequence:
-        """The column of times, without the offset."""
-
-    @abstractmethod
-    def rows(self, first: int, stop: int) -> dict[str, np.ndarray]:
-        """Read a slice of each column.
+    def rows(self, first: int, stop: int,
+             keys: str = 'txyp') -> dict[str, np.ndarray]:
+        """Read a slice of columns.
 
         Args:
             first (int): Index of the first event.
             stop (int): Index behind the last one.
+            keys (str): Which columns. Defaults to all.
 
         Returns:
-            dict[str, np.ndarray]: ``t``, ``x``, ``y`` and ``p``, (N,).
+            dict[str, np.ndarray]: The columns, (N,).
 
         Raises:
             EventFileError: It can't be read.
@@ -102,7 +99,9 @@ class ColumnReader(EventReader):
         """Yield the events from ``start`` on, if times rise on the whole."""
         if start is not None:
             start -= self.offset
-        for first in range(first_at(self.times, start), self.count, CHUNK):
+        begin = first_at(lambda i: self.rows(i, i + 1, 't')['t'][0].item(),
+                         self.count, start)
+        for first in range(begin, self.count, CHUNK):
             stop = min(first + CHUNK, self.count)
             yield first, self._events(self.rows(first, stop), first)
 

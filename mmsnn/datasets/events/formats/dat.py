@@ -1,5 +1,7 @@
 """Prophesee's DAT format, both versions."""
 
+import operator
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,9 +19,11 @@ from .reader import (
 
 # So many times are looked at to see whether the clock wraps, which it does
 # once in 71 minutes.
-_SAMPLES = 1024
+_SAMPLES = 64
 # Kinds of event that are changes of brightness: "2D" and "CD".
 _KINDS = (0, 12)
+# An event: its time, and a word with its place and polarity.
+_EVENT = np.dtype('<u4, <u4')
 
 
 class DATReader(EventReader):
@@ -33,7 +37,6 @@ class DATReader(EventReader):
             lines = header_lines(file, b'%', (b'% end', ), self.faults)
             kind = file.read(2)
             self.data = file.tell()
-            self.bytes = file.seek(0, 2) - self.data
         if not lines or len(kind) < 2:
             raise self.faults.error(
                 'no DAT recording: it must begin with lines of "%", then a '
@@ -57,18 +60,12 @@ class DATReader(EventReader):
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the events from ``start`` on, unless times fall somewhere."""
-        count, rest = divmod(self.bytes, 8)
-        if not count:
-            words = np.empty((0, 2), '<u4')
-        else:
-            words = np.memmap(self.path, '<u4', 'r', self.data, (count, 2))
+        count, rest = divmod(self.bytes - self.data, 8)
         x_bits, y_bits = self.x_bits, self.y_bits
-        times = words[:, 0]
-        some = times[::-(-count // _SAMPLES) or 1]
-        if (some[1:] < some[:-1]).any():
-            start = None  # no bisection: begin with the first event
-        for first in range(first_at(times, start), count, CHUNK):
-            t, word = words[first:first + CHUNK].T
+        for first in range(self._begin(count, start), count, CHUNK):
+            found = self.elements(_EVENT, self.data, first,
+                                  min(first + CHUNK, count))
+            t, word = found['f0'], found['f1']
             if not self.stated and (word >> 18).any():
                 i = int((word >> 18).argmax())
                 raise self.faults.error(
@@ -84,3 +81,19 @@ class DATReader(EventReader):
             self.faults.found(
                 'cut off', f'{rest} of 8 bytes of an event at byte '
                 f'{self.data + 8 * count}, where the file ends')
+
+    def _begin(self, count: int, start: int | None) -> int:
+        """Index of the event to begin with: the first where times fall."""
+        if start is None:
+            return 0
+        with open(self.path, 'rb') as file:
+
+            def time(i: int) -> int:
+                return int.from_bytes(
+                    os.pread(file.fileno(), 4, self.data + 8 * i), 'little')
+
+            some = [time(i)
+                    for i in range(0, count, -(-count // _SAMPLES) or 1)]
+            if any(map(operator.gt, some, some[1:])):
+                return 0
+            return first_at(time, count, start)

@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from mmsnn.datasets.events.faults import told
 
 from .columns import NAMES, ColumnReader
-from .reader import ROOM, TIMES, need
+from .reader import need
 
 # Seconds after which a child that is still reading is given up. It has a
 # limit of its own, in processor time.
@@ -49,7 +49,7 @@ class HDF5Reader(ColumnReader):
         """Ask the child about this file."""
         found = self.path.stat()
         request.update(
-            path=str(self.path.resolve()), names=NAMES, most=(ROOM, TIMES),
+            path=str(self.path.resolve()), names=NAMES, most=self.most,
             stamp=[found.st_mtime_ns, found.st_size, found.st_ino])
         try:
             answer, data = _child().ask(request)
@@ -60,11 +60,6 @@ class HDF5Reader(ColumnReader):
         if 'damaged' in answer:
             raise _Unreadable(told(ValueError(answer['damaged'])))
         return answer, data
-
-    @property
-    def times(self) -> Sequence:
-        """The column of times, read one by one."""
-        return _Times(self)
 
     def rows(self, first: int, stop: int,
              keys: str = 'txyp') -> dict[str, np.ndarray]:
@@ -91,20 +86,6 @@ class HDF5Reader(ColumnReader):
 
 class _Unreadable(Exception):
     """HDF5 can't read a part of the file; the message says why."""
-
-
-class _Times:
-    """The times of a file, as a sequence."""
-
-    def __init__(self, reader: HDF5Reader) -> None:
-        self.reader = reader
-
-    def __len__(self) -> int:
-        return self.reader.count
-
-    def __getitem__(self, i: int) -> int:
-        i %= len(self)
-        return int(self.reader.rows(i, i + 1, 't')['t'][0])
 
 
 class _ChildEnded(Exception):

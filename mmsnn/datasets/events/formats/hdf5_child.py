@@ -21,6 +21,8 @@ PLACES = ('CD/events', 'events')
 _SECONDS, _MEMORY = 3, 1 << 28
 # A larger block, of which HDF5 reads all at once, is refused.
 _BLOCK = 1 << 26
+# Links that lead to one another, as HDF5 itself follows.
+_LINKS = 16
 
 
 class _Refused(Exception):
@@ -33,14 +35,12 @@ class _File:
     Args:
         path (str): The file.
         names (Mapping): Valid names of each column.
-        room (int): Bytes that a small file may expand to.
-        times (int): Bytes that each of its bytes may expand to.
+        most (int): Bytes that it may expand to.
     """
 
-    def __init__(self, path: str, names: Mapping, room: int,
-                 times: int) -> None:
+    def __init__(self, path: str, names: Mapping, most: int) -> None:
         self.bytes = os.path.getsize(path)
-        self.most = max(room, times * self.bytes)
+        self.most = most
         import h5py
         self.h5py = h5py
         self.file = h5py.File(path, 'r')
@@ -60,7 +60,10 @@ class _File:
             place = f'{self.where}/' if self.where else ''
             self.sets = {key: self._follow(place + name)
                          for key, name in self.found.items()}
-            for data in self.sets.values():
+            for key, data in self.sets.items():
+                if data is None:
+                    raise _Refused(f'{place}{self.found[key]} is a link to '
+                                   'nothing')
                 self._check(data)
             self.columns = {key: (data.dtype, data.shape)
                             for key, data in self.sets.items()}
@@ -78,16 +81,28 @@ class _File:
 
     def _follow(self, path: str):
         """What has a path, by links that stay in the file; None: nothing."""
-        at = self.file
-        for name in path.split('/'):
+        at, names, links = self.file, path.split('/'), 0
+        while names:
+            name = names.pop(0)
+            if name in ('', '.'):  # as a soft link may have them
+                continue
             link = isinstance(at, self.h5py.Group) and at.get(
                 name, getlink=True)
             if not link:
                 return None
-            if not isinstance(link, self.h5py.HardLink):
+            if isinstance(link, self.h5py.HardLink):
+                at = at[name]
+                continue
+            links += 1
+            if not isinstance(link, self.h5py.SoftLink):
                 raise _Refused(f'{path} is a link to elsewhere, which is not '
-                              'followed; copy the data to where it points')
-            at = at[name]
+                               'followed; copy the data to where it points')
+            if links > _LINKS:
+                raise _Refused(f'{path} is a link to a link, and so on more '
+                               f'than {_LINKS} times')
+            names = link.path.split('/') + names
+            if link.path.startswith('/'):
+                at = self.file
         return at
 
     def _check(self, data) -> None:
@@ -203,7 +218,7 @@ def main() -> None:
                     file.file.close()
                 file = key = None
                 file = _File(request['path'], request['names'],
-                             *request['most'])
+                             request['most'])
                 key = wanted
             answer = {}
             if 'rows' in request:

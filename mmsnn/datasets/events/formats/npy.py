@@ -9,7 +9,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -28,39 +28,24 @@ _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, OverflowError,
 
 
 class NPYReader(ColumnReader):
-    """Reads a structured array, mapped into memory."""
+    """Reads a structured array, slice by slice."""
 
     def _open(self) -> None:
-        """Map the array into memory."""
-        with open(self.path, 'rb') as file:
-            dtype, shape = read_header(file, self.faults, 'it')
-            at = file.tell()
-            there = file.seek(0, 2) - at
-        if len(shape) != 1 or not dtype.names:
-            raise self.faults.error(
-                'the array must be structured, in one dimension, got '
-                f'{dtype} of shape {shape}')
-        names = self.find(dtype.names, 'the structured array')
-        count = whole_rows(shape[0], dtype, there, self.faults)
-        self.columns = dict.fromkeys(names, np.empty(0, 'i8'))
-        if count:
-            array = np.memmap(self.path, dtype, 'r', at, (count, ))
-            self.columns = {key: array[name] for key, name in names.items()}
-        self.check_columns({key: (column.dtype, column.shape)
-                            for key, column in self.columns.items()})
+        """Find the columns in the type of the array."""
+        self.dtype, count, self.data = find_structured(self.path, self.faults)
+        self.names = self.find(self.dtype.names, 'the structured array')
+        columns = {key: self.dtype[name] for key, name in self.names.items()}
+        self.check_columns({key: (kind.base, (count, *kind.shape))
+                            for key, kind in columns.items()})
 
-    @property
-    def times(self) -> Sequence:
-        """The column of times."""
-        return self.columns['t']
-
-    def rows(self, first: int, stop: int) -> dict[str, np.ndarray]:
-        """Slice the columns."""
-        return {key: column[first:stop]
-                for key, column in self.columns.items()}
+    def rows(self, first: int, stop: int,
+             keys: str = 'txyp') -> dict[str, np.ndarray]:
+        """Read a slice of the array."""
+        array = self.elements(self.dtype, self.data, first, stop)
+        return {key: array[self.names[key]] for key in keys}
 
 
-class NPZReader(NPYReader):
+class NPZReader(ColumnReader):
     """Reads four arrays, or one that is structured, each as a whole."""
 
     def _open(self) -> None:
@@ -77,6 +62,11 @@ class NPZReader(NPYReader):
                 told(error))) from None
         self.check_columns({key: (column.dtype, column.shape)
                             for key, column in self.columns.items()})
+
+    def rows(self, first: int, stop: int,
+             keys: str = 'txyp') -> dict[str, np.ndarray]:
+        """Slice the columns."""
+        return {key: self.columns[key][first:stop] for key in keys}
 
     def _columns(self, archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
         members = {info.filename.removesuffix('.npy'): info
@@ -123,6 +113,32 @@ class NPZReader(NPYReader):
                 f'{info.file_size} bytes that the file claims')
         array = np.frombuffer(data, dtype, count, at)
         return array if len(shape) == 1 else array.reshape(shape)
+
+
+def find_structured(path: Path,
+                    faults: Faults) -> tuple[np.dtype, int, int]:
+    """Find a structured array in a ``.npy`` file.
+
+    Args:
+        path (Path): The file.
+        faults (Faults): What to do where it is cut off, or has more.
+
+    Returns:
+        tuple[np.dtype, int, int]: Type of the elements, number of those that
+        are there, and the byte where they begin.
+
+    Raises:
+        EventFileError: It has none, in one dimension.
+    """
+    with open(path, 'rb') as file:
+        dtype, shape = read_header(file, faults, 'it')
+        at = file.tell()
+        there = file.seek(0, 2) - at
+    if len(shape) != 1 or not dtype.names:
+        raise faults.error(
+            'the array must be structured, in one dimension, got '
+            f'{dtype} of shape {shape}')
+    return dtype, whole_rows(shape[0], dtype, there, faults), at
 
 
 def read_header(file: BinaryIO, faults: Faults,

@@ -5,7 +5,7 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO
@@ -46,6 +46,9 @@ class EventReader(ABC):
     def __init__(self, path: Path, faults: Faults) -> None:
         self.path = path
         self.faults = faults
+        #: Bytes of the file, and what they may expand to.
+        self.bytes = path.stat().st_size
+        self.most = max(ROOM, TIMES * self.bytes)
         self._open()
 
     def check_expanded(self, size: int, what: str) -> None:
@@ -59,11 +62,10 @@ class EventReader(ABC):
             EventFileError: They are more than :data:`ROOM` and more than
                 :data:`TIMES` the file.
         """
-        own = self.path.stat().st_size
-        if size > max(ROOM, TIMES * own):
+        if size > self.most:
             raise self.faults.error(
                 f'{what} would take {size:,} bytes, but the whole file has '
-                f'{own:,}: such a recording is damaged or a trap')
+                f'{self.bytes:,}: such a recording is damaged or a trap')
 
     @abstractmethod
     def _open(self) -> None:
@@ -87,6 +89,35 @@ class EventReader(ABC):
             tuple[int, np.ndarray]: Index of the first event in the
             recording, and the events, (N,).
         """
+
+    def elements(self, dtype: np.dtype, at: int, first: int,
+                 stop: int) -> np.ndarray:
+        """Read some of the elements that a file was seen to have.
+
+        They are not mapped into memory: if the file was cut off since then,
+        that would end the process.
+
+        Args:
+            dtype (np.dtype): Their type.
+            at (int): Byte where they begin.
+            first (int): Index of the first one to read.
+            stop (int): Index behind the last one.
+
+        Returns:
+            np.ndarray: The elements, (N,).
+
+        Raises:
+            EventFileError: The file has become shorter.
+        """
+        found = np.empty(stop - first, dtype)
+        with open(self.path, 'rb') as file:
+            file.seek(at + first * dtype.itemsize)
+            there = file.readinto(found.view('u1'))
+        if there < found.nbytes:
+            raise self.faults.error(
+                'it was cut off while it was read, at event '
+                f'{first + there // dtype.itemsize}')
+        return found
 
     def words(self, file: BinaryIO, dtype: str) -> Iterator[np.ndarray]:
         """Yield the rest of a file in chunks of words.
@@ -211,11 +242,13 @@ def header_fields(lines: Sequence[str]) -> dict[str, str]:
     return {name: rest.strip() for name, _, rest in parts if rest.strip()}
 
 
-def first_at(times: Sequence, start: int | None) -> int:
+def first_at(time: Callable[[int], int], count: int,
+             start: int | None) -> int:
     """Index of the first event from a time on.
 
     Args:
-        times (Sequence): Times in order, us.
+        time (Callable[[int], int]): The time of an event, us, which rises.
+        count (int): Number of events.
         start (int, optional): The time, us. None is before all.
 
     Returns:
@@ -223,13 +256,13 @@ def first_at(times: Sequence, start: int | None) -> int:
         the last time is before the first.
 
     Example:
-        >>> first_at([3, 5, 9], 4), first_at([3, 5, 9], 10)
+        >>> time = [3, 5, 9].__getitem__
+        >>> first_at(time, 3, 4), first_at(time, 3, 10)
         (1, 2)
     """
-    if start is None or not len(times) or times[0] > times[-1]:
+    if start is None or not count or time(0) > time(count - 1):
         return 0
-    index = bisect_left(range(len(times)), start, key=lambda i: times[i])
-    return min(index, len(times) - 1)
+    return min(bisect_left(range(count), start, key=time), count - 1)
 
 
 def need(module: str, what: str, path: Path) -> ModuleType:
