@@ -10,11 +10,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from mmsnn.conversion.counting.module_path import ModulePath
 from mmsnn.conversion.counting.saved_state import SavedState
-from mmsnn.conversion.counting.trace_recording import (
-    Session,
-    TraceRecording,
-    copies,
-)
+from mmsnn.conversion.counting.session import Session
+from mmsnn.conversion.counting.trace_recording import TraceRecording, copies
 from mmsnn.conversion.spikes.forms import (
     CountNeuron,
     SpikeTrainNeuron,

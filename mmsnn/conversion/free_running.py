@@ -12,7 +12,8 @@ from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.trace import OpTrace
 
 from .convert import to_spike_train
-from .equality import EqualityCheck, EqualityReport
+from .equality import EqualityCheck
+from .equality_report import EqualityReport
 from .watching import Firing, neuron_layers, watch_neurons
 
 #: Spikes times scale of whole time steps, by path of the neuron, in the order

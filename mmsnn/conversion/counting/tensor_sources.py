@@ -8,14 +8,15 @@ import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from mmsnn.conversion.spikes.spike_tensor import SpikeTensor
 from mmsnn.conversion.unnormalised import Unnormalised
 from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import INPUT, UNKNOWN
 
-#: What a tensor comes from: keys of records in the trace, INPUT or UNKNOWN,
-#: and any of these as a :class:`Read`.
+#: What a tensor comes from: keys of records in the trace, INPUT, UNKNOWN,
+#: DRAWN or EARLIER, and any of these as a :class:`Read`.
 RecordKeys = tuple[Any, ...]
 
 #: Of what is made of constants, after a read of what is not constant.
@@ -31,7 +32,7 @@ class Read(NamedTuple):
     is made after that and may depend on them.
 
     Attributes:
-        key: That of a record, INPUT or UNKNOWN.
+        key: That of a record, INPUT, UNKNOWN, DRAWN or EARLIER.
     """
 
     key: Any
@@ -93,7 +94,7 @@ class TensorSources:
             *trees: Tensors, also in nested lists, tuples and dicts.
 
         Returns:
-            tuple: Keys of records, each once.
+            tuple: Keys of records and the like, each once.
         """
         found: dict[Any, None] = {}
         for x in tensors(trees):
@@ -135,9 +136,10 @@ class TensorSources:
         Returns:
             frozenset[str]: ``'input'``: it is computed from what the model is
             given; ``'unknown'``: from a tensor that no op seen has made, of
-            which that is not known; ``'read'``: it is made after Python code
-            has read values for which one of these holds. Empty for what is
-            made of constants.
+            which that is not known; ``'drawn'``: from random numbers;
+            ``'earlier'``: from what an earlier call has kept; ``'read'``: it
+            is made after Python code has read values for which one of these
+            holds. Empty for what is made of constants.
         """
         found = set()
         for s in sources:
@@ -237,7 +239,8 @@ class Literals(TorchFunctionMode):
 
 
 def memory_of(x: torch.Tensor) -> StorageWeakRef:
-    """What stands for a tensor's memory, which views share.
+    """What stands for a tensor's memory, which views share; of a sparse
+    tensor that of its values.
 
     Args:
         x (Tensor): The tensor.
@@ -246,6 +249,9 @@ def memory_of(x: torch.Tensor) -> StorageWeakRef:
         StorageWeakRef: It keeps the address from being used again.
     """
     with torch._C.DisableTorchFunction():  # the model does not read it
+        if x.is_sparse:
+            with _disable_current_modes():
+                x = x._values()
         return StorageWeakRef(x.untyped_storage())
 
 

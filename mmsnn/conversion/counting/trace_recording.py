@@ -15,9 +15,10 @@ from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.conversion.upstream.unbatched import Unbatched
 from mmsnn.trace import OpTrace
 
+from .module_path import ModulePath
 from .placement import PlacementWatch
 from .plan import CountingPlan, signature
-from .recorder import ModulePath, OpRecorder
+from .recorder import OpRecorder
 from .replay import PlanMismatch, Replay
 from .saved_state import SavedState
 from .session import Session

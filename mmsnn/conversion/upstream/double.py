@@ -87,9 +87,9 @@ class DoublePrecision(MmcvOpMode):
                 single, kwargs = tree_map(
                     lambda x: _to(x, torch.float32), (args, kwargs))
                 out = call(*single, **kwargs)
-                written = _FLOAT32_ONLY[name]
-                if written is not None:
-                    args[written].copy_(single[written])
+                place = _FLOAT32_ONLY[name]
+                if place is not None:
+                    args[place].copy_(single[place])
                 return out
             found = {x.dtype for x in tensors((args, kwargs))}
             if torch.float64 not in found or not found.intersection(_SHORT):

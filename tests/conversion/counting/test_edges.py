@@ -209,6 +209,15 @@ def test_samples_of_every_synapse_sum_up(classifiers, make_images, form):
             assert all(a >= b for a, b in zip(r.touched, r.touched[1:]))
 
 
+@pytest.mark.parametrize('form', FORMS)
+def test_a_model_that_holds_a_sparse_tensor(form):
+    fc = SpikeLinear(2, 2, neuron=NEURON)
+    x = torch.ones(1, 2)
+    expected = list(record(fc, x, x, form=form))
+    fc.register_buffer('graph', torch.eye(2).to_sparse())
+    assert list(record(fc, x, x, form=form)) == expected
+
+
 def test_statistics_over_images():
     fc = SpikeLinear(1, 3, bias=False, neuron=dict(
         type='mmsnn.SFANeuron', max_spikes=4))
