@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,12 @@ from typing import Any
 
 #: No room on the disk, none left to the user, or none to the process.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NUMBER = re.compile(r'\.(\d{1,9})\.part(?:\.[^.]*)?$')
+
+
+def _part(path: Path, process: int | str) -> Path:
+    """The temporary name that a process gives a file."""
+    return path.with_name(f'.{path.stem}.{process}.part{path.suffix}')
 
 
 @contextmanager
@@ -42,7 +49,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
+    part = _part(path, os.getpid())
     try:
         yield part
         with part.open('rb+') as written:
@@ -57,6 +64,41 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         ) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def remove_parts(path: str | Path) -> None:
+    """Remove what is left of files whose process was killed while it wrote
+    them: those that no process of this machine, or this one, was writing.
+
+    Args:
+        path (str | Path): The file, which this process is not writing now. Its
+            name may be a pattern.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for process in 1, 999999999:  # the second does not run
+        ...     (folder / f'.iter_4.{process}.part.pth').touch()
+        >>> remove_parts(folder / '*.pth')
+        >>> [file.name for file in folder.iterdir()]
+        ['.iter_4.1.part.pth']
+    """
+    pattern = _part(Path(path), '*')
+    for part in pattern.parent.glob(pattern.name):
+        number = _NUMBER.search(part.name)
+        if number and not _is_of_another(int(number[1])):
+            part.unlink(missing_ok=True)
+
+
+def _is_of_another(process: int) -> bool:
+    """Whether a process other than this one runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # of another user
+    return process != os.getpid()
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:

@@ -1,5 +1,6 @@
 """Puts reading, fitting and saving in the place of mmengine's own."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -82,6 +83,10 @@ def install_loading(checkpoint: ModuleType) -> None:
 
     @wraps(load_any)
     def load_checkpoint(cls, filename: str, *args: Any, **kwargs: Any) -> Any:
+        if os.path.isdir(filename):
+            raise CheckpointError(
+                f'{filename} is a folder: give a checkpoint file, or use the '
+                'strategy that has saved a folder of parts')
         with asked_for(filename):
             return load_any(cls, str(filename), *args, **kwargs)
 

@@ -49,6 +49,25 @@ def _fault(path: Path) -> str:
     return ''
 
 
+def moved_with(path: str | Path, folder: str | Path) -> Path:
+    """Where a file of a run is, if its folder may have been moved or copied.
+
+    Args:
+        path (str | Path): Where it was.
+        folder (str | Path): Where the run has such files now.
+
+    Returns:
+        Path: A file of this name in the folder comes first. If there is none
+        in either place, it would be in the folder.
+
+    Example:
+        >>> moved_with('gone/best.pth', 'here')
+        PosixPath('here/best.pth')
+    """
+    here = Path(folder) / Path(path).name
+    return here if here.exists() or not Path(path).exists() else Path(path)
+
+
 def find_latest_checkpoint(path: str) -> str | None:
     """Find the newest checkpoint of a run that can be read.
 
@@ -75,13 +94,15 @@ def find_latest_checkpoint(path: str) -> str | None:
     if '://' in named:
         return named
     last = Path(named) if named and named.isprintable() else None
-    if last and ((folder / last.name).exists() or not last.exists()):
-        last = folder / last.name
+    if last:
+        last = moved_with(last, folder)
+        if (last / note.name).exists():  # the folder of a run
+            last = None
     if last:
         folder = last.parent
     tried = [last] if last and last.exists() else []
     if not tried:
-        print_log(f'{note} names {named[:200]!r}, which does not exist',
+        print_log(f'{note} names {named[:200]!r}, which is no checkpoint',
                   logger='current', level=logging.WARNING)
     faults = []
     for candidate in tried + _older(last, folder):
@@ -95,9 +116,9 @@ def find_latest_checkpoint(path: str) -> str | None:
         print_log(fault, logger='current', level=logging.WARNING)
     if not faults:
         raise FileNotFoundError(
-            f'{note} names {named[:200]!r}, but neither it nor an older '
-            f'checkpoint is in {folder}: give --resume CHECKPOINT, or remove '
-            f'{note} to begin anew')
+            f'{note} names {named[:200]!r}, which is no checkpoint, and '
+            f'there is no older one in {folder}: give --resume CHECKPOINT, or '
+            f'remove {note} to begin anew')
     raise CheckpointError(
         f'no checkpoint of {folder} can be read ({len(faults)} tried): '
         f'{faults[0]}; remove {note} to begin anew')

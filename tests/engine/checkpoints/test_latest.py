@@ -11,7 +11,7 @@ import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import find_latest_checkpoint
-from mmengine.runner.checkpoint import save_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 
 from mmsnn import files
 from mmsnn.checkpoints import CheckpointError, CheckpointRefused
@@ -82,6 +82,22 @@ def test_a_note_that_was_cut_off(run):
         latest(run)
 
 
+def test_a_note_that_names_the_folder_of_the_run(run, tmp_path):
+    for named in ('.', str(run)):
+        (run / 'last_checkpoint').write_text(named)
+        os.utime(run / 'iter_10.pth', (2**33, 2**33))
+        assert latest(run) == run / 'iter_10.pth'
+
+
+def test_a_folder_of_parts(run):
+    parts = run / 'iter_200.pth'  # as strategies save them
+    parts.mkdir()
+    (run / 'last_checkpoint').write_text(str(parts))
+    assert latest(run) == parts
+    with pytest.raises(CheckpointError, match='iter_200.pth is a folder: '):
+        CheckpointLoader.load_checkpoint(str(parts))
+
+
 def test_a_hostile_one_is_not_skipped(run):
     torch.save(dict(a=print), run / 'iter_100.pth')
     with pytest.raises(CheckpointRefused, match='iter_100.pth'):
@@ -126,10 +142,12 @@ def test_a_limit_of_the_system(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def hook_and_runner(folder, **keys):
+def hook_and_runner(folder, info=(), **keys):
     """A CheckpointHook before its training, and what it needs of a runner."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     hub = MessageHub(f'of {folder}')
+    for key, value in dict(info).items():
+        hub.update_info(key, value)
 
     def save(out_dir, filename, *_, **__):
         path = os.path.join(out_dir, filename)
@@ -183,3 +201,51 @@ def test_the_best_checkpoint_stays_until_the_new_one_is_there(
     assert names(folder) == before
 
 
+
+
+@pytest.mark.parametrize('names_of', [('acc', ), ('acc', 'loss')])
+def test_the_best_checkpoint_of_a_moved_folder(tmp_path, names_of):
+    folder, moved = tmp_path / 'run', tmp_path / 'moved'
+    keys = dict(save_best=list(names_of), rule='greater')
+    hook, runner = hook_and_runner(folder, **keys)
+    hook._save_checkpoint(runner)
+    hook._save_best_checkpoint(runner, dict.fromkeys(names_of, 1.))
+    folder.rename(moved)
+    hook, runner = hook_and_runner(
+        moved, runner.message_hub.runtime_info, **keys)
+    assert runner.message_hub.get_info('last_ckpt') == str(
+        moved / 'iter_0.pth')
+    runner.iter = 1
+    hook._save_checkpoint(runner)
+    hook._save_best_checkpoint(runner, dict.fromkeys(names_of, 2.))
+    assert names(moved) == [
+        *(f'best_{name}_iter_1.pth' for name in names_of), 'iter_0.pth',
+        'iter_1.pth', 'iter_2.pth', 'last_checkpoint'
+    ]
+    assert not folder.exists()
+
+
+def test_a_best_checkpoint_that_is_saved_again_stays(tmp_path, monkeypatch):
+    """Its folder may have been named in another way before."""
+    monkeypatch.chdir(tmp_path)
+    hook, runner = hook_and_runner(
+        Path('run'), save_best='acc', rule='greater')
+    hook.best_ckpt_path = f'{tmp_path}/run/best_acc_iter_0.pth'
+    Path(hook.best_ckpt_path).touch()
+    hook._save_best_checkpoint(runner, dict(acc=2.))
+    assert names(Path('run')) == ['best_acc_iter_0.pth']
+
+
+def test_what_a_killed_process_has_left_is_removed(tmp_path):
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    left = ['.iter_4.{}.part.pth', '.best_a.b_iter_4.{}.part.pth',
+            '.last_checkpoint.{}.part']
+    running = [name.format(os.getppid()) for name in left]
+    others = ['.iter_x.part.pth', '.report.999999999.part.html', 'iter_1.pth']
+    for name in (*running, *others, *(name.format(process) for name in left
+                                      for process in (os.getpid(),
+                                                      999999999))):
+        (folder / name).touch()
+    hook_and_runner(folder)
+    assert names(folder) == sorted((*running, *others))
