@@ -10,10 +10,12 @@ from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.model import convert_sync_batchnorm
+from mmengine.registry import MODEL_WRAPPERS
 from mmengine.utils.dl_utils.parrots_wrapper import (
     SyncBatchNorm as WrappedSyncBatchNorm,
 )
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmsnn.registry import MODELS
 
@@ -90,6 +92,28 @@ def connect(launcher: str, dist_cfg: Mapping | None = None) -> None:
         timeout = (dist_cfg or {}).get('timeout', 1800)
         torch_dist.init_process_group(
             'gloo', timeout=timedelta(seconds=timeout))
+
+
+def wrapped(model: nn.Module, model_wrapper: Mapping | None) -> nn.Module:
+    """Wrap a model for data-parallel training on CPU.
+
+    Args:
+        model (nn.Module): The model.
+        model_wrapper (Mapping, optional): The config of the wrapper. Defaults
+            to ``MMDistributedDataParallel`` that leaves buffers to each
+            process.
+
+    Returns:
+        nn.Module: The wrapped model.
+    """
+    cfg = dict(
+        dict(type='MMDistributedDataParallel', broadcast_buffers=False),
+        **model_wrapper or {})
+    default_args = dict(module=model)
+    wrapper = MODEL_WRAPPERS.get(cfg['type'])
+    if wrapper and issubclass(wrapper, DistributedDataParallel):
+        default_args['device_ids'] = None
+    return MODEL_WRAPPERS.build(cfg, default_args=default_args)
 
 
 def synchronised(model: nn.Module, sync_bn: str | None) -> nn.Module:

@@ -2,12 +2,10 @@
 
 from mmengine.dist import broadcast
 from mmengine.model import is_model_wrapper
-from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from mmsnn.engine.gloo import connect, needs_gloo, synchronised
+from mmsnn.engine.gloo import connect, needs_gloo, synchronised, wrapped
 from mmsnn.registry import RUNNERS
 
 # Default hooks beside mmengine's.
@@ -92,18 +90,11 @@ class GlooRunner(ResumableRunner):
         """
         if not needs_gloo(self.launcher) or is_model_wrapper(model):
             return super().wrap_model(model_wrapper_cfg, model)
-        cfg = dict(
-            type='MMDistributedDataParallel',
-            broadcast_buffers=False,
-            find_unused_parameters=self.cfg.get('find_unused_parameters',
-                                                False))
-        cfg.update(model_wrapper_cfg or {})
-        sync_bn = self.cfg.get('sync_bn')
-        default_args = dict(module=synchronised(model, sync_bn))
-        wrapper = MODEL_WRAPPERS.get(cfg['type'])
-        if wrapper and issubclass(wrapper, DistributedDataParallel):
-            default_args['device_ids'] = None
-        return MODEL_WRAPPERS.build(cfg, default_args=default_args)
+        unused = self.cfg.get('find_unused_parameters', False)
+        return wrapped(
+            synchronised(model, self.cfg.get('sync_bn')),
+            dict(dict(find_unused_parameters=unused),
+                 **model_wrapper_cfg or {}))
 
     def train(self) -> nn.Module:
         """Train; in the end, buffers such as running statistics are those of

@@ -11,7 +11,6 @@ from mmengine._strategy import FSDPStrategy as BaseFSDPStrategy
 from mmengine.device import get_device
 from mmengine.dist import all_reduce
 from mmengine.optim import BaseOptimWrapper, build_optim_wrapper
-from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner.checkpoint import (
     _load_checkpoint_to_model,
     weights_to_cpu,
@@ -24,9 +23,8 @@ from torch.distributed.fsdp import (
     ShardingStrategy,
     StateDictType,
 )
-from torch.nn.parallel import DistributedDataParallel
 
-from mmsnn.engine.gloo import connect, synchronised
+from mmsnn.engine.gloo import connect, synchronised, wrapped
 from mmsnn.registry import STRATEGIES
 
 # What else a strategy of mmengine needs: its package.
@@ -87,13 +85,7 @@ class DDPStrategy(_SeveralProcesses, BaseDDPStrategy):
     def _wrap_model(self, model: nn.Module) -> nn.Module:
         if get_device() != 'cpu':
             return super()._wrap_model(model)
-        cfg = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
-        cfg.update(self.model_wrapper or {})
-        wrapper = MODEL_WRAPPERS.get(cfg['type'])
-        if wrapper and issubclass(wrapper, DistributedDataParallel):
-            cfg['device_ids'] = None
-        return MODEL_WRAPPERS.build(
-            cfg, default_args=dict(module=self.convert_model(model)))
+        return wrapped(self.convert_model(model), self.model_wrapper)
 
     def model_state_dict(self) -> dict:
         """Weights for a checkpoint.
