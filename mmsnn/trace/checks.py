@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 from .reads import Reads
-from .record import OpRecord
+from .record import KINDS, OpRecord
 from .run_statistics import AMOUNTS, RunStatistics
 
 #: Beyond, products of amounts leave the range of floating-point numbers.
@@ -60,16 +60,18 @@ def check_fields(kind: type, raw: dict, where: str) -> None:
         Traceback (most recent call last):
         ValueError: record 3: sops must be an integer of 0 or more, but is -5
     """
+    check_kind(raw, dict, where)
     hints = _hints(kind)
     for name, value in raw.items():
         if name not in hints:
-            raise ValueError(f'{where}: unknown field {name!r}')
+            raise ValueError(f'{where}: unknown field {shown(name)}')
         fits = _SPECIAL.get((kind, name))
         if not (fits(value) if fits else _fits(value, hints[name])):
             hint = get_origin(hints[name]) or hints[name]
-            wanted = _WANTED.get(hint, f'what {kind.__name__}.{name} holds')
+            wanted = (f'one of {", ".join(KINDS)}' if name == 'kind' else
+                      _WANTED.get(hint, f'what {kind.__name__}.{name} holds'))
             raise ValueError(f'{where}: {name} must be {wanted}, but is '
-                             f'{_shown(value)}')
+                             f'{shown(value)}')
     if kind is OpRecord and raw.get('kind') == 'neuron':
         fired = sum(raw.get('spikes', ()))
         most = raw.get('neurons', 0) * raw.get('max_spikes', 0)
@@ -84,9 +86,42 @@ def _hints(kind: type) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in fields(kind)}
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    r"""What a file says, for a message.
+
+    Args:
+        value (Any): What was read.
+
+    Returns:
+        str: Up to 60 characters that can be printed.
+
+    Example:
+        >>> print(shown('a\nb'), len(shown([0] * 99)))
+        'a\nb' 60
+    """
     text = repr(value)
     return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def check_kind(value: Any, kind: type, where: str) -> None:
+    """Check that a file holds an object, or a list, in a place.
+
+    Args:
+        value (Any): What is there.
+        kind (type): dict or list.
+        where (str): What a message begins with.
+
+    Raises:
+        ValueError: If it is something else.
+
+    Example:
+        >>> check_kind(7, list, 'records')
+        Traceback (most recent call last):
+        ValueError: records must be a list, but is 7
+    """
+    if not isinstance(value, kind):
+        wanted = 'an object' if kind is dict else 'a list'
+        raise ValueError(f'{where} must be {wanted}, but is {shown(value)}')
 
 
 def check_sources(pairs: Any, records: int, where: str) -> None:
@@ -114,7 +149,7 @@ def check_sources(pairs: Any, records: int, where: str) -> None:
              type(pair[0]) is int and 0 <= pair[0] < records)
             for pair in pairs):
         raise ValueError(
-            f'{where}: sources {_shown(pairs)} are no pairs of the number of '
+            f'{where}: sources {shown(pairs)} are no pairs of the number of '
             f"one of {records} records, 'input' or 'unknown', and true or "
             'false')
 
@@ -153,6 +188,7 @@ def _are_squares(value: Any) -> bool:
 
 #: Fields whose values have a form of their own.
 _SPECIAL: dict[tuple[type, str], Callable[[Any], bool]] = {
+    (OpRecord, 'kind'): KINDS.__contains__,
     (OpRecord, 'geometry'): _is_geometry,
     (OpRecord, 'weight_pieces'): _are_pieces,
     (Reads, 'lines'): _are_lines,

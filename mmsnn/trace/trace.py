@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mmsnn.files import dump_json
 
-from .checks import check_fields, check_sources
+from .checks import check_fields, check_kind, check_sources, shown
 from .reads import Reads
 from .record import DESCRIPTION, OpRecord
 from .run_statistics import RunStatistics, total_amounts
@@ -351,9 +351,15 @@ class OpTrace:
         """
         try:
             raw = json.loads(Path(path).read_text())
+            check_kind(raw, dict, 'the trace')
             if raw['format'] not in READABLE:
-                raise ValueError(f'format {raw["format"]}, expected {FORMAT}: '
-                                 'record the trace again')
+                raise ValueError(
+                    f'format {shown(raw["format"])}, expected {FORMAT}: '
+                    'record the trace again')
+            check_kind(raw['records'], list, 'records')
+            for i, item in enumerate(raw['records']):
+                check_kind(item, dict, f'record {i}')
+            check_kind(raw['image_shapes'], list, 'image_shapes')
             records, many = raw['records'], len(raw['records'])
             sources = [item.pop('sources') for item in records]
             reads = [item.pop('reads', []) for item in records]
@@ -392,7 +398,8 @@ class OpTrace:
 
 
 def _record(number: int, item: dict) -> OpRecord:
-    check_fields(OpRecord, item, f'record {number} ({item.get("module")})')
+    check_fields(OpRecord, item,
+                 f'record {number} ({shown(item.get("module"))})')
     for key in ('input_shape', 'output_shape'):
         item[key] = tuple(item[key])
     return OpRecord(**item)

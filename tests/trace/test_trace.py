@@ -155,6 +155,29 @@ def test_a_damaged_file_is_named(tmp_path, text):
         OpTrace.load(path)
 
 
+@pytest.mark.parametrize('text, said', [
+    ('[]', r'the trace must be an object, but is \[\]'),
+    (damage(valid(), records=None), 'records must be a list, but is None'),
+    (damage(valid(), records=[3]), 'record 0 must be an object, but is 3'),
+    (damage(valid(), statistics=5), 'statistics must be an object, but is 5'),
+    (damage(valid(), image_shapes=5), 'image_shapes must be a list, but is 5'),
+    (damage(valid(), format='\x00' * 999), r"format '\\x00.*\.\.\., expected"),
+    (damage(valid(), records=[dict(valid()['records'][0],
+                                   **{'\x00' * 999: 1})]), 'unknown field'),
+    (damage(valid(), records=[dict(valid()['records'][0],
+                                   kind='\x00' * 999)]),
+     'kind must be one of conv, '),
+    (damage(valid(), records=[dict(valid()['records'][0],
+                                   module='\x00' * 999, sops=-1)]), 'sops'),
+])
+def test_what_is_said_is_short(tmp_path, text, said):
+    (tmp_path / 'a.json').write_text(text)
+    with pytest.raises(ValueError, match=said) as error:
+        OpTrace.load(tmp_path / 'a.json')
+    message = str(error.value).removeprefix(str(tmp_path))
+    assert message.isprintable() and len(message) < 250
+
+
 NEURON = dict(module='n', kind='neuron', op='neuron', input_shape=[2],
               output_shape=[2], neurons=4, max_spikes=2, spikes=[3, 1],
               sources=[['input', False]])
