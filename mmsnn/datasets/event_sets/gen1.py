@@ -7,6 +7,9 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.utils import track_iter_progress
 
+from mmsnn.datasets.events.faults import Faults
+from mmsnn.datasets.events.formats.npy import find_structured
+from mmsnn.datasets.events.formats.reader import read_elements
 from mmsnn.files import dump_json
 from mmsnn.registry import DATASETS
 
@@ -83,7 +86,7 @@ def convert_gen1(root: str | os.PathLike,
 
     Raises:
         FileNotFoundError: A recording or its boxes are missing.
-        ValueError: A file of boxes is not as it should be.
+        EventFileError: A file of boxes is not as it should be.
     """
     root = Path(root)
     written = []
@@ -139,25 +142,31 @@ def read_boxes(path: Path) -> np.ndarray:
         in order of time.
 
     Raises:
-        ValueError: The file is not so; the message names it.
+        EventFileError: The file is not so.
     """
-    try:
-        raw = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f'{path}: no whole .npy file: {error}') from None
-    names = raw.dtype.names or ()
+    faults = Faults(path, 'raise')
+    kind, count, at = find_structured(path, faults)
+    names = kind.names
     time = 'ts' if 'ts' in names else 't'
     lost = [key for key in (time, 'x', 'y', 'w', 'h', 'class_id')
             if key not in names]
     if lost:
-        raise ValueError(f'{path}: no field {", ".join(lost)} among '
-                         f'{", ".join(names) or "none"}')
-    wrong = raw['class_id'] >= len(GEN1_CLASSES)
+        raise faults.error(f'no field {", ".join(lost)} among '
+                           f'{", ".join(names)}')
+    raw = read_elements(path, kind, at, 0, count, faults)
+    for key in (time, 'x', 'y', 'w', 'h', 'class_id'):
+        if kind[key].kind not in 'iuf':
+            raise faults.error(f'{key} must be a real number, got {kind[key]}')
+        wrong = ~np.isfinite(raw[key])
+        if wrong.any():
+            i = int(wrong.argmax())
+            raise faults.error(f'{key} {raw[key][i]} of box {i} is no number')
+    wrong = ~np.isin(raw['class_id'], range(len(GEN1_CLASSES)))
     if wrong.any():
         i = int(wrong.argmax())
-        raise ValueError(f'{path}: class_id {raw["class_id"][i]} of box {i}; '
-                         f'valid are 0 ({GEN1_CLASSES[0]}) and 1 '
-                         f'({GEN1_CLASSES[1]})')
+        raise faults.error(f'class_id {raw["class_id"][i]} of box {i}; '
+                           f'valid are 0 ({GEN1_CLASSES[0]}) and 1 '
+                           f'({GEN1_CLASSES[1]})')
     boxes = np.empty(len(raw), [('t', 'i8'), ('x', 'f8'), ('y', 'f8'),
                                 ('w', 'f8'), ('h', 'f8'), ('class_id', 'i8')])
     boxes['t'], boxes['class_id'] = raw[time], raw['class_id']

@@ -373,11 +373,24 @@ class TestGen1:
         np.save(file, boxes)
         with pytest.raises(ValueError, match='class_id 2 of box 3; valid'):
             convert_gen1(root)
+        signed = boxes.astype([
+            (name, 'f4' if name in 'xywh' else 'i8') for name in BOX.names])
+        signed['class_id'][3] = -1
+        np.save(file, signed)
+        with pytest.raises(ValueError, match='class_id -1 of box 3; valid'):
+            read_boxes(file)
+        signed['y'][2] = np.nan
+        np.save(file, signed)
+        with pytest.raises(ValueError, match='y nan of box 2 is no number'):
+            read_boxes(file)
+        np.save(file, signed.astype([(name, 'U4') for name in BOX.names]))
+        with pytest.raises(ValueError, match='ts must be a real number'):
+            read_boxes(file)
         np.save(file, boxes[['ts', 'x']])
         with pytest.raises(ValueError, match='no field y, w, h, class_id'):
             read_boxes(file)
         file.write_bytes(b'junk')
-        with pytest.raises(ValueError, match='a_bbox.npy: no whole'):
+        with pytest.raises(ValueError, match='a_bbox.npy: it is no whole'):
             read_boxes(file)
         (root / 'train/a_td.dat').unlink()
         with pytest.raises(FileNotFoundError, match='a_bbox.npy has boxes of'):

@@ -284,7 +284,7 @@ class TestFilesThatChange:
         assert len(next(chunks)) == CHUNK
         os.truncate(path, path.stat().st_size // 2)
         with pytest.raises(EventFileError, match=(
-                rf'a\{suffix}: it was cut off while it was read, at event ')):
+                rf'a\{suffix}: it was cut off while it was read, at ele')):
             next(chunks)
 
 

@@ -15,6 +15,7 @@ from .reader import (
     first_at,
     header_fields,
     header_lines,
+    read_elements,
 )
 
 # So many times are looked at to see whether the clock wraps, which it does
@@ -63,8 +64,8 @@ class DATReader(EventReader):
         count, rest = divmod(self.bytes - self.data, 8)
         x_bits, y_bits = self.x_bits, self.y_bits
         for first in range(self._begin(count, start), count, CHUNK):
-            found = self.elements(_EVENT, self.data, first,
-                                  min(first + CHUNK, count))
+            found = read_elements(self.path, _EVENT, self.data, first,
+                                  min(first + CHUNK, count), self.faults)
             t, word = found['f0'], found['f1']
             if not self.stated and (word >> 18).any():
                 i = int((word >> 18).argmax())

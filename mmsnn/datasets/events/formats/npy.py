@@ -17,6 +17,7 @@ import numpy as np
 from mmsnn.datasets.events.faults import EventFileError, Faults, quoted, told
 
 from .columns import ColumnReader
+from .reader import read_elements
 
 _MAGIC = b'\x93NUMPY'
 # Versions, and the bytes of the length of the header.
@@ -41,7 +42,8 @@ class NPYReader(ColumnReader):
     def rows(self, first: int, stop: int,
              keys: str = 'txyp') -> dict[str, np.ndarray]:
         """Read a slice of the array."""
-        array = self.elements(self.dtype, self.data, first, stop)
+        array = read_elements(self.path, self.dtype, self.data, first, stop,
+                              self.faults)
         return {key: array[self.names[key]] for key in keys}
 
 

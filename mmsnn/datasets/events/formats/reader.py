@@ -90,35 +90,6 @@ class EventReader(ABC):
             recording, and the events, (N,).
         """
 
-    def elements(self, dtype: np.dtype, at: int, first: int,
-                 stop: int) -> np.ndarray:
-        """Read some of the elements that a file was seen to have.
-
-        They are not mapped into memory: if the file was cut off since then,
-        that would end the process.
-
-        Args:
-            dtype (np.dtype): Their type.
-            at (int): Byte where they begin.
-            first (int): Index of the first one to read.
-            stop (int): Index behind the last one.
-
-        Returns:
-            np.ndarray: The elements, (N,).
-
-        Raises:
-            EventFileError: The file has become shorter.
-        """
-        found = np.empty(stop - first, dtype)
-        with open(self.path, 'rb') as file:
-            file.seek(at + first * dtype.itemsize)
-            there = file.readinto(found.view('u1'))
-        if there < found.nbytes:
-            raise self.faults.error(
-                'it was cut off while it was read, at event '
-                f'{first + there // dtype.itemsize}')
-        return found
-
     def words(self, file: BinaryIO, dtype: str) -> Iterator[np.ndarray]:
         """Yield the rest of a file in chunks of words.
 
@@ -172,6 +143,37 @@ def check_regular(path: Path, faults: Faults) -> None:
         ('a folder', stat.S_ISDIR), ('a pipe', stat.S_ISFIFO),
         ('a socket', stat.S_ISSOCK)) if is_it(mode)), 'a device')
     raise faults.error(f'it is {what}; a recording is a file')
+
+
+def read_elements(path: Path, dtype: np.dtype, at: int, first: int, stop: int,
+                  faults: Faults) -> np.ndarray:
+    """Read some of the elements that a file was seen to have.
+
+    They are not mapped into memory: if the file was cut off since then, that
+    would end the process.
+
+    Args:
+        path (Path): The file.
+        dtype (np.dtype): Their type.
+        at (int): Byte where they begin.
+        first (int): Index of the first one to read.
+        stop (int): Index behind the last one.
+        faults (Faults): For the error.
+
+    Returns:
+        np.ndarray: The elements, (N,).
+
+    Raises:
+        EventFileError: The file has become shorter.
+    """
+    found = np.empty(stop - first, dtype)
+    with open(path, 'rb') as file:
+        file.seek(at + first * dtype.itemsize)
+        there = file.readinto(found.view('u1'))
+    if there < found.nbytes:
+        raise faults.error('it was cut off while it was read, at element '
+                           f'{first + there // dtype.itemsize}')
+    return found
 
 
 def header_lines(file: BinaryIO, mark: bytes, last: Sequence[bytes],
