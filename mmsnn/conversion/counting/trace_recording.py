@@ -1,6 +1,5 @@
 """Recording the op trace of a converted model over many calls."""
 
-import copy
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from logging import WARNING
@@ -11,6 +10,7 @@ from mmengine.logging import print_log
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.conversion.upstream.unbatched import Unbatched
 from mmsnn.trace import OpTrace
@@ -266,10 +266,13 @@ def copies(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
 
     Returns:
         tuple[tuple, dict]: The same, copied where they are no tensors.
+
+    Example:
+        >>> names = ['a']
+        >>> (x, y), _ = copies((names, names), {})
+        >>> x is y, x is names
+        (True, False)
     """
-
-    def copied(x):
-        return copy.deepcopy(x, {id(y): y for y in tree_leaves(x)
-                                 if isinstance(y, torch.Tensor)})
-
-    return tuple(map(copied, args)), {k: copied(v) for k, v in kwargs.items()}
+    return detached_copy((args, kwargs), {
+        id(x): x for x in tree_leaves((args, kwargs))
+        if isinstance(x, torch.Tensor)})
