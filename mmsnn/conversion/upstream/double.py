@@ -146,17 +146,45 @@ def _to(x: Any, dtype: torch.dtype) -> Any:
 def in_its_precision(model: nn.Module) -> Iterator[None]:
     """Context in which a model can run, whatever floating-point type it has.
 
+    In there, convolutions and products of float32 have all its digits.
+    PyTorch lets GPUs round operands to 11 binary digits (TF32), by default
+    those of convolutions: folded weights round to others than unfolded ones,
+    and potentials fall on the other side of thresholds.
+
     Args:
         model (nn.Module): The model; the type of its first parameter counts.
 
     Yields:
         None: With :class:`DoublePrecision` for float64.
     """
-    if precision(model) != torch.float64:
+    if precision(model) == torch.float64:
+        with DoublePrecision(), SameTypes():
+            yield
+    else:
+        with _whole_operands():
+            yield
+
+
+@contextmanager
+def _whole_operands() -> Iterator[None]:
+    """Context in which float32 operands are not rounded."""
+    cudnn = torch.backends.cudnn
+    try:
+        before = cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    except RuntimeError as error:
+        # From PyTorch 2.9 on there are settings by backend and operation,
+        # beside which these can not be read.
+        raise RuntimeError(
+            'torch.backends...fp32_precision is set, and a spiking model is '
+            'evaluated without TF32: set torch.backends.cudnn.allow_tf32 and '
+            'torch.set_float32_matmul_precision instead') from error
+    try:
+        cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision('highest')
         yield
-        return
-    with DoublePrecision(), SameTypes():
-        yield
+    finally:
+        cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
 
 
 def precision(model: nn.Module) -> torch.dtype:

@@ -94,6 +94,45 @@ def test_outside_nothing_changes():
     assert torch.ones(2).float().dtype == torch.float32
 
 
+def rounding():
+    return (torch.backends.cudnn.allow_tf32,
+            torch.get_float32_matmul_precision())
+
+
+@pytest.fixture
+def tf32():
+    """TF32 is allowed everywhere."""
+    before = rounding()
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision('high')
+    yield
+    torch.backends.cudnn.allow_tf32 = before[0]
+    torch.set_float32_matmul_precision(before[1])
+
+
+def test_both_forms_run_without_tf32(tf32):
+    seen = []
+
+    class Net(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.neuron = SFANeuron()
+
+        def forward(self, x):
+            seen.append(rounding())
+            return self.neuron(x)
+
+    model = Net().eval()
+    check = EqualityCheck(model, to_spike_train(model))
+    check.compare(torch.rand(1, 3))
+    assert set(seen) == {(False, 'highest')} and len(seen) >= 2
+    assert rounding() == (True, 'high')
+    with pytest.raises(KeyError), in_its_precision(model):
+        raise KeyError
+    assert rounding() == (True, 'high')
+
+
 def test_a_compiled_op_gets_one_type():
     expose_mmcv_ops()
     features = torch.rand(1, 1, 4, 4).double()
