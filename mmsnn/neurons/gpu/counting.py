@@ -1,0 +1,74 @@
+"""Counts of what fires (``quantizer.py``), each in one pass."""
+
+import torch
+
+from .device import dense, grid, launch, load, resident
+
+
+def count_spikes(counts: torch.Tensor, max_spikes: int,
+                 scale: float) -> tuple[bool, list[int]]:
+    """:func:`..is_finite` and :func:`..spikes_per_substep`.
+
+    Args:
+        counts (Tensor): Spike counts times ``scale``, any shape.
+        max_spikes (int): D, 255 at most; 0 where nothing is counted.
+        scale (float): Factor on the counts.
+
+    Returns:
+        tuple[bool, list[int]]: Whether all are finite, and ``#(c >= d)`` for
+        d in 1..D.
+    """
+    bad, _, *levels = _count(dense(counts), None, None, 1, max_spikes, scale)
+    return not bad, levels
+
+
+def fire_and_count(
+        membrane: torch.Tensor, max_spikes: int, scale: float,
+        reach: torch.Tensor | None, inplace: bool
+) -> tuple[torch.Tensor, bool, list[int], int]:
+    """:func:`..fire_and_count`, for D up to 255.
+
+    Args:
+        membrane (Tensor): As there. With ``reach``, the axes of a sample's
+            channels lie first or last in memory.
+        max_spikes (int): D.
+        scale (float): Factor on the counts.
+        reach (Tensor, optional): As there.
+        inplace (bool): The membrane may be overwritten.
+
+    Returns:
+        tuple: As there.
+    """
+    u, inner = dense(membrane), 1
+    if reach is not None:
+        reach = reach.to(u.device)
+        if u.dim() > 2 and not u.is_contiguous():
+            last = u.movedim(1, -1)
+            if last.is_contiguous():
+                inner = u.shape[1]
+            else:
+                u = u.contiguous()
+    out = u if inplace or u is not membrane else torch.empty_like(u)
+    bad, reached, *levels = _count(u, out, reach, inner, max_spikes, scale)
+    return out, not bad, levels, reached
+
+
+def _count(u, out, reach, inner, max_spikes, scale):
+    found = torch.zeros(2 + max_spikes, dtype=torch.int64, device=u.device)
+    block, programs, is_long = grid(u)
+    launch(
+        load().count_kernel,
+        min(programs, resident(u.device)),
+        u.detach(),
+        out,
+        reach,
+        found,
+        u.numel(),
+        inner,
+        1 if reach is None else reach.numel(),
+        MAX_SPIKES=max_spikes,
+        SCALE=float(scale),
+        LEVELS=1 << max(max_spikes - 1, 0).bit_length(),
+        LONG=is_long,
+        BLOCK=block)
+    return found.tolist()
