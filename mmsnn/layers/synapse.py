@@ -8,6 +8,7 @@ from mmcv.cnn import build_norm_layer
 from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
+from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
 from mmsnn.registry import MODELS
 
 
@@ -41,7 +42,8 @@ class SpikingSynapse:
 
     Mixed into a subclass of a PyTorch layer. ``neuron`` has no parameters
     (unless its decay is learnt), so a checkpoint of the layer without neuron
-    loads as it is.
+    loads as it is. In training it keeps the spikes as bytes for the gradient
+    of its weights.
 
     Args:
         *args: As in the layer.
@@ -80,7 +82,20 @@ class SpikingSynapse:
         Returns:
             Tensor: Membrane potentials, in the layer's output shape.
         """
-        return super().forward(self.neuron(x), *args, **kwargs)
+        spikes = self._cast(self.neuron(x))
+        with saved_as_bytes(spikes):
+            return super().forward(spikes, *args, **kwargs)
+
+    def _cast(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Spikes in the type that the layer reads."""
+        return spikes
+
+
+class _CastingSynapse(SpikingSynapse):
+    """A synapse that autocast casts the input of, and does no more with it."""
+
+    def _cast(self, spikes):
+        return as_autocast_does(spikes)
 
 
 class SpikingSampling(SpikingSynapse):
@@ -111,7 +126,7 @@ class SpikingSampling(SpikingSynapse):
 
 
 @MODELS.register_module()
-class SpikeConv1d(SpikingSynapse, nn.Conv1d):
+class SpikeConv1d(_CastingSynapse, nn.Conv1d):
     """``nn.Conv1d`` behind a neuron, for points and sequences.
 
     Args:
@@ -129,7 +144,7 @@ class SpikeConv1d(SpikingSynapse, nn.Conv1d):
 
 # mmcv's, since heads initialise what they find to be of that class.
 @MODELS.register_module()
-class SpikeConv2d(SpikingSynapse, mmcv.cnn.Conv2d):
+class SpikeConv2d(_CastingSynapse, mmcv.cnn.Conv2d):
     """``nn.Conv2d`` behind a neuron, for ``conv_cfg`` of any module.
 
     Args:
@@ -149,7 +164,7 @@ class SpikeConv2d(SpikingSynapse, mmcv.cnn.Conv2d):
 
 
 @MODELS.register_module()
-class SpikeConv3d(SpikingSynapse, nn.Conv3d):
+class SpikeConv3d(_CastingSynapse, nn.Conv3d):
     """``nn.Conv3d`` behind a neuron, for volumes and clips.
 
     Args:
@@ -165,7 +180,7 @@ class SpikeConv3d(SpikingSynapse, nn.Conv3d):
 
 
 @MODELS.register_module()
-class SpikeConvTranspose1d(SpikingSynapse, nn.ConvTranspose1d):
+class SpikeConvTranspose1d(_CastingSynapse, nn.ConvTranspose1d):
     """``nn.ConvTranspose1d`` behind a neuron.
 
     Args:
@@ -182,7 +197,7 @@ class SpikeConvTranspose1d(SpikingSynapse, nn.ConvTranspose1d):
 
 
 @MODELS.register_module()
-class SpikeConvTranspose2d(SpikingSynapse, nn.ConvTranspose2d):
+class SpikeConvTranspose2d(_CastingSynapse, nn.ConvTranspose2d):
     """``nn.ConvTranspose2d`` behind a neuron, for upsampling layers.
 
     Each spike adds the kernel to the output positions that it reaches.
@@ -202,7 +217,7 @@ class SpikeConvTranspose2d(SpikingSynapse, nn.ConvTranspose2d):
 
 
 @MODELS.register_module()
-class SpikeConvTranspose3d(SpikingSynapse, nn.ConvTranspose3d):
+class SpikeConvTranspose3d(_CastingSynapse, nn.ConvTranspose3d):
     """``nn.ConvTranspose3d`` behind a neuron.
 
     Args:
@@ -219,7 +234,7 @@ class SpikeConvTranspose3d(SpikingSynapse, nn.ConvTranspose3d):
 
 
 @MODELS.register_module()
-class SpikeLinear(SpikingSynapse, nn.Linear):
+class SpikeLinear(_CastingSynapse, nn.Linear):
     """``nn.Linear`` behind a neuron.
 
     Args:

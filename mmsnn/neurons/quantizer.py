@@ -24,7 +24,7 @@ from math import frexp
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import native
+from . import native, packed
 from .checks import check_type
 
 #: D up to which counts are bytes in the kernel that counts them.
@@ -92,7 +92,12 @@ def spike_firing(membrane: torch.Tensor,
     check_type(membrane.dtype, max_spikes, scale)
     if not native.is_traced():
         if torch.is_grad_enabled() and membrane.requires_grad:
-            return _SpikeFiring.apply(membrane, max_spikes, scale, offset)
+            if native.usable(membrane):
+                return packed.fire(membrane, max_spikes, scale, offset)
+            values = _SpikeFiring.apply(membrane, max_spikes, scale, offset)
+            if not native.is_followed():
+                packed.mark(values, max_spikes, scale)
+            return values
         return _forward(membrane, max_spikes, scale, inplace, offset)
     values = _forward(membrane.detach(), max_spikes, scale, offset=offset)
     if torch.onnx.is_in_onnx_export():  # where nothing has a gradient
