@@ -12,6 +12,7 @@ from mmpretrain.models.utils import LayerScale
 from torch import nn
 
 from mmsnn.neurons import build_neuron
+from mmsnn.neurons.saving import convolved_again
 
 from .attention import ESDSA, SpikeAttention
 from .reparam import LinearPair, deploy
@@ -73,6 +74,19 @@ class SpikeSepConv(nn.Sequential):
                 neuron=between,
                 norm_cfg=norm_cfg,
                 inplace=True))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the three convolutions, which cost little time and much memory:
+        in training the norms keep nothing of them.
+
+        Args:
+            x (Tensor): Membrane potentials, (N, C, H, W).
+
+        Returns:
+            Tensor: Membrane potentials, same shape.
+        """
+        with convolved_again():
+            return super().forward(x)
 
 
 class ChannelMixer(nn.Sequential):
