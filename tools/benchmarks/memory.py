@@ -1,6 +1,7 @@
-"""Peak memory of E-SpikeFormer with a spiking FPN in evaluation on CPU: the
-most resident memory while one image runs, above that of the loaded model, each
-measured in a fresh process. Needs Linux (/proc)."""
+"""Memory of E-SpikeFormer on CPU: the most resident memory above that of the
+loaded model, each measured in a fresh process; of a training step beside its
+ReLU twin's, with what is saved for the backward pass, and of the evaluation of
+one image with a spiking FPN. Needs Linux (/proc)."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +35,19 @@ CASES = [
     ('19m', 256, 800, 1280, 'counts', True),
     ('19m', 256, 800, 1280, 'spikes', True),
 ]
+#: Precision of a training step, and what it may take of the twin's.
+TRAINING = dict(float32=0.55, bfloat16=0.8)
+NEURONS = dict(
+    ReLU=dict(type='ReLU'), SFA=dict(type='mmsnn.SFANeuron', max_spikes=4))
+#: Images of 224x224 in a training step.
+BATCH = 8
+TRAINING_COLUMNS = (
+    ('what', lambda row: row['what']),
+    ('ReLU twin (MB)', lambda row: f'{row["ReLU"]:.0f}'),
+    ('SFA (MB)', lambda row: f'{row["SFA"]:.0f}'),
+    ('ratio', lambda row: f'{row["ratio"]:.2f}'),
+    ('target', lambda row: at_most(row['target'])),
+)
 COLUMNS = (
     ('what', lambda row: row['what']),
     ('size', lambda row: row['size']),
@@ -89,16 +103,77 @@ def measure(case: tuple, threads: int) -> dict:
         return peak(lambda: run(image))
 
 
-def main() -> None:
-    arguments = parse_arguments(__doc__, rounds=1)
+def saved_megabytes(run: Callable, model: nn.Module) -> float:
+    """MB of all memory that operations save for their backward pass while
+    something runs, each piece once, parameters left out."""
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    pieces = {}
+
+    def pack(tensor):
+        piece = tensor.untyped_storage()
+        if piece.data_ptr() not in parameters:
+            pieces[piece.data_ptr()] = piece
+        return tensor.detach()
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        run()
+    return sum(piece.nbytes() for piece in pieces.values()) / 1e6
+
+
+def training_step(neuron: str, precision: str, threads: int) -> dict:
+    """MB saved for the backward pass of a training step, and at most held
+    above the loaded model in another one."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = ESpikeFormer('10m', neuron=NEURONS[neuron]).train()
+    images = torch.randn(BATCH, 3, 224, 224)
+    autocast = torch.autocast(
+        'cpu', torch.bfloat16, enabled=precision == 'bfloat16')
+
+    def loss():
+        with autocast:
+            return model(images)[0].float().square().mean()
+
+    found = peak(lambda: loss().backward())
+    return dict(peak=found['peak_mb'], saved=saved_megabytes(loss, model))
+
+
+def in_a_process(function: Callable, *arguments) -> dict:
+    """Result of a function in a fresh process."""
+    with ProcessPoolExecutor(1, get_context('spawn')) as process:
+        return process.submit(function, *arguments,
+                              torch.get_num_threads()).result()
+
+
+def training_rows(rounds: int) -> list[dict]:
+    """Training steps of the neuron and of its twin, one after the other."""
+    rows = []
+    for precision, target in TRAINING.items():
+        found = {
+            neuron: [
+                in_a_process(training_step, neuron, precision)
+                for _ in range(rounds)
+            ]
+            for neuron in NEURONS
+        }
+        for key, what in (('saved', 'saved for the backward pass'),
+                          ('peak', 'peak above the model')):
+            most = {k: max(x[key] for x in xs) for k, xs in found.items()}
+            rows.append(
+                dict(
+                    what=f'10m, batch {BATCH}, {precision}: {what}',
+                    ratio=most['SFA'] / most['ReLU'],
+                    target=target,
+                    rounds=rounds,
+                    **most))
+    return rows
+
+
+def evaluation_rows(rounds: int) -> list[dict]:
+    """Evaluation of one image, case by case."""
     rows = []
     for case in CASES:
-        found = []
-        for _ in range(arguments.rounds):
-            with ProcessPoolExecutor(1, get_context('spawn')) as process:
-                found.append(
-                    process.submit(measure, case,
-                                   torch.get_num_threads()).result())
+        found = [in_a_process(measure, case) for _ in range(rounds)]
         arch, channels, height, width, form, keep = case
         rows.append(
             dict(
@@ -107,8 +182,23 @@ def main() -> None:
                 ('' if keep else ', freed memory given back'),
                 size=f'{height}x{width}',
                 target=TARGET if (height, width) == (800, 1280) else None,
-                rounds=arguments.rounds))
-    report(rows, arguments.json, COLUMNS)
+                rounds=rounds))
+    return rows
+
+
+def main() -> None:
+    arguments = parse_arguments(
+        __doc__,
+        rounds=1,
+        part=dict(
+            choices=('training', 'evaluation'),
+            default='evaluation',
+            help='what to measure'))
+    if arguments.part == 'training':
+        report(training_rows(arguments.rounds), arguments.json,
+               TRAINING_COLUMNS)
+    else:
+        report(evaluation_rows(arguments.rounds), arguments.json, COLUMNS)
 
 
 if __name__ == '__main__':
