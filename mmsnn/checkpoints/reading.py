@@ -21,16 +21,19 @@ from torch.serialization import (
     get_safe_globals,
 )
 
+from .calls import added_by_user, fewer_calls
 from .record_sizes import CheckedReader
 from .resolver import Resolver
 from .stand_ins import STAND_INS, Unfit
 from .trust import CheckpointError, CheckpointRefused, trusted
 
-_GLOBAL = re.compile(r'GLOBAL (\S+)')
+#: How PyTorch says what it does not find, call or make.
+_FOUND = re.compile(r'GLOBAL (\S+)|(?:unrecognized function|`add_safe_globals`'
+                    r",?\s+but got) <\w+ '?([\w.]+)|imported to load ([\w ]+)")
 #: What PyTorch raises on files that are damaged or no checkpoints.
 _DAMAGED = (RuntimeError, OSError, EOFError, LookupError, ValueError,
             TypeError, AttributeError, AssertionError, OverflowError,
-            struct.error, zipfile.BadZipFile, zlib.error,
+            MemoryError, struct.error, zipfile.BadZipFile, zlib.error,
             pickle.UnpicklingError)
 _lock = threading.RLock()
 _asked: ContextVar[str | None] = ContextVar('asked', default=None)
@@ -125,10 +128,16 @@ def stored_config(checkpoint: Any) -> str | None:
     return None
 
 
+def _name(kind: Any) -> str:
+    """The name of what is safe to PyTorch."""
+    return kind[1] if isinstance(kind, tuple) else (
+        f'{kind.__module__}.{kind.__qualname__}')
+
+
 @contextmanager
-def _stand_ins() -> Iterator[None]:
-    """Let our names, and those that the user added, be found, and sizes be
-    checked."""
+def _data_only() -> Iterator[None]:
+    """Let our names, and those that the user added, be found, little be
+    called and sizes be checked."""
     with _lock:
         before = get_safe_globals()
         ours = list(STAND_INS.values())
@@ -136,14 +145,13 @@ def _stand_ins() -> Iterator[None]:
         clear_safe_globals()
         add_safe_globals([
             kind for kind in before
-            if (kind[1] if isinstance(kind, tuple) else
-                f'{kind.__module__}.{kind.__qualname__}') not in names
+            if _name(kind) not in names and added_by_user(_name(kind))
         ] + ours)
         reader = serialization._open_zipfile_reader
         serialization._open_zipfile_reader = CheckedReader
         try:
             # Indices of sparse tensors are not checked otherwise.
-            with torch.sparse.check_sparse_tensor_invariants():
+            with fewer_calls(), torch.sparse.check_sparse_tensor_invariants():
                 yield
         finally:
             serialization._open_zipfile_reader = reader
@@ -183,37 +191,33 @@ def read_checkpoint(file: Any,
     if name is None:
         name = str(file) if isinstance(file, (str, os.PathLike)) else (
             str(getattr(file, 'name', 'the checkpoint')))
-    if trusted():
-        loaded = torch.load(
-            file, map_location=map_location, weights_only=False, **options)
-    else:
-        resolver = Resolver()
-        try:
-            with _stand_ins():
-                loaded = torch.load(
-                    file,
-                    map_location=map_location,
-                    weights_only=True,
-                    **options)
+    options['map_location'] = map_location
+    resolver = Resolver()
+    try:
+        if trusted():
+            loaded = torch.load(file, weights_only=False, **options)
+        else:
+            with _data_only():
+                loaded = torch.load(file, weights_only=True, **options)
             loaded = resolver(loaded)
-        except Unfit as error:
-            raise CheckpointRefused(name, str(error)) from error
-        except RecursionError as error:
-            raise CheckpointError(
-                f'{name} holds containers too deep inside each other to be '
-                'read') from error
-        except torch.OutOfMemoryError:
-            raise
-        except _DAMAGED as error:
-            if isinstance(error, OSError) and error.filename is not None:
-                raise  # it could not be opened
-            found = _GLOBAL.search(str(error))
-            if found:
-                raise CheckpointRefused(name, found[1]) from error
-            raise CheckpointError(
-                f'{name} is cut off, damaged or no checkpoint '
-                f'({_short(error)}){_other_format(error)}') from error
-        _texts.update(map(hash, resolver.texts))
+    except Unfit as error:
+        raise CheckpointRefused(name, str(error)) from error
+    except RecursionError as error:
+        raise CheckpointError(
+            f'{name} holds containers too deep inside each other to be '
+            'read') from error
+    except torch.OutOfMemoryError:
+        raise
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # it could not be opened
+        found = _FOUND.search(str(error))
+        if found and not trusted():
+            raise CheckpointRefused(name, found[found.lastindex]) from error
+        raise CheckpointError(
+            f'{name} is cut off, damaged or no checkpoint '
+            f'({_short(error)}){_other_format(error)}') from error
+    _texts.update(map(hash, resolver.texts))
     if isinstance(loaded, dict):
         state = loaded.get('state_dict', loaded)
         _last.set(Origin(name, list(state) if isinstance(state, dict) else [],

@@ -1,6 +1,7 @@
 """What a checkpoint could still do while its pickle only held data."""
 
 import io
+import pickle
 import zipfile
 
 import mmengine.runner  # noqa: F401
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from torch.distributed.device_mesh import DeviceMesh
 
 from mmsnn.checkpoints import CheckpointError, CheckpointRefused
 from mmsnn.checkpoints.reading import read_checkpoint
@@ -104,3 +106,47 @@ def test_indices_of_sparse_tensors_are_checked():
     with pytest.raises(CheckpointError, match='size is inconsistent'):
         read_back(foreign)
     assert not torch.sparse.check_sparse_tensor_invariants.is_enabled()
+
+
+class Called:
+    """Pickled as a call."""
+
+    def __init__(self, function, *args):
+        self.call = function, args
+
+    def __reduce__(self):
+        return self.call
+
+
+STRIDED = torch.float32, (9, ), (1, ), 0, torch.strided, torch.device('cpu')
+
+
+@pytest.mark.parametrize('called, said', [
+    (Called(torch.FloatTensor, 9), 'torch.FloatTensor'),
+    (Called(torch.Tensor, 9), 'torch.Tensor'),
+    (Called(torch.UntypedStorage, 9), 'torch.storage.UntypedStorage'),
+    (Called(torch.storage.TypedStorage, 9), 'torch.storage.TypedStorage'),
+    (Called(bytearray, 1 << 45), 'bytearray'),
+    (Called(DeviceMesh, 'cpu', [0]), 'DTensors'),
+    (Called(torch._utils._rebuild_wrapper_subclass, torch.Tensor, *STRIDED,
+            False), '_rebuild_wrapper_subclass'),
+    (torch.zeros(2, device='meta'), '_rebuild_meta_tensor_no_storage'),
+    (torch.nested.nested_tensor([torch.zeros(1)]), '_rebuild_nested_tensor'),
+])
+@pytest.mark.parametrize('new_format', [True, False])
+def test_calls_that_no_weights_need(called, said, new_format, tmp_path):
+    path = tmp_path / 'a.pth'
+    torch.save(dict(weight=called), path,
+               _use_new_zipfile_serialization=new_format)
+    with pytest.raises(CheckpointRefused, match=f'it holds {said};'):
+        read_checkpoint(path)
+
+
+def test_storages_without_data_are_not_memory_as_it_was_left():
+    file, empty = io.BytesIO(), pickle.dumps([], 2)
+    torch.save(torch.ones(3), file, _use_new_zipfile_serialization=False)
+    whole = file.getvalue()
+    assert read_checkpoint(io.BytesIO(whole)).tolist() == [1, 1, 1]
+    keys = whole.rindex(empty[:3])  # then the data of each
+    with pytest.raises(CheckpointError, match='no data for some of its'):
+        read_checkpoint(io.BytesIO(whole[:keys] + empty))

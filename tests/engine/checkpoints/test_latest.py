@@ -14,7 +14,7 @@ from mmengine.runner import find_latest_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader, save_checkpoint
 
 from mmsnn import files
-from mmsnn.checkpoints import CheckpointError, CheckpointRefused
+from mmsnn.checkpoints import TRUST, CheckpointError, CheckpointRefused
 
 
 @pytest.fixture
@@ -69,6 +69,12 @@ def test_the_one_before_is_taken_and_said(run, capsys):
     (run / 'iter_9.pth').write_bytes(b'')
     with pytest.raises(CheckpointError, match='no checkpoint of .*run can be'):
         latest(run)
+
+
+def test_the_one_before_is_taken_where_files_are_trusted(run, monkeypatch):
+    monkeypatch.setenv(TRUST, '1')
+    cut(run / 'iter_100.pth')
+    assert latest(run) == run / 'iter_10.pth'
 
 
 def test_a_note_that_was_cut_off(run):
