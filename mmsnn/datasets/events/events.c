@@ -53,6 +53,19 @@ static void copy_eights(uint8_t *to, const uint8_t *from, int64_t count) {
     for (int64_t i = 16; i < count; i += 8) memcpy(to + i, from + i, 8);
 }
 
+/* A length of LZ4, of which a token has 4 bits; bytes that follow add to 15.
+ * -1 if these are cut off. */
+static inline int64_t lz4_length(int64_t length, const uint8_t *in, int64_t n,
+                                 int64_t *at) {
+    if (length < 15) return length;
+    uint8_t more;
+    do {
+        if (*at >= n) return -1;
+        length += more = in[(*at)++];
+    } while (more == 255);
+    return length;
+}
+
 /* One block of LZ4: expands n bytes to out, behind the `past` bytes there,
  * which it may copy, up to the place `end`. Returns where it ends, or -1 if
  * it is damaged or has more. compression.py has the definition. */
@@ -61,15 +74,8 @@ int64_t lz4_block(const uint8_t *in, int64_t n, uint8_t *out, int64_t past,
     int64_t at = 0, to = past;
     while (at < n) {
         const uint8_t token = in[at++];
-        int64_t count = token >> 4;
-        if (count == 15) {
-            uint8_t more;
-            do {
-                if (at >= n) return -1;
-                count += more = in[at++];
-            } while (more == 255);
-        }
-        if (count > n - at || count > end - to) return -1;
+        int64_t count = lz4_length(token >> 4, in, n, &at);
+        if (count < 0 || count > n - at || count > end - to) return -1;
         if (n - at >= count + 16 && end - to >= count + 16)
             copy_eights(out + to, in + at, count);
         else
@@ -79,14 +85,8 @@ int64_t lz4_block(const uint8_t *in, int64_t n, uint8_t *out, int64_t past,
         if (n - at < 2) return -1;
         const int64_t back = in[at] | in[at + 1] << 8;
         at += 2;
-        count = token & 15;
-        if (count == 15) {
-            uint8_t more;
-            do {
-                if (at >= n) return -1;
-                count += more = in[at++];
-            } while (more == 255);
-        }
+        count = lz4_length(token & 15, in, n, &at);
+        if (count < 0) return -1;
         count += 4;
         if (!back || back > to || count > end - to) return -1;
         if (back >= 8 && end - to >= count + 16)
