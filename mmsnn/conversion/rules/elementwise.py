@@ -138,8 +138,10 @@ def _passes_positive(call: Call, largest: float) -> bool:
 
 
 def _whole(call: Call, largest: float) -> bool:
-    """A scale that is a whole number, and no rounding to tens."""
-    return call['self'].scale % 1 == 0 and call.get('decimals', 0) >= 0
+    """A scale that is a whole number, and no rounding to tens. Zeros that are
+    written over spikes have no scale."""
+    scale = getattr(call['self'], 'scale', 1)
+    return scale % 1 == 0 and call.get('decimals', 0) >= 0
 
 
 def _keeps(cost, when=_always) -> dict:

@@ -282,10 +282,15 @@ def test_spikes_in_plain_tensors_named_as_out(form):
         y = torch.empty_like(x).copy_(x)
         return y.ldexp_(torch.ones_like(x))  # PyTorch multiplies with out=y
 
+    def rounded(x):
+        y = torch.empty_like(x).copy_(x)
+        return torch.floor(torch.zeros_like(x), out=y)
+
     trace, expected = traced(SFANeuron(max_spikes=4), moved, form)
     assert list(trace)[-1].in_spikes == expected
-    trace, _ = traced(SFANeuron(max_spikes=4), computed, form)
-    assert not list(trace)[-1].spiking
+    for op in (computed, rounded):
+        trace, _ = traced(SFANeuron(max_spikes=4), op, form)
+        assert not list(trace)[-1].spiking
 
 
 def test_a_view_in_place_takes_everything_along():
