@@ -7,13 +7,8 @@ from .attention import (
     SpikeAttention,
     linear_attention,
 )
-from .blocks import (
-    ChannelMixer,
-    ConvBlock,
-    ResidualBlock,
-    SpikeSepConv,
-    TransformerBlock,
-)
+from .blocks import ConvBlock, ResidualBlock, TransformerBlock
+from .branches import ChannelMixer, SpikeLinearPair, SpikeSepConv
 from .masked import MaskContext, SparseConv2d, SpikeSparseConv2d
 from .memory import keep_freed_memory
 from .mixing import mixed_form
@@ -40,10 +35,10 @@ __all__ = [
     'MaskContext', 'RepConv', 'ReparamConv', 'ResidualBlock', 'SDSA3',
     'SparseConv2d', 'SpikeAttention', 'SpikeConv1d', 'SpikeConv2d',
     'SpikeConv3d', 'SpikeConvTranspose1d', 'SpikeConvTranspose2d',
-    'SpikeConvTranspose3d', 'SpikeLinear', 'SpikeMultiheadAttention',
-    'SpikeSepConv', 'SpikeSparseConv2d', 'SpikingSynapse', 'SyncBatchNorm',
-    'TransformerBlock', 'VisiblePatches', 'conv_norm', 'deploy',
-    'enlarge_mask', 'hide', 'is_spiking_form', 'keep_freed_memory',
+    'SpikeConvTranspose3d', 'SpikeLinear', 'SpikeLinearPair',
+    'SpikeMultiheadAttention', 'SpikeSepConv', 'SpikeSparseConv2d',
+    'SpikingSynapse', 'SyncBatchNorm', 'TransformerBlock', 'VisiblePatches',
+    'conv_norm', 'deploy', 'enlarge_mask', 'hide', 'is_spiking_form', 'keep_freed_memory',
     'linear_attention', 'mean_over_time', 'mixed_form', 'norm_as_affine',
     'spiking_form'
 ]

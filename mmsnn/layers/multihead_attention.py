@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmsnn.neurons import build_neuron
+from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
 from mmsnn.registry import MODELS
 
 from .mixing import mixed_form
@@ -149,10 +150,12 @@ class SpikeMultiheadAttention(nn.MultiheadAttention):
         biases = (None, ) * 3
         if self.in_proj_bias is not None:
             biases = self.in_proj_bias.chunk(3)
-        return [
-            self._split(F.linear(*triple))
-            for triple in zip(inputs, weights, biases)
-        ]
+        found = []
+        for x, weight, bias in zip(inputs, weights, biases):
+            x = as_autocast_does(x)
+            with saved_as_bytes(x):
+                found.append(self._split(F.linear(x, weight, bias)))
+        return found
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)

@@ -42,8 +42,7 @@ class SpikingSynapse:
 
     Mixed into a subclass of a PyTorch layer. ``neuron`` has no parameters
     (unless its decay is learnt), so a checkpoint of the layer without neuron
-    loads as it is. In training it keeps the spikes as bytes for the gradient
-    of its weights.
+    loads as it is. For the gradient of the weights, spikes are kept as bytes.
 
     Args:
         *args: As in the layer.
@@ -86,13 +85,12 @@ class SpikingSynapse:
         with saved_as_bytes(spikes):
             return super().forward(spikes, *args, **kwargs)
 
-    def _cast(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Spikes in the type that the layer reads."""
+    def _cast(self, spikes):
         return spikes
 
 
 class _CastingSynapse(SpikingSynapse):
-    """A synapse that autocast casts the input of, and does no more with it."""
+    """A synapse that does no more with its input than autocast casts."""
 
     def _cast(self, spikes):
         return as_autocast_does(spikes)
@@ -114,7 +112,7 @@ class SpikingSampling(SpikingSynapse):
 
         Args:
             x (Tensor): Membrane potentials, (N, C, H, W).
-            *args: As in the layer's ``forward``: offsets, factors.
+            *args: As in the layer's ``forward`` (offsets, factors).
             **kwargs: As ``args``.
 
         Returns:
@@ -200,8 +198,6 @@ class SpikeConvTranspose1d(_CastingSynapse, nn.ConvTranspose1d):
 class SpikeConvTranspose2d(_CastingSynapse, nn.ConvTranspose2d):
     """``nn.ConvTranspose2d`` behind a neuron, for upsampling layers.
 
-    Each spike adds the kernel to the output positions that it reaches.
-
     Args:
         *args: As in ``nn.ConvTranspose2d``.
         neuron (dict): Config of the neuron.
@@ -283,8 +279,8 @@ def conv_norm(in_channels: int,
         nn.Sequential: Maps (N, C_in, H, W) to (N, C_out, H', W').
 
     Example:
-        >>> layer = conv_norm(
-        ...     3, 8, 3, stride=2, neuron=dict(type='mmsnn.SFANeuron'))
+        >>> neuron = dict(type='mmsnn.SFANeuron')
+        >>> layer = conv_norm(3, 8, 3, stride=2, neuron=neuron)
         >>> layer(torch.rand(1, 3, 9, 9)).shape, len(layer)
         (torch.Size([1, 8, 5, 5]), 2)
     """
