@@ -15,6 +15,8 @@ from .checks import (
     no_such_key,
 )
 from .module import NeuronModule
+from .native import is_followed
+from .packed import mark
 from .quantizer import spike_firing
 from .surrogate import smooth_firing
 from .temporal import fire_over_time, usable
@@ -168,8 +170,11 @@ class SpikingNeuron(NeuronModule):
             if 'run' in self.own_equations:
                 return self.run(membrane)[0]
             check_input(membrane, self.timesteps)
-            return self._fire_over_time(membrane, None, self.timesteps,
-                                        self.inplace)[0]
+            spikes = self._fire_over_time(membrane, None, self.timesteps,
+                                          self.inplace)[0]
+            if self._is_plain and spikes.requires_grad and not is_followed():
+                mark(spikes, self.max_spikes, self.scale)
+            return spikes
         inplace = self.inplace and not native.is_traced()
         if self.threshold != 1:
             if inplace and not torch.is_grad_enabled():
