@@ -6,11 +6,13 @@ from struct import pack, unpack
 import torch
 from torch import nn
 
-from . import native
+from . import gpu, native, ops
 from .checks import (
+    check_device,
     check_equation,
     check_input,
     check_keys,
+    check_strided,
     check_type,
     no_such_key,
 )
@@ -171,16 +173,25 @@ class SpikingNeuron(NeuronModule):
                 return self.run(membrane)[0]
             check_input(membrane, self.timesteps)
             spikes = self._fire_over_time(membrane, None, self.timesteps,
-                                          self.inplace)[0]
+                                          self.inplace, False)[0]
             if self._is_plain and spikes.requires_grad and not is_followed():
                 mark(spikes, self.max_spikes, self.scale)
             return spikes
         inplace = self.inplace and not native.is_traced()
+        if gpu.usable(membrane):
+            return spike_firing(
+                membrane,
+                self.max_spikes,
+                self.scale,
+                inplace,
+                threshold=self.threshold)
         if self.threshold != 1:
-            if inplace and not torch.is_grad_enabled():
+            if inplace and not (torch.is_grad_enabled()
+                                or torch.compiler.is_compiling()):
                 membrane.div_(self.threshold)
             else:
-                membrane, inplace = membrane / self.threshold, True
+                membrane = ops.over_threshold(membrane, self.threshold)
+                inplace = True
         return spike_firing(membrane, self.max_spikes, self.scale, inplace)
 
     def run(
@@ -294,21 +305,28 @@ class SpikingNeuron(NeuronModule):
         """
         timesteps = self.timesteps if timesteps is None else timesteps
         fire = self._fire if fire is None else fire
-        inputs = membrane.unflatten(0, (-1, timesteps))
+        # Axes in their order in memory, so that no step changes the layout.
+        order = [0, *range(1, membrane.dim())]
+        if not native.is_traced():
+            order[1:] = sorted(order[1:], key=lambda i: -membrane.stride(i))
+        back = sorted(range(len(order)), key=order.__getitem__)
+        inputs = [
+            x.permute(back) for x in membrane.permute(order).unflatten(
+                0, (-1, timesteps)).unbind(1)
+        ]
         wide = torch.promote_types(membrane.dtype, torch.float32)
         if state is None:
-            state = torch.zeros_like(inputs[:, 0], dtype=wide)
+            state = torch.zeros_like(inputs[0], dtype=wide)
         state, outputs = state.to(wide), []
-        for t in range(timesteps):
-            potential = self.charge(inputs[:, t].to(wide), state)
-            check_equation(self, 'charge', potential, inputs[:, t])
+        for x in inputs:
+            potential = self.charge(x.to(wide), state)
+            check_equation(self, 'charge', potential, x)
             counts = fire(self._over_threshold(potential))
             state = self.discharge(potential, counts)
-            check_equation(self, 'discharge', state, inputs[:, t])
+            check_equation(self, 'discharge', state, x)
             outputs.append((counts * self.scale).to(membrane.dtype))
-        output = torch.stack(outputs, 1).flatten(0, 1)
-        if output.stride() != membrane.stride() and not native.is_traced():
-            output = torch.empty_like(membrane).copy_(output)
+        output = torch.stack([x.permute(order) for x in outputs], 1)
+        output = output.flatten(0, 1).permute(back)
         return output, state
 
     def potentials(self, membrane: torch.Tensor) -> torch.Tensor:
@@ -341,9 +359,10 @@ class SpikingNeuron(NeuronModule):
 
     def _over_threshold(self, potential: torch.Tensor) -> torch.Tensor:
         threshold = self.threshold
-        if isinstance(threshold, torch.Tensor) or threshold != 1:
+        if isinstance(threshold, torch.Tensor):
             return potential / threshold
-        return potential
+        return (potential if threshold == 1 else
+                ops.over_threshold(potential, threshold))
 
     def _fire(self, potential: torch.Tensor) -> torch.Tensor:
         if self.surrogate == 'rectangle':
@@ -351,10 +370,19 @@ class SpikingNeuron(NeuronModule):
         return smooth_firing(potential, self.offset, self.surrogate,
                              self.slope)
 
-    def _fire_over_time(self, membrane, state, timesteps, inplace):
+    def _fire_over_time(self, membrane, state, timesteps, inplace,
+                        with_state=True):
         check_type(membrane.dtype, self.max_spikes, self.scale)
+        check_strided(membrane)
+        if self.learn_decay:
+            check_device('neuron.decay_logit', self.decay_logit, membrane)
+        if self._is_plain and gpu.usable(membrane):
+            return gpu.fire_over_time(self, membrane, state, timesteps,
+                                      inplace, with_state)
         if self._is_plain and usable(membrane, state):
             return fire_over_time(self, membrane, state, timesteps, inplace)
+        if self._is_plain and ops.usable(membrane):
+            return ops.fire_over_time(self, membrane, state, timesteps)
         return self.unroll(membrane, state, timesteps)
 
 

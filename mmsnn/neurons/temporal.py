@@ -16,7 +16,7 @@ from . import native
 
 #: Neurons that go through all time steps together, as in temporal.c.
 _BLOCK = 1024
-_SURROGATES = ('rectangle', 'sigmoid', 'arctan')
+SURROGATES = ('rectangle', 'sigmoid', 'arctan')
 
 
 class _Neuron(ctypes.Structure):
@@ -64,40 +64,96 @@ def fire_over_time(neuron, membrane: torch.Tensor,
     Returns:
         tuple[Tensor, Tensor]: Counts times scale, and the state left.
     """
-    decay = neuron.decay
-    options = _describe(neuron, decay, membrane, timesteps)
-    if state is not None:
-        state = state.to(_wide(membrane)).contiguous(
-            memory_format=_memory_format(membrane))
-    learnt = decay if neuron.learn_decay else None
-    inputs = membrane, state, learnt
-    if torch.is_grad_enabled() and any(
-            x is not None and x.requires_grad for x in inputs):
-        return _FireOverTime.apply(*inputs, options)
+    inputs = (membrane, as_state(state, membrane),
+              neuron.decay if neuron.learn_decay else None)
+    options = describe(*options_of(neuron), inputs[2], membrane, timesteps)
+    if need_gradient(*inputs):
+        return _FireOverTime.apply(*inputs, options, keeps_a_byte(neuron))
     output = membrane if inplace else torch.empty_like(membrane)
-    return output, _forward(options, membrane, state, output)
+    return output, forward(options, *inputs[:2], output)
 
 
-def _describe(neuron, decay, membrane, timesteps) -> _Neuron:
-    samples = membrane.shape[0] // timesteps
-    if neuron.learn_decay:
-        decay = decay.detach()
-    return _Neuron(
-        decay=float(decay),
-        gain=float(1 - decay),
-        threshold=neuron.threshold,
-        scale=neuron.scale,
-        slope=neuron.slope,
-        distance=1 - neuron.offset,
-        max_spikes=neuron.max_spikes,
-        samples=samples,
-        timesteps=timesteps,
-        size=membrane.numel() // max(membrane.shape[0], 1),
-        decay_input=neuron.decay_input,
-        hard=neuron.reset == 'hard',
-        detach=neuron.detach_reset,
-        surrogate=_SURROGATES.index(neuron.surrogate),
-        threads=torch.get_num_threads())
+def need_gradient(*inputs: torch.Tensor | None) -> bool:
+    """Whether a backward pass may follow.
+
+    Args:
+        *inputs (Tensor, optional): What a neuron reads.
+
+    Returns:
+        bool: Whether one of them wants a gradient.
+
+    Example:
+        >>> need_gradient(torch.ones(1), None)
+        False
+    """
+    return torch.is_grad_enabled() and any(
+        x is not None and x.requires_grad for x in inputs)
+
+
+def as_state(state: torch.Tensor | None,
+             membrane: torch.Tensor) -> torch.Tensor | None:
+    """A state as the kernels read it.
+
+    Args:
+        state (Tensor, optional): Membrane potentials, (N, ...).
+        membrane (Tensor): Inputs, (N * T, ...).
+
+    Returns:
+        Tensor: The state, of the layout of the input, in float32 or float64.
+        None if it is None.
+    """
+    if state is None:
+        return None
+    return state.to(_wide(membrane)).contiguous(
+        memory_format=_memory_format(membrane))
+
+
+def options_of(neuron) -> tuple[list[float], list[int]]:
+    """What the kernels need to know of a neuron.
+
+    Args:
+        neuron (SpikingNeuron): The neuron.
+
+    Returns:
+        tuple[list[float], list[int]]: The first and the last fields of the
+        structure, without the number of threads. A learnt decay is left open.
+
+    Example:
+        >>> from mmsnn.neurons import LIFNeuron
+        >>> options_of(LIFNeuron(decay=0.25))
+        ([0.25, 0.75, 1.0, 1.0, 4.0, 1.0, 1.0], [1, 1, 1, 1])
+    """
+    decay = 0. if neuron.learn_decay else neuron.decay
+    numbers = [decay, 1 - decay, neuron.threshold, neuron.scale, neuron.slope,
+               1 - neuron.offset, neuron.max_spikes]
+    choices = [neuron.decay_input, neuron.reset == 'hard', neuron.detach_reset,
+               SURROGATES.index(neuron.surrogate)]
+    return [float(x) for x in numbers], [int(x) for x in choices]
+
+
+def describe(numbers: list[float], choices: list[int],
+             learnt: torch.Tensor | None, membrane: torch.Tensor,
+             timesteps: int) -> _Neuron:
+    """The structure that the kernels read.
+
+    Args:
+        numbers (list[float]): See :func:`options_of`.
+        choices (list[int]): See :func:`options_of`.
+        learnt (Tensor, optional): The decay if it is learnt.
+        membrane (Tensor): Inputs, (N * T, ...).
+        timesteps (int): T.
+
+    Returns:
+        _Neuron: The structure.
+    """
+    rows = membrane.shape[0]
+    options = _Neuron(*numbers, rows // timesteps, timesteps,
+                      membrane.numel() // max(rows, 1), *choices,
+                      torch.get_num_threads())
+    if learnt is not None:
+        learnt = learnt.detach()
+        options.decay, options.gain = float(learnt), float(1 - learnt)
+    return options
 
 
 def _wide(x):
@@ -109,64 +165,134 @@ def _memory_format(x):
             if x.is_contiguous() else torch.channels_last)
 
 
-def _empty_state(options, x):
+def empty_state(membrane: torch.Tensor, timesteps: int) -> torch.Tensor:
+    """Memory for the state of a neuron.
+
+    Args:
+        membrane (Tensor): Inputs, (N * T, ...).
+        timesteps (int): T.
+
+    Returns:
+        Tensor: (N, ...), of the layout of the input, in float32 or float64.
+    """
     return torch.empty(
-        (options.samples, *x.shape[1:]),
-        dtype=_wide(x),
-        memory_format=_memory_format(x))
+        (membrane.shape[0] // timesteps, *membrane.shape[1:]),
+        dtype=_wide(membrane),
+        device=membrane.device,
+        memory_format=_memory_format(membrane))
 
 
 def _pointer(x):
     return None if x is None else x.data_ptr()
 
 
-def _forward(options, x, state, output, kept=None):
-    left = _empty_state(options, x)
+def forward(options: _Neuron,
+            x: torch.Tensor,
+            state: torch.Tensor | None,
+            output: torch.Tensor,
+            kept: torch.Tensor | None = None) -> torch.Tensor:
+    """Run the kernel.
+
+    Args:
+        options (_Neuron): See :func:`describe`.
+        x (Tensor): Inputs, (N * T, ...).
+        state (Tensor, optional): See :func:`as_state`.
+        output (Tensor): Written: counts times scale, laid out as ``x``.
+        kept (Tensor, optional): Written: bytes for the backward pass, laid
+            out as ``x``.
+
+    Returns:
+        Tensor: The state left, (N, ...).
+    """
+    left = empty_state(x, options.timesteps)
     native.kernel('time_forward', x.dtype)(ctypes.byref(options),
                                            *map(_pointer, (x, state, output,
                                                            left, kept)))
     return left
 
 
+def keeps_a_byte(neuron) -> bool:
+    """Whether the backward pass needs no more than a byte per element.
+
+    Args:
+        neuron (SpikingNeuron): The neuron.
+
+    Returns:
+        bool: Otherwise it needs the input, and the state.
+
+    Example:
+        >>> from mmsnn.neurons import LIFNeuron, SFANeuron
+        >>> keeps_a_byte(SFANeuron()), keeps_a_byte(LIFNeuron())
+        (True, False)
+    """
+    return (neuron.surrogate == 'rectangle' and not neuron.learn_decay
+            and (neuron.reset == 'soft' or neuron.detach_reset))
+
+
 class _FireOverTime(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, x, state, decay, options):
-        output, kept = torch.empty_like(x), None
-        if not (options.surrogate or decay is not None
-                or options.hard and not options.detach):
-            kept = torch.empty_like(x, dtype=torch.uint8)
-        left = _forward(options, x, state, output, kept)
-        ctx.options, ctx.dtype = options, x.dtype
+    def forward(ctx, x, state, decay, options, keep):
+        output = torch.empty_like(x)
+        kept = torch.empty_like(x, dtype=torch.uint8) if keep else None
+        left = forward(options, x, state, output, kept)
+        ctx.options = options
         ctx.save_for_backward(
-            kept, *((x, state) if kept is None else (None, None)), decay)
+            kept, *((None, None) if keep else (x, state)), decay)
+        ctx.dtype = x.dtype
         ctx.set_materialize_grads(False)
         return output, left
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad, grad_left):
-        options = ctx.options
         kept, x, state, decay = ctx.saved_tensors
-        like = x if kept is None else kept
-        layout = _memory_format(like)
-        out = torch.empty_like(like, dtype=ctx.dtype)
-        room = None
-        if kept is None:
-            room = torch.empty(
-                options.threads * options.timesteps * _BLOCK, dtype=_wide(x))
         if grad is None:
-            grad = torch.zeros_like(out)
-        grad = grad.contiguous(memory_format=layout)
-        if grad_left is not None:
-            grad_left = grad_left.contiguous(memory_format=layout)
-        first = (
-            _empty_state(options, out) if ctx.needs_input_grad[1] else None)
-        total = _empty_state(options, out) if decay is not None else None
-        native.kernel('time_backward', out.dtype)(
-            ctypes.byref(options),
-            *map(_pointer, (grad, grad_left, state, kept, x, room, out, first,
-                            total)))
-        if total is not None:
-            total = total.sum(dtype=torch.float64).to(decay)
-        return out, first, total, None
+            grad = torch.zeros_like(
+                x if kept is None else kept, dtype=ctx.dtype)
+        return *backward(ctx.options, grad, grad_left, kept, x, state, decay,
+                         ctx.needs_input_grad[1]), None, None
+
+
+def backward(
+    options: _Neuron, grad: torch.Tensor, grad_left: torch.Tensor | None,
+    kept: torch.Tensor | None, x: torch.Tensor | None,
+    state: torch.Tensor | None, decay: torch.Tensor | None, wants_state: bool
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """Run the kernel of the backward pass.
+
+    Args:
+        options (_Neuron): See :func:`describe`.
+        grad (Tensor): Gradient of the output.
+        grad_left (Tensor, optional): That of the state left.
+        kept (Tensor, optional): What :func:`forward` has kept.
+        x (Tensor, optional): Inputs, where nothing was kept.
+        state (Tensor, optional): The state before, where nothing was kept.
+        decay (Tensor, optional): The decay if it is learnt.
+        wants_state (bool): Whether the gradient of the state is needed.
+
+    Returns:
+        tuple: Gradients of the inputs, of the state (None if not needed) and
+        of the decay (None if it is not learnt).
+    """
+    like = x if kept is None else kept
+    layout = _memory_format(like)
+    out = torch.empty_like(like, dtype=grad.dtype)
+    room = None
+    if kept is None:
+        room = torch.empty(
+            options.threads * options.timesteps * _BLOCK, dtype=_wide(x))
+    grad = grad.contiguous(memory_format=layout)
+    if grad_left is not None:
+        grad_left = grad_left.contiguous(memory_format=layout)
+    first = empty_state(out, options.timesteps) if wants_state else None
+    total = None
+    if decay is not None:
+        total = empty_state(out, options.timesteps)
+    native.kernel('time_backward', out.dtype)(
+        ctypes.byref(options),
+        *map(_pointer, (grad, grad_left, state, kept, x, room, out, first,
+                        total)))
+    if total is not None:
+        total = total.sum(dtype=torch.float64).to(decay)
+    return out, first, total
