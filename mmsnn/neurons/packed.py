@@ -13,12 +13,28 @@ where :func:`.saving.saved_as_bytes` finds them.
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import native
+from . import gpu, native
 
 #: The largest D whose counts are kept.
 MOST = 126
 #: What stands for the count of NaN, and masks the counts.
 NO_NUMBER = 127
+
+
+def mask(max_spikes: int) -> int:
+    """The bits of a byte that count, all of them set.
+
+    Args:
+        max_spikes (int): D.
+
+    Returns:
+        int: 0 where only the window is kept.
+
+    Example:
+        >>> mask(4), mask(255)
+        (127, 0)
+    """
+    return NO_NUMBER if max_spikes <= MOST else 0
 
 
 class SpikeBytes:
@@ -52,12 +68,12 @@ class SpikeBytes:
 
         Returns:
             Tensor | None: uint8, (number of elements,). None if the output
-            is not dense.
+            does not fill one piece of memory.
         """
         if self.kept is None:
+            if not _is_dense(values):
+                return None
             self.kept = pack(values, self.scale)
-        if self.kept.stride() != values.stride():
-            return None
         return self.kept.as_strided((self.kept.numel(), ), (1, ))
 
 
@@ -131,16 +147,21 @@ def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return out
 
 
-def fire(membrane: torch.Tensor, max_spikes: int, scale: float,
-         offset: float) -> torch.Tensor:
+def fire(membrane: torch.Tensor,
+         max_spikes: int,
+         scale: float,
+         offset: float,
+         threshold: float = 1.0) -> torch.Tensor:
     """:func:`.quantizer.spike_firing` by the kernels, its bytes kept.
 
     Args:
-        membrane (Tensor): Membrane potential over the threshold, for which
-            :func:`.native.usable`.
+        membrane (Tensor): Membrane potential, for which
+            :func:`.native.usable` or :func:`.gpu.usable`.
         max_spikes (int): D.
         scale (float): Factor on the counts.
         offset (float): 1/2 (SFA) or 0 (classical neurons).
+        threshold (float): Potential worth one spike; on a GPU only.
+            Defaults to 1.
 
     Returns:
         Tensor: Spike counts times ``scale``, same shape, dtype and layout.
@@ -151,7 +172,12 @@ def fire(membrane: torch.Tensor, max_spikes: int, scale: float,
         >>> spike_bytes(values).made_of(values).tolist()
         [0, 130, 4]
     """
-    values, kept = _Fire.apply(membrane, max_spikes, scale, offset)
+    mask = NO_NUMBER if max_spikes <= MOST else 0
+    if gpu.usable(membrane):
+        values, kept = gpu.fire_in_training(membrane, max_spikes, scale,
+                                            offset, threshold, mask)
+    else:
+        values, kept = _Fire.apply(membrane, max_spikes, scale, offset, mask)
     mark(values, max_spikes, scale, kept)
     return values
 
@@ -159,13 +185,12 @@ def fire(membrane: torch.Tensor, max_spikes: int, scale: float,
 class _Fire(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, u, max_spikes, scale, offset):
+    def forward(ctx, u, max_spikes, scale, offset, mask):
         values = torch.empty_like(u)
         kept = torch.empty_like(u, dtype=torch.uint8)
         native.kernel('pack', u.dtype)(u.data_ptr(), values.data_ptr(),
                                        kept.data_ptr(), u.numel(), max_spikes,
-                                       scale, offset,
-                                       NO_NUMBER if max_spikes <= MOST else 0,
+                                       scale, offset, mask,
                                        torch.get_num_threads())
         ctx.scale = scale
         ctx.set_materialize_grads(False)
@@ -177,7 +202,7 @@ class _Fire(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad, _):
         if grad is None:
-            return None, None, None, None
+            return (None, ) * 5
         kept, = ctx.saved_tensors
         if grad.stride() == kept.stride() and native.usable(grad):
             out = torch.empty_like(grad)
@@ -187,7 +212,7 @@ class _Fire(torch.autograd.Function):
                                       torch.get_num_threads())
         else:
             out = torch.where(kept > NO_NUMBER, grad * ctx.scale, 0)
-        return out, None, None, None
+        return out, *(None, ) * 4
 
 
 def pack(values: torch.Tensor, scale: float) -> torch.Tensor:
@@ -206,6 +231,8 @@ def pack(values: torch.Tensor, scale: float) -> torch.Tensor:
         [0, 3, 127]
     """
     with torch.no_grad():
+        if gpu.usable(values):
+            return gpu.pack(values, scale, NO_NUMBER)
         if native.usable(values):
             kept = torch.empty_like(values, dtype=torch.uint8)
             native.kernel('pack_values',
@@ -213,8 +240,12 @@ def pack(values: torch.Tensor, scale: float) -> torch.Tensor:
                                         values.numel(), scale,
                                         torch.get_num_threads())
             return kept
-        counts = (values / scale).round_().nan_to_num_(NO_NUMBER)
-        return counts.to(torch.uint8)
+        if gpu.usable(values):
+            return gpu.pack(values, scale, NO_NUMBER)
+        # A quotient in half precision would be rounded before it is whole.
+        wide = torch.promote_types(values.dtype, torch.float32)
+        counts = (values.to(wide) / scale).round_()
+        return counts.nan_to_num_(NO_NUMBER).to(torch.uint8)
 
 
 def unpack(kept: torch.Tensor, scale: float,
@@ -235,12 +266,23 @@ def unpack(kept: torch.Tensor, scale: float,
         tensor([0.0000, 0.7500, 0.7500,    nan])
     """
     values = torch.empty_like(kept, dtype=dtype)
+    if gpu.usable(values):
+        gpu.unpack(kept, values, scale, NO_NUMBER)
+        return values
     if native.usable(values):
         native.kernel('unpack', dtype)(kept.data_ptr(), values.data_ptr(),
                                        kept.numel(), scale,
                                        torch.get_num_threads())
         return values
+    if gpu.usable(values):
+        gpu.unpack(kept, values, scale, NO_NUMBER)
+        return values
     counts = kept & NO_NUMBER
     values.copy_(counts)
     return values.mul_(scale).masked_fill_(counts == NO_NUMBER, torch.nan)
 
+
+def _is_dense(values: torch.Tensor) -> bool:
+    """Whether what is like a tensor lies in memory as it does."""
+    return native.is_dense(values) or torch.empty_like(
+        values, device='meta').stride() == values.stride()
