@@ -116,16 +116,27 @@ def check_type(dtype: torch.dtype,
             checked. Defaults to 1.
 
     Raises:
-        ValueError: If it does not.
+        TypeError: If it is no type of floating-point numbers that neurons
+            compute in.
+        ValueError: If it does not hold them.
 
     Example:
+        >>> check_type(torch.int64, max_spikes=4)
+        Traceback (most recent call last):
+        TypeError: a neuron's membrane potential must be of the type float64,
+        float32, float16 or bfloat16, but is of int64: convert it, e.g. by
+        .float()
         >>> check_type(torch.float16, max_spikes=4, scale=1e-6)
         Traceback (most recent call last):
         ValueError: neuron.scale = 1e-06 with neuron.max_spikes = 4 is out of
         the range of float16: it must be from 6.104e-05 to 1.638e+04
     """
     if dtype not in _HELD:
-        return
+        raise TypeError(
+            "a neuron's membrane potential must be of the type float64, "
+            'float32, float16 or bfloat16, but is of '
+            f'{str(dtype).removeprefix("torch.")}: convert it, e.g. by '
+            '.float()')
     most, least, greatest = _HELD[dtype]
     if max_spikes > most:
         name = str(dtype).removeprefix('torch.')
@@ -142,6 +153,73 @@ def check_type(dtype: torch.dtype,
             f'{greatest / max_spikes:.4g}')
 
 
+def check_strided(membrane: torch.Tensor) -> None:
+    """Check that a membrane potential is no sparse tensor.
+
+    Args:
+        membrane (Tensor): Membrane potential, any shape.
+
+    Raises:
+        TypeError: If it is.
+
+    Example:
+        >>> check_strided(torch.eye(2).to_sparse())
+        Traceback (most recent call last):
+        TypeError: a neuron's membrane potential must be a dense tensor, but
+        its layout is torch.sparse_coo: convert it by .to_dense()
+    """
+    if membrane.layout is not torch.strided and not membrane.is_nested:
+        raise TypeError(
+            "a neuron's membrane potential must be a dense tensor, but its "
+            f'layout is {membrane.layout}: convert it by .to_dense()')
+
+
+def check_values(tensor: torch.Tensor) -> None:
+    """Check that there is something to count.
+
+    Args:
+        tensor (Tensor): Any shape.
+
+    Raises:
+        ValueError: If it is on the device ``meta``.
+
+    Example:
+        >>> check_values(torch.empty(2, device='meta'))
+        Traceback (most recent call last):
+        ValueError: a tensor on the device meta has no values to count: run
+        the model on another device
+    """
+    if tensor.is_meta:
+        raise ValueError('a tensor on the device meta has no values to '
+                         'count: run the model on another device')
+
+
+def check_device(name: str, tensor: torch.Tensor,
+                 membrane: torch.Tensor) -> None:
+    """Check that a tensor is where the membrane potential is.
+
+    Args:
+        name (str): What it is.
+        tensor (Tensor): The tensor.
+        membrane (Tensor): Membrane potential.
+
+    Raises:
+        ValueError: If it is on another device.
+
+    Example:
+        >>> check_device('the state', torch.zeros(2, device='meta'),
+        ...              torch.zeros(2))
+        Traceback (most recent call last):
+        ValueError: the state is on the device meta, but the membrane
+        potential on cpu: move one to the other, e.g. by .to('cpu')
+    """
+    if tensor.device != membrane.device:
+        raise ValueError(
+            f'{name} is on the device {tensor.device}, but the membrane '
+            f'potential on {membrane.device}: move one to the other, e.g. by '
+            f'.to({str(membrane.device)!r})')
+
+
 def check_input(membrane: torch.Tensor,
                 timesteps: int,
                 state: torch.Tensor | None = None) -> None:
@@ -154,7 +232,7 @@ def check_input(membrane: torch.Tensor,
         state (Tensor, optional): (N, ...). Defaults to None: not checked.
 
     Raises:
-        ValueError: If it does not.
+        ValueError: If it does not, or the state is on another device.
 
     Example:
         >>> check_input(torch.zeros(6, 2), timesteps=3, state=torch.zeros(2))
@@ -176,6 +254,8 @@ def check_input(membrane: torch.Tensor,
             f'a state of shape {tuple(state.shape)} does not fit an input of '
             f'shape {shape} with neuron.timesteps = {timesteps}: it must '
             f'have the shape {wanted}')
+    if state is not None:
+        check_device('the state', state, membrane)
 
 
 def check_equation(neuron, name: str, result: Any,

@@ -4,8 +4,8 @@ import ctypes
 
 import torch
 
-from . import native
-from .checks import check_type
+from . import gpu, native
+from .checks import check_strided, check_type
 
 
 def integrate_and_fire(potential: torch.Tensor,
@@ -30,6 +30,8 @@ def integrate_and_fire(potential: torch.Tensor,
         list[Tensor]: D tensors of {0, 1}, same shape and dtype.
 
     Raises:
+        TypeError: If the potential is no dense tensor of floating-point
+            numbers.
         ValueError: If the dtype does not hold counts up to D.
 
     Example:
@@ -38,6 +40,7 @@ def integrate_and_fire(potential: torch.Tensor,
         [[0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]
     """
     check_type(potential.dtype, max_spikes)
+    check_strided(potential)
     if native.usable(potential):
         train = [torch.empty_like(potential) for _ in range(max_spikes)]
         pointers = (ctypes.c_void_p * max_spikes)(
@@ -47,6 +50,8 @@ def integrate_and_fire(potential: torch.Tensor,
                                                 1 - offset,
                                                 torch.get_num_threads())
         return train
+    if gpu.usable(potential):
+        return gpu.fire_train(potential, max_spikes, offset)
     excess = potential - (1 - offset)
     train = []
     for _ in range(max_spikes):

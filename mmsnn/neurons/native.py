@@ -23,7 +23,8 @@ DTYPES = {
     torch.bfloat16: 'bf16'
 }
 
-_PLAIN = torch.Tensor, torch.nn.Parameter
+#: Types of tensors of which a kernel sees all.
+PLAIN = torch.Tensor, torch.nn.Parameter
 
 
 def _declare(library: ctypes.CDLL) -> None:
@@ -143,7 +144,7 @@ def readable(tensor: torch.Tensor) -> bool:
         >>> usable(x), readable(x)
         (False, True)
     """
-    return (not is_followed() and type(tensor) in _PLAIN and tensor.is_cpu
+    return (not is_followed() and type(tensor) in PLAIN and tensor.is_cpu
             and tensor.dtype in DTYPES and load() is not None)
 
 

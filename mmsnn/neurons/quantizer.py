@@ -24,8 +24,8 @@ from math import frexp
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import native, packed
-from .checks import check_type
+from . import gpu, native, packed
+from .checks import check_strided, check_type, check_values
 
 #: D up to which counts are bytes in the kernel that counts them.
 _MOST_COUNTED = 255
@@ -54,6 +54,7 @@ def spike_count(membrane: torch.Tensor,
         tensor([0., 0., 1., 2., 2., 4.])
     """
     check_type(membrane.dtype, max_spikes)
+    check_strided(membrane)
     with torch.no_grad():
         return _forward(membrane, max_spikes, 1.0, offset=offset)
 
@@ -62,7 +63,8 @@ def spike_firing(membrane: torch.Tensor,
                  max_spikes: int,
                  scale: float = 1.0,
                  inplace: bool = False,
-                 offset: float = 0.5) -> torch.Tensor:
+                 offset: float = 0.5,
+                 threshold: float = 1.0) -> torch.Tensor:
     """``spike_count(u, D) * scale`` with the rectangular-window gradient.
 
     For the backward pass one byte per element is kept (inside the window or
@@ -75,11 +77,14 @@ def spike_firing(membrane: torch.Tensor,
         inplace (bool): The membrane may be overwritten where no gradient is
             needed. Defaults to False.
         offset (float): As in :func:`spike_count`. Defaults to 1/2.
+        threshold (float): The membrane is divided by it first. Defaults to 1.
 
     Returns:
         Tensor: Same shape, dtype and memory layout.
 
     Raises:
+        TypeError: If the membrane is no dense tensor of floating-point
+            numbers.
         ValueError: If the dtype does not hold counts up to D times the scale.
 
     Example:
@@ -90,6 +95,14 @@ def spike_firing(membrane: torch.Tensor,
         ([0.0, 0.0, 0.5, 1.0, 1.0], [0.0, 0.25, 0.25, 0.25, 0.0])
     """
     check_type(membrane.dtype, max_spikes, scale)
+    check_strided(membrane)
+    if gpu.usable(membrane):
+        if torch.is_grad_enabled() and membrane.requires_grad:
+            return packed.fire(membrane, max_spikes, scale, offset, threshold)
+        return gpu.fire(membrane, max_spikes, scale, inplace, offset,
+                        threshold)
+    if threshold != 1:
+        membrane, inplace = membrane / threshold, True
     if not native.is_traced():
         if torch.is_grad_enabled() and membrane.requires_grad:
             if native.usable(membrane):
@@ -137,10 +150,14 @@ def is_finite(membrane: torch.Tensor) -> bool:
     Returns:
         bool: True if all elements are finite.
 
+    Raises:
+        ValueError: If the tensor has no values.
+
     Example:
         >>> is_finite(torch.ones(2)), is_finite(torch.tensor([1., torch.inf]))
         (True, False)
     """
+    check_values(membrane)
     if native.usable(membrane):
         found = torch.empty(1, dtype=torch.int64)
         native.kernel('nonfinite', membrane.dtype)(membrane.data_ptr(),
@@ -148,6 +165,8 @@ def is_finite(membrane: torch.Tensor) -> bool:
                                                    found.data_ptr(),
                                                    torch.get_num_threads())
         return not found.item()
+    if gpu.usable(membrane):
+        return gpu.count_spikes(membrane, 0, 1.0)[0]
     return bool(torch.isfinite(membrane).all())
 
 
@@ -164,10 +183,14 @@ def spikes_per_substep(counts: torch.Tensor,
     Returns:
         list[int]: ``#(c >= d)`` for d in 1..D.
 
+    Raises:
+        ValueError: If the tensor has no values.
+
     Example:
         >>> spikes_per_substep(torch.tensor([0., 1., 1., 3.]), 4)
         [3, 1, 1, 0]
     """
+    check_values(counts)
     if native.usable(counts):
         levels = torch.empty(max_spikes, dtype=torch.int64)
         native.kernel('levels', counts.dtype)(counts.data_ptr(),
@@ -175,6 +198,8 @@ def spikes_per_substep(counts: torch.Tensor,
                                               scale, levels.data_ptr(),
                                               torch.get_num_threads())
         return levels.tolist()
+    if max_spikes <= _MOST_COUNTED and gpu.usable(counts):
+        return gpu.count_spikes(counts, max_spikes, scale)[1]
     # In float32, that the edges between halves are not rounded, as above.
     counts = counts.to(torch.promote_types(counts.dtype, torch.float32))
     return torch.stack([
@@ -254,6 +279,10 @@ def fire_and_count(
                  [1.0000, 1.0000]]]), True, [3, 2], 19)
     """
     check_type(membrane.dtype, max_spikes, scale)
+    check_strided(membrane)
+    check_values(membrane)
+    if max_spikes <= _MOST_COUNTED and gpu.usable(membrane):
+        return gpu.fire_and_count(membrane, max_spikes, scale, reach, inplace)
     if max_spikes <= _MOST_COUNTED and native.usable(membrane):
         values = membrane if inplace else torch.empty_like(membrane)
         inner = 1 if membrane.is_contiguous() else membrane.shape[1]
@@ -307,6 +336,8 @@ def _forward(u: torch.Tensor,
         out = u if inplace else torch.empty_like(u)
         _run_forward(u, out, None, max_spikes, scale)
         return out
+    if gpu.usable(u):
+        return gpu.fire(u, max_spikes, scale, inplace, offset)
     out = u.sub_(1 - offset) if inplace else u - (1 - offset)
     out = out.floor_().clamp_(-1, max_spikes - 1).add_(1)
     return out if scale == 1 else out.mul_(scale)

@@ -17,7 +17,8 @@ import math
 import torch
 from torch.autograd.function import once_differentiable
 
-from . import native
+from . import gpu, native
+from .checks import check_strided, check_type
 from .quantizer import spike_count, with_gradient_of
 
 
@@ -85,12 +86,16 @@ def smooth_firing(membrane: torch.Tensor, offset: float, surrogate: str,
         >>> spikes.tolist(), u.grad[1].item()
         ([0.0, 1.0], 1.0)
     """
+    check_type(membrane.dtype, 1)
+    check_strided(membrane)
     if native.is_traced():
         spikes = spike_count(membrane.detach(), 1, offset)
         if torch.onnx.is_in_onnx_export():  # where nothing has a gradient
             return spikes
         smooth = INTEGRALS[surrogate](membrane - (1 - offset), slope)
         return with_gradient_of(smooth, spikes)
+    if gpu.usable(membrane):
+        return gpu.smooth_firing(membrane, offset, surrogate, slope)
     if torch.is_grad_enabled() and membrane.requires_grad:
         return _SmoothFiring.apply(membrane, offset, surrogate, slope)
     return spike_count(membrane, 1, offset)

@@ -7,18 +7,11 @@ imports no Triton.
 
 from .counting import count_spikes, fire_and_count
 from .device import usable
-from .sfa import (
-    fire,
-    fire_and_keep,
-    fire_train,
-    gradient_in_window,
-    pack,
-    unpack,
-)
+from .sfa import fire, fire_in_training, fire_train, pack, unpack
 from .temporal import fire_over_time, smooth_firing
 
 __all__ = [
-    'count_spikes', 'fire', 'fire_and_count', 'fire_and_keep',
-    'fire_over_time', 'fire_train', 'gradient_in_window', 'pack',
-    'smooth_firing', 'unpack', 'usable'
+    'count_spikes', 'fire', 'fire_and_count', 'fire_in_training',
+    'fire_over_time', 'fire_train', 'pack', 'smooth_firing', 'unpack',
+    'usable'
 ]

@@ -11,6 +11,8 @@ from mmengine.logging import print_log
 
 from .. import native
 
+#: Types of numbers that the kernels compute with.
+TYPES = torch.float32, torch.float64, torch.float16, torch.bfloat16
 #: Bytes of a block of numbers: one load of 16 for each of 256 threads.
 _BLOCK_BYTES = 4096
 #: From here on offsets are 64 bits wide, so that none of a whole grid's
@@ -39,9 +41,6 @@ def usable(tensor: torch.Tensor) -> bool:
     return (type(tensor) in native.PLAIN and tensor.dtype in TYPES
             and not native.is_followed()
             and _works(tensor.device.type, tensor.device.index))
-
-
-TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @functools.cache
@@ -214,8 +213,8 @@ def laid_out(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
     Example:
         >>> x = torch.ones(2, 3)
-        >>> laid_out(x.mT, x.mT).stride(), laid_out(x.mT, x.view(3, 2)).stride()
-        ((1, 3), (2, 1))
+        >>> laid_out(x, x) is x, laid_out(x.mT, x.view(3, 2)).stride()
+        (True, (2, 1))
     """
     if tensor.stride() == like.stride() or (tensor.is_contiguous()
                                             and like.is_contiguous()):

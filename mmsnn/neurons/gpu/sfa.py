@@ -1,9 +1,18 @@
 """The quantiser (``quantizer.py``), its bytes (``packed.py``) and the IF
-neuron's sub-steps (``integrate.py``) by kernels, without gradient."""
+neuron's sub-steps (``integrate.py``) by kernels."""
 
 import torch
+from torch.autograd.function import once_differentiable
 
-from .device import dense, grid, laid_out, launch, load, threshold_constants
+from .device import (
+    dense,
+    grid,
+    laid_out,
+    launch,
+    load,
+    threshold_constants,
+    usable,
+)
 
 
 def fire(membrane: torch.Tensor,
@@ -32,27 +41,56 @@ def fire(membrane: torch.Tensor,
     return out
 
 
-def fire_and_keep(membrane: torch.Tensor, max_spikes: int, scale: float,
-                  offset: float, threshold: float,
-                  mask: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """:func:`fire`, and the bytes of :mod:`..packed`.
+def fire_in_training(
+        membrane: torch.Tensor,
+        max_spikes: int,
+        scale: float,
+        offset: float = 0.5,
+        threshold: float = 1.0,
+        mask: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`fire` with gradient, and the bytes of :mod:`..packed`.
 
     Args:
         membrane (Tensor): Membrane potential, any shape.
         max_spikes (int): D.
         scale (float): Factor on the counts.
-        offset (float): As in :func:`..spike_count`.
-        threshold (float): Membrane potential worth one spike.
-        mask (int): What stands for NaN; 0 where no counts are kept.
+        offset (float): As in :func:`..spike_count`. Defaults to 1/2.
+        threshold (float): Membrane potential worth one spike. Defaults to 1.
+        mask (int): What stands for NaN in the bytes. Defaults to 0: the
+            bytes hold no counts, only the window.
 
     Returns:
         tuple[Tensor, Tensor]: Counts times scale, and a byte for each, in
-        the same memory layout.
+        the same memory layout. The bytes are what the backward pass needs.
     """
-    u = dense(membrane)
-    out, kept = torch.empty_like(u), torch.empty_like(u, dtype=torch.uint8)
-    _fire(u, out, kept, max_spikes, scale, offset, threshold, mask)
-    return out, kept
+    return _Fire.apply(membrane, max_spikes, scale, offset, threshold, mask)
+
+
+class _Fire(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, u, max_spikes, scale, offset, threshold, mask):
+        u = dense(u)
+        out, kept = torch.empty_like(u), torch.empty_like(u, dtype=torch.uint8)
+        _fire(u, out, kept, max_spikes, scale, offset, threshold, mask)
+        ctx.save_for_backward(kept)
+        ctx.scale, ctx.threshold = scale, threshold
+        ctx.mark_non_differentiable(kept)
+        ctx.set_materialize_grads(False)
+        return out, kept
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad, _):
+        if grad is None:
+            return (None, ) * 6
+        kept, = ctx.saved_tensors
+        if usable(grad):
+            out = _gradient(grad, kept, ctx.scale, ctx.threshold)
+        else:  # where operations are followed
+            out = torch.where(kept >= 128, grad * ctx.scale, 0)
+            out = out / ctx.threshold
+        return out, None, None, None, None, None
 
 
 def _fire(u, out, kept, max_spikes, scale, offset, threshold, mask):
@@ -73,19 +111,7 @@ def _fire(u, out, kept, max_spikes, scale, offset, threshold, mask):
         **threshold_constants(float(threshold)))
 
 
-def gradient_in_window(grad: torch.Tensor, kept: torch.Tensor, scale: float,
-                       threshold: float) -> torch.Tensor:
-    """Gradient of :func:`fire`.
-
-    Args:
-        grad (Tensor): Gradient of its output.
-        kept (Tensor): The bytes of :func:`fire_and_keep`.
-        scale (float): Factor on the counts.
-        threshold (float): Membrane potential worth one spike.
-
-    Returns:
-        Tensor: Same shape, laid out as the bytes.
-    """
+def _gradient(grad, kept, scale, threshold):
     grad = laid_out(grad, kept)
     out = torch.empty_like(grad)
     block, programs, is_long = grid(grad)

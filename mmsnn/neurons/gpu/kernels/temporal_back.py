@@ -187,7 +187,8 @@ def time_recompute_back_kernel(
                     room + (t - 1) * BLOCK + lane, mask=lane < t * BLOCK,
                     other=0.0)
                 count = spike_count(
-                    over_threshold(v, THRESHOLD, INVERSE), MAX_SPIKES, DISTANCE)
+                    over_threshold(v, THRESHOLD, INVERSE), MAX_SPIKES,
+                    DISTANCE)
                 h = tl.where(t > 0, discharge(v, count, THRESHOLD, HARD),
                              before)
                 inputs = tl.load(x + at + lane, mask=inside).to(REAL)
