@@ -5,6 +5,8 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
+from mmsnn.neurons.packed import cast
+from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
 
 from .reparam import LinearPair, RepConv
 from .synapse import conv_norm
@@ -160,15 +162,18 @@ class SpikeAttention(BaseModule):
             Tensor: Membrane potentials of shape (N, C, H, W).
         """
         membrane = x
-        x = self.neuron(x)
-        query = self._split_heads(self.query_neuron(self.query(x)))
-        key = self._split_heads(self.key_neuron(self.key(x)))
-        value = self._split_heads(self.value_neuron(self.value(x)))
+        x = as_autocast_does(self.neuron(x))
+        with saved_as_bytes(x):
+            query = self._split_heads(self.query_neuron(self.query(x)))
+            key = self._split_heads(self.key_neuron(self.key(x)))
+            value = self._split_heads(self.value_neuron(self.value(x)))
         x = linear_attention(query, key, value, self.max_spikes)
         x = self._join_heads(x, membrane)
         if not self.max_spikes:
             x = x * self.factor
-        return self.proj(self.attention_neuron(x).to(membrane.dtype))
+        x = as_autocast_does(cast(self.attention_neuron(x), membrane.dtype))
+        with saved_as_bytes(x):
+            return self.proj(x)
 
 
 class ESDSA(SpikeAttention):
