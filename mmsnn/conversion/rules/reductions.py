@@ -33,6 +33,11 @@ def _comparisons(call: Call) -> dict:
     return amounts('real', comparisons=call.inputs)
 
 
+def _two_comparisons(call: Call) -> dict:
+    """As the smallest and the largest, each on its own."""
+    return amounts('real', comparisons=2 * call.inputs)
+
+
 def _count(call: Call) -> dict:
     return amounts('real', comparisons=call.inputs, adds=call.inputs)
 
@@ -335,7 +340,8 @@ RULES = {
     # Extremes, counts, sorts, searches
     **rules('max min amax amin', effect=Effect.EXTREME, cost=_comparisons),
     **rules('cummax cummin', effect=Effect.EXTREME, cost=_comparisons),
-    **rules('argmax argmin any all aminmax _aminmax equal nonzero '
+    **rules('aminmax _aminmax', cost=_two_comparisons),
+    **rules('argmax argmin any all equal nonzero '
             '_is_all_true _is_any_true unique_consecutive',
             cost=_comparisons),
     **rules('sort', effect=Effect.EXTREME, permutes=True, cost=_sort),

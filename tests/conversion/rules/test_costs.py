@@ -166,6 +166,8 @@ SHAPE = (2, 4, 6, 6)
     (lambda x: x.relu(), 'real', dict(comparisons=288)),
     (lambda x: x.clamp(0, 1), 'real', dict(comparisons=288)),
     (lambda x: x.amax(1), 'real', dict(comparisons=288)),
+    (lambda x: torch.stack(x.aminmax(dim=1)), 'real', dict(comparisons=576)),
+    (lambda x: torch.stack(x.aminmax()), 'real', dict(comparisons=576)),
     (lambda x: x.argmax(1), 'real', dict(comparisons=288)),
     (lambda x: x.softmax(1), 'real', dict(adds=288, other=576)),
     # 288 x ceil(log2 289)
