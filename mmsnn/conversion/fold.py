@@ -287,7 +287,8 @@ def _pairs(model: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
             together = order.index('norm') == order.index('conv') + 1
             if module.with_norm and together:
                 found = [(module.conv, module.norm)]
-        elif type(module).forward is nn.Sequential.forward:
+        elif (getattr(type(module), 'forward', None)
+              is nn.Sequential.forward):  # scripted modules have none
             # All of them, also a child that stands there twice.
             children = list(module._modules.values())
             found = list(zip(children, children[1:]))

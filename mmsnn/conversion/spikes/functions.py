@@ -116,11 +116,19 @@ def _argsort(x, *args, **kwargs):
     return torch.argsort(_values(x), *args, **kwargs)
 
 
+def _deepcopy(x, memo):
+    """As many spikes again; PyTorch itself would copy their memory."""
+    if id(x) not in memo:
+        memo[id(x)] = x.clone()
+    return memo[id(x)]
+
+
 #: What runs in the place of a function. It returns NotImplemented where the
 #: function itself is to run.
 FUNCTIONS: dict[Callable, Callable] = {
     F.pad: pad_circular,
     F.scaled_dot_product_attention: _scaled_dot_product_attention,
+    torch.Tensor.__deepcopy__: _deepcopy,
     torch.argsort: _argsort,
     torch.Tensor.argsort: _argsort,
     torch.quantile: _quantile(torch.quantile),

@@ -239,8 +239,8 @@ class SpikeTensor(torch.Tensor):
             raise UnclassifiedOpError(
                 f'Tensor.{func.__name__} needs the memory of a tensor, which '
                 'spikes do not have: call it on their values, x * 1')
-        if func is torch.Tensor.tolist:
-            return args[0]._read().tolist()
+        if func in _GIVE_VALUES:
+            return func(args[0]._read(), *args[1:], **kwargs)
         if func in _SHARE_VALUES:
             return func(args[0]._show(), *args[1:], **kwargs)
         if func is torch.Tensor.__format__:
@@ -317,6 +317,9 @@ _NO_MEMORY = ('a plain tensor holds spikes, which have no memory (x.data = '
               'spikes): give it their values, x.data = spikes * 1')
 
 _SET_DATA = torch.Tensor.data.__set__
+
+#: What gives values of a tensor to Python, or to a file.
+_GIVE_VALUES = {torch.Tensor.__reduce_ex__, torch.Tensor.tolist}
 
 #: What gives others the memory of a tensor, without an op.
 _SHARE_VALUES = {

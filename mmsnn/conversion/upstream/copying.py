@@ -38,8 +38,9 @@ def detached_copy(model: Any, memo: dict[int, Any] | None = None) -> Any:
             of it. Defaults to None: all is copied.
 
     Returns:
-        nn.Module: The copy. Parameters still take gradients; any other tensor
-        that was computed from parameters is a plain one.
+        nn.Module: The copy. Parameters still take gradients, but for those of
+        scripted modules; any other tensor that was computed from parameters
+        is a plain one.
 
     Raises:
         TypeError: If the model holds what can't be copied, such as a
@@ -57,7 +58,7 @@ def detached_copy(model: Any, memo: dict[int, Any] | None = None) -> Any:
         ...
     """
     known = dict(memo or {})
-    with _Detaching():
+    with torch.no_grad(), _Detaching():
         while True:
             try:
                 return copy.deepcopy(model, dict(known))

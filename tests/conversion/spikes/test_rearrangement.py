@@ -1,5 +1,8 @@
 """Spikes that are moved about stay spikes; others cost MACs."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -353,6 +356,22 @@ def test_values_leave_as_arrays_and_lists():
     assert spikes.data.tolist() == [0.5, 1.]
     assert torch.tensor(spikes.tolist()).tolist() == [0.5, 1.]
     assert 'trains' in repr(spikes) and 'trains' in f'{spikes}'
+    assert pickle.loads(pickle.dumps(spikes)).tolist() == [0.5, 1.]
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_a_deep_copy_of_spikes_is_spikes(form):
+    """Four spikes of the first call, three of the second; the copy that is
+    read twice stays one."""
+    copied = Moved(lambda x: torch.cat(copy.deepcopy([x, x])), 2)
+    with to_spike_train(nn.Sequential(copied), form) as spiking:
+        for x in ([[3., 1.]], [[1., 2.]]):
+            spiking(torch.tensor(x))
+    fc = list(spiking.trace)[-1]
+    assert fc.spiking and fc.in_spikes == 2 * (4 + 3)
+    spikes = SpikeTensor([torch.ones(2)], 1., 1, False)
+    one, other = copy.deepcopy([spikes, spikes])
+    assert one is other is not spikes
 
 
 @pytest.mark.parametrize('move, recorded', [

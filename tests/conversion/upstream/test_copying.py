@@ -12,6 +12,7 @@ from mmsnn.conversion import to_spike_train
 from mmsnn.conversion.upstream.copying import detached_copy
 from mmsnn.layers import SpikeLinear
 from mmsnn.models.dense import make_spiking
+from mmsnn.neurons import SFANeuron
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
 
@@ -104,3 +105,21 @@ def test_what_can_not_be_copied_is_named_with_its_path(make):
     with pytest.raises(TypeError, match=r"^part\.0\.inner\['a'\]\[1\]\[0\] of "
                        f'Holds is a {type(held).__name__}, which can not be '):
         to_spike_train(net)
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+@pytest.mark.parametrize('make', [
+    torch.jit.script,
+    lambda layer: torch.jit.trace(layer, torch.ones(1, 3))])
+def test_scripted_layers(make, form):
+    """6 spikes of the first call and 3 of the second reach two outputs. Of a
+    scripted module ``copy.deepcopy`` makes a part of a graph."""
+    layer = make(nn.Linear(3, 2))
+    assert not copy.deepcopy(layer).weight.is_leaf
+    net = nn.Sequential(SFANeuron(4), layer).eval()
+    with to_spike_train(net, form) as spiking:
+        for x in (torch.tensor([[1., 2., 3.]]), torch.ones(1, 3)):
+            torch.testing.assert_close(spiking(x), net(x))
+    fc = list(spiking.trace)[-1]
+    assert (fc.module, fc.sops, fc.macs) == ('1', 2 * (6 + 3), 0)
+    assert layer.weight.requires_grad
