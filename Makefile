@@ -20,7 +20,8 @@ lint: setup ## Check style and import contracts
 	.venv/bin/lint-imports
 
 test: lint ## Check style, import contracts and run all tests
-	$(PYTHON_ENV) -m pytest -q --durations=10
+	$(PYTHON_ENV) -m pytest -q -n auto --maxprocesses 8 \
+		--dist loadfile --durations=10
 
 clean: ## Remove what builds and tests leave (not .venv, data, work_dirs)
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache \
