@@ -23,11 +23,13 @@ from math import frexp
 import torch
 from torch import Tensor
 
-from . import native, temporal
+from . import gpu, native, temporal
 
 
-def _loaded() -> bool:
-    return native.load() is not None
+def _has_kernels(device: str, index: int | None) -> bool:
+    if device == 'cpu':
+        return native.load() is not None
+    return gpu.device.works(device, index)
 
 
 def _is_exporting() -> bool:
@@ -37,7 +39,7 @@ def _is_exporting() -> bool:
     return tell is None or tell()
 
 
-for _constant in (_loaded, _is_exporting):
+for _constant in (_has_kernels, _is_exporting):
     # As torch.compiler.assume_constant_result does, which imports the
     # compiler (a second), here where perhaps nothing is compiled.
     _constant._dynamo_marked_constant = True
@@ -118,47 +120,62 @@ def usable(membrane: Tensor) -> bool:
         >>> usable(torch.zeros(4))
         False
     """
-    return (is_compiled() and membrane.device.type == 'cpu'
-            and membrane.dtype in native.DTYPES and native.is_dense(membrane)
-            and _loaded())
+    device = membrane.device
+    types = native.DTYPES if device.type == 'cpu' else gpu.device.TYPES
+    return (is_compiled() and membrane.dtype in types
+            and native.is_dense(membrane)
+            and _has_kernels(device.type, device.index))
 
 
 @torch.library.custom_op('mmsnn::fire_over_time', mutates_args=())
 def _fire_over_time(membrane: Tensor, state: Tensor | None,
                     learnt: Tensor | None, timesteps: int,
-                    numbers: list[float], choices: list[int],
-                    keep: bool) -> tuple[Tensor, Tensor, Tensor]:
-    options = temporal.describe(numbers, choices, learnt, membrane, timesteps)
-    output = torch.empty_like(membrane)
-    kept = _bytes(membrane, keep)
-    left = temporal.forward(options, membrane, state, output,
-                            kept if keep else None)
-    return output, left, kept
+                    numbers: list[float], choices: list[int], keep: bool,
+                    with_state: bool) -> tuple[Tensor, Tensor, Tensor]:
+    if _is_for_gpu(membrane):
+        found = gpu.temporal.forward(membrane, state, learnt, timesteps,
+                                     tuple(numbers), tuple(choices), keep,
+                                     with_state)
+    else:
+        options = temporal.describe(numbers, choices, learnt, membrane,
+                                    timesteps)
+        output = torch.empty_like(membrane)
+        kept = torch.empty_like(membrane, dtype=torch.uint8) if keep else None
+        left = temporal.forward(options, membrane, state, output, kept)
+        found = output, left if with_state else None, kept
+    return tuple(membrane.new_empty(0) if x is None else x for x in found)
 
 
 @_fire_over_time.register_fake
-def _(membrane, state, learnt, timesteps, numbers, choices, keep):
+def _(membrane, state, learnt, timesteps, numbers, choices, keep, with_state):
+    none = membrane.new_empty(0)
     return (torch.empty_like(membrane),
-            temporal.empty_state(membrane, timesteps), _bytes(membrane, keep))
+            _empty_state(membrane, timesteps) if with_state else none,
+            torch.empty_like(membrane, dtype=torch.uint8) if keep else none)
 
 
-def _bytes(membrane, keep):
-    """A byte for each element, or none."""
-    if keep:
-        return torch.empty_like(membrane, dtype=torch.uint8)
-    return membrane.new_empty(0, dtype=torch.uint8)
+def _is_for_gpu(tensor: Tensor) -> bool:
+    return not tensor.is_cpu
+
+
+def _empty_state(membrane, timesteps):
+    make = gpu.temporal if _is_for_gpu(membrane) else temporal
+    return make.empty_state(membrane, timesteps)
 
 
 @torch.library.custom_op('mmsnn::fire_over_time_backward', mutates_args=())
 def _fire_over_time_backward(
         grad: Tensor, grad_left: Tensor | None, kept: Tensor | None,
-        membrane: Tensor | None, state: Tensor | None,
-        learnt: Tensor | None, timesteps: int, numbers: list[float],
-        choices: list[int],
+        membrane: Tensor | None, state: Tensor | None, learnt: Tensor | None,
+        timesteps: int, numbers: list[float], choices: list[int],
         wants_state: bool) -> tuple[Tensor, Tensor, Tensor]:
-    options = temporal.describe(numbers, choices, learnt, grad, timesteps)
-    found = temporal.backward(options, grad, grad_left, kept, membrane, state,
-                              learnt, wants_state)
+    inputs = grad, grad_left, kept, membrane, state, learnt
+    if _is_for_gpu(grad):
+        found = gpu.temporal.backward(*inputs, timesteps, tuple(numbers),
+                                      tuple(choices), wants_state)
+    else:
+        options = temporal.describe(numbers, choices, learnt, grad, timesteps)
+        found = temporal.backward(options, *inputs, wants_state)
     return tuple(grad.new_empty(0) if x is None else x for x in found)
 
 
@@ -168,18 +185,17 @@ def _(grad, grad_left, kept, membrane, state, learnt, timesteps, numbers,
     out = torch.empty_like(membrane if kept is None else kept,
                            dtype=grad.dtype)
     none = grad.new_empty(0)
-    return (out,
-            temporal.empty_state(out, timesteps) if wants_state else none,
+    return (out, _empty_state(out, timesteps) if wants_state else none,
             none if learnt is None else torch.empty_like(learnt))
 
 
 def _keep(ctx, inputs, output):
-    membrane, state, learnt, *options, keep = inputs
+    membrane, state, learnt, *options, keep, with_state = inputs
     _, left, kept = output
     ctx.options, ctx.dtype = options, membrane.dtype
     ctx.save_for_backward(
         *((kept, None, None) if keep else (None, membrane, state)), learnt)
-    ctx.mark_non_differentiable(kept)
+    ctx.mark_non_differentiable(*((kept, ) if with_state else (left, kept)))
     ctx.set_materialize_grads(False)
 
 
@@ -191,14 +207,18 @@ def _pass(ctx, grad, grad_left, _):
     wanted = ctx.needs_input_grad[:3]
     found = _fire_over_time_backward(grad, grad_left, kept, membrane, state,
                                      learnt, *ctx.options, wanted[1])
-    return *(x if w else None for x, w in zip(found, wanted)), *[None] * 4
+    return *(x if w else None for x, w in zip(found, wanted)), *[None] * 5
 
 
 _fire_over_time.register_autograd(_pass, setup_context=_keep)
 
 
-def fire_over_time(neuron, membrane: Tensor, state: Tensor | None,
-                   timesteps: int) -> tuple[Tensor, Tensor]:
+def fire_over_time(
+        neuron,
+        membrane: Tensor,
+        state: Tensor | None,
+        timesteps: int,
+        with_state: bool = True) -> tuple[Tensor, Tensor | None]:
     """:func:`.temporal.fire_over_time` as one operation.
 
     Args:
@@ -206,9 +226,10 @@ def fire_over_time(neuron, membrane: Tensor, state: Tensor | None,
         membrane (Tensor): Inputs, (N * T, ...), for which :func:`usable`.
         state (Tensor, optional): Membrane potentials, (N, ...).
         timesteps (int): T.
+        with_state (bool): Whether the state left is wanted. Defaults to True.
 
     Returns:
-        tuple[Tensor, Tensor]: Counts times scale, and the state left.
+        tuple[Tensor, Tensor | None]: Counts times scale, and the state left.
 
     Example:
         >>> from mmsnn.neurons import SFANeuron
@@ -219,5 +240,6 @@ def fire_over_time(neuron, membrane: Tensor, state: Tensor | None,
     inputs = (membrane, temporal.as_state(state, membrane),
               neuron.decay if neuron.learn_decay else None)
     keep = temporal.keeps_a_byte(neuron) and temporal.need_gradient(*inputs)
-    return _fire_over_time(*inputs, timesteps,
-                           *temporal.options_of(neuron), keep)[:2]
+    output, left, _ = _fire_over_time(
+        *inputs, timesteps, *temporal.options_of(neuron), keep, with_state)
+    return output, left if with_state else None

@@ -382,7 +382,8 @@ class SpikingNeuron(NeuronModule):
         if self._is_plain and usable(membrane, state):
             return fire_over_time(self, membrane, state, timesteps, inplace)
         if self._is_plain and ops.usable(membrane):
-            return ops.fire_over_time(self, membrane, state, timesteps)
+            return ops.fire_over_time(self, membrane, state, timesteps,
+                                      with_state)
         return self.unroll(membrane, state, timesteps)
 
 

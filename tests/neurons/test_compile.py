@@ -223,7 +223,7 @@ def test_operations_keep_their_promises(grad, compiler):
     opcheck(torch.ops.mmsnn.divide.default, (x, 0.7))
     lif = temporal.options_of(LIFNeuron(learn_decay=True))
     opcheck(torch.ops.mmsnn.fire_over_time.default,
-            (x, state, learnt.requires_grad_(grad), 2, *lif, False))
+            (x, state, learnt.requires_grad_(grad), 2, *lif, False, True))
     sfa = temporal.options_of(SFANeuron(timesteps=2))
     opcheck(torch.ops.mmsnn.fire_over_time.default,
-            (x, None, None, 2, *sfa, True))
+            (x, None, None, 2, *sfa, True, False))
