@@ -240,8 +240,6 @@ def pack(values: torch.Tensor, scale: float) -> torch.Tensor:
                                         values.numel(), scale,
                                         torch.get_num_threads())
             return kept
-        if gpu.usable(values):
-            return gpu.pack(values, scale, NO_NUMBER)
         # A quotient in half precision would be rounded before it is whole.
         wide = torch.promote_types(values.dtype, torch.float32)
         counts = (values.to(wide) / scale).round_()
@@ -273,9 +271,6 @@ def unpack(kept: torch.Tensor, scale: float,
         native.kernel('unpack', dtype)(kept.data_ptr(), values.data_ptr(),
                                        kept.numel(), scale,
                                        torch.get_num_threads())
-        return values
-    if gpu.usable(values):
-        gpu.unpack(kept, values, scale, NO_NUMBER)
         return values
     counts = kept & NO_NUMBER
     values.copy_(counts)

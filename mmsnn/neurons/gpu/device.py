@@ -40,7 +40,7 @@ def usable(tensor: torch.Tensor) -> bool:
         return False
     return (type(tensor) in native.PLAIN and tensor.dtype in TYPES
             and not native.is_followed()
-            and _works(tensor.device.type, tensor.device.index))
+            and works(tensor.device.type, tensor.device.index))
 
 
 @functools.cache
@@ -58,7 +58,16 @@ def load() -> ModuleType:
 
 
 @functools.cache
-def _works(kind: str, index: int | None) -> bool:
+def works(kind: str, index: int | None) -> bool:
+    """Whether the kernels work on a device. Why not is said once by the log.
+
+    Args:
+        kind (str): Type of the device.
+        index (int, optional): Its number.
+
+    Returns:
+        bool: Whether a kernel gave the right counts there.
+    """
     if os.environ.get('MMSNN_NATIVE', '1') == '0':
         return False
     try:
@@ -127,23 +136,32 @@ def grid(tensor: torch.Tensor) -> tuple[int, int, bool]:
     return block, -(-n // block), n >= _LONG
 
 
-def rows(tensor: torch.Tensor, size: int) -> tuple[int, int, bool]:
-    """The same for rows, each of which is shared out by itself.
+def rows(tensor: torch.Tensor, samples: int, size: int) -> tuple[int, dict]:
+    """The same for samples, one behind the other.
 
     Args:
         tensor (Tensor): Any tensor.
-        size (int): Elements of a row.
+        samples (int): Number of samples.
+        size (int): Elements of a sample.
 
     Returns:
-        tuple[int, int, bool]: As :func:`grid`, with the blocks of a row.
+        tuple[int, dict]: Number of blocks; and what kernels are told:
+        elements of a block, whether it may be of several samples, whether
+        offsets are 64 bits wide.
 
     Example:
-        >>> rows(torch.zeros(2, 100), 100)
-        (128, 1, False)
+        >>> rows(torch.zeros(3, 2, 100), 3, 100)
+        (1, {'FLAT': True, 'LONG': False, 'BLOCK': 512})
+        >>> rows(torch.zeros(3, 2, 3000), 3, 3000)
+        (9, {'FLAT': False, 'LONG': False, 'BLOCK': 1024})
     """
     most = _BLOCK_BYTES // tensor.element_size()
-    block = min(most, max(32, 1 << (size - 1).bit_length()))
-    return block, -(-size // block), tensor.numel() >= _LONG
+    flat = size < most
+    n = samples * size if flat else size
+    block = min(most, max(32, 1 << (n - 1).bit_length()))
+    blocks = -(-n // block) * (1 if flat else samples)
+    return blocks, dict(
+        FLAT=flat, LONG=tensor.numel() >= _LONG, BLOCK=block)
 
 
 @functools.cache

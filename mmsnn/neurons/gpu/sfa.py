@@ -113,7 +113,7 @@ def _fire(u, out, kept, max_spikes, scale, offset, threshold, mask):
 
 def _gradient(grad, kept, scale, threshold):
     grad = laid_out(grad, kept)
-    out = torch.empty_like(grad)
+    out = torch.empty_like(kept, dtype=grad.dtype)
     block, programs, is_long = grid(grad)
     launch(
         load().fire_back_kernel,

@@ -111,28 +111,28 @@ def forward(
     x = _by_samples(membrane, timesteps)
     output = x if inplace or x is not membrane else torch.empty_like(x)
     kept = torch.empty_like(x, dtype=torch.uint8) if keep else None
-    left = _empty_state(x, timesteps) if with_state else None
+    left = empty_state(x, timesteps) if with_state else None
     samples, size = _sizes(x, timesteps)
-    block, blocks, is_long = rows(x, size)
+    programs, sharing = rows(x, samples, size)
     kernels = load()
     constants = dict(_constants(numbers, choices))
     for name in ('SURROGATE', 'SLOPE', 'DETACH'):
         del constants[name]
     launch(
         kernels.time_kernel,
-        samples * blocks,
+        programs,
         x,
         _as_state(state, x, timesteps),
         None if learnt is None else learnt.detach(),
         output,
         left,
         kept,
+        samples,
         size,
         REAL=kernels.REAL[x.dtype],
         TIMESTEPS=timesteps,
-        LONG=is_long,
-        BLOCK=block,
-        num_warps=_warps(x, block),
+        num_warps=_warps(x, sharing['BLOCK']),
+        **sharing,
         **constants)
     return _laid_out_as(membrane, output), left, kept
 
@@ -163,34 +163,32 @@ def backward(
     """
     x = _by_samples(membrane, timesteps) if kept is None else kept
     grad = laid_out(grad, x)
-    out = torch.empty_like(grad)
-    first = _empty_state(out, timesteps) if wants_state else None
+    out = torch.empty_like(x, dtype=grad.dtype)
+    first = empty_state(out, timesteps) if wants_state else None
     samples, size = _sizes(out, timesteps)
-    block, blocks, is_long = rows(out, size)
-    programs = samples * blocks
+    programs, sharing = rows(out, samples, size)
     kernels = load()
     constants = _constants(numbers, choices)
     options = dict(
         REAL=kernels.REAL[out.dtype],
         TIMESTEPS=timesteps,
-        LONG=is_long,
-        BLOCK=block,
-        num_warps=_warps(out, block))
+        num_warps=_warps(out, sharing['BLOCK']),
+        **sharing)
     grad_left = _as_state(grad_left, out, timesteps)
     if kept is not None:
+        few = {name: constants[name] for name in _BY_BYTES}
         launch(kernels.time_back_kernel, programs, grad, grad_left, kept, out,
-               first, size, **{name: constants[name] for name in _BY_BYTES},
-               **options)
+               first, samples, size, **few, **options)
         return out, first, None
     programs, room, parts = min(programs, resident(out.device)), None, None
     if timesteps > 1:
         room = out.new_empty(
-            programs * block * (timesteps - 1), dtype=_wide(out))
+            programs * sharing['BLOCK'] * (timesteps - 1), dtype=_wide(out))
     if learnt is not None:
         parts = out.new_empty(programs, dtype=torch.float64)
     launch(kernels.time_recompute_back_kernel, programs, grad, grad_left, x,
            _as_state(state, x, timesteps), learnt, room, out, first, parts,
-           size, samples, **constants, **options)
+           samples, size, **constants, **options)
     of_decay = None if parts is None else parts.sum().to(learnt)
     return _laid_out_as(membrane, out), first, of_decay
 
@@ -270,7 +268,16 @@ def _laid_out_as(membrane, output):
     return output if output.stride() == like.stride() else like.copy_(output)
 
 
-def _empty_state(x, timesteps):
+def empty_state(x: torch.Tensor, timesteps: int) -> torch.Tensor:
+    """Memory for the state of a neuron.
+
+    Args:
+        x (Tensor): Inputs, (N * T, ...), dense.
+        timesteps (int): T.
+
+    Returns:
+        Tensor: (N, ...), of the layout of the input, in float32 or float64.
+    """
     strides = x.stride()
     if timesteps > 1:
         strides = (x.numel() // max(x.shape[0], 1), *strides[1:])
@@ -283,7 +290,7 @@ def _empty_state(x, timesteps):
 def _as_state(state, x, timesteps):
     if state is None:
         return None
-    like = _empty_state(x, timesteps)
+    like = empty_state(x, timesteps)
     if state.dtype == like.dtype and state.stride() == like.stride():
         return state
     return like.copy_(state)

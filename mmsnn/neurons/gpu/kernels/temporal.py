@@ -1,7 +1,7 @@
 """The T x D neuron: all its time steps in one pass.
 
 Tensors over time are (samples, T, size), states (samples, size). A program
-takes a block of the neurons of one sample through all time steps.
+takes a block of neurons through all time steps.
 """
 
 import triton
@@ -16,21 +16,33 @@ NO_NUMBER = tl.constexpr(4)
 
 
 @triton.jit
-def place(block, size, LONG: tl.constexpr, BLOCK: tl.constexpr):
-    """The sample of a block, and the block's first neuron there."""
+def places(block, samples, size, TIMESTEPS: tl.constexpr, FLAT: tl.constexpr,
+           LONG: tl.constexpr, BLOCK: tl.constexpr):
+    """Where the states of a block of neurons are, where their inputs in the
+    first time step are, and which of them there are. A block is of one
+    sample, or, where these are small (FLAT), of several."""
+    lane = tl.arange(0, BLOCK)
     if LONG:
         block = tl.cast(block, tl.int64)
-    blocks = (size + BLOCK - 1) // BLOCK
-    return block // blocks, block % blocks * BLOCK
+    if FLAT:
+        own = block * BLOCK + lane
+        earlier = own // size * size
+        return own, own + earlier * (TIMESTEPS - 1), own < samples * size
+    else:
+        blocks = (size + BLOCK - 1) // BLOCK
+        earlier = block // blocks * size
+        first = block % blocks * BLOCK
+        return (earlier + first + lane, earlier * TIMESTEPS + first + lane,
+                lane < size - first)
 
 
 @triton.jit
-def start_of(state, at, lane, inside, REAL: tl.constexpr):
+def start_of(state, own, inside, REAL: tl.constexpr, BLOCK: tl.constexpr):
     """A state, or the gradient of one; zero for None."""
     if state is None:
-        return lane.to(REAL) * 0
+        return tl.full([BLOCK], 0, REAL)
     else:
-        return tl.load(state + at + lane, mask=inside)
+        return tl.load(state + own, mask=inside)
 
 
 @triton.jit
@@ -64,35 +76,32 @@ def discharge(v, count, THRESHOLD: tl.constexpr, HARD: tl.constexpr):
 
 
 @triton.jit
-def time_kernel(x, state, decay, out, left, kept, size,
+def time_kernel(x, state, decay, out, left, kept, samples, size,
                 MAX_SPIKES: tl.constexpr, SCALE: tl.constexpr,
                 THRESHOLD: tl.constexpr, INVERSE: tl.constexpr,
                 DISTANCE: tl.constexpr, DECAY: tl.constexpr,
                 DECAY_INPUT: tl.constexpr, HARD: tl.constexpr,
                 REAL: tl.constexpr, TIMESTEPS: tl.constexpr,
-                LONG: tl.constexpr, BLOCK: tl.constexpr):
+                FLAT: tl.constexpr, LONG: tl.constexpr, BLOCK: tl.constexpr):
     """Counts times the scale; the state left and a byte per element, unless
     they are None. ``state`` may be None: zero."""
-    sample, first = place(tl.program_id(0), size, LONG, BLOCK)
-    lane = tl.arange(0, BLOCK)
-    inside = lane < size - first
-    own = sample * size + first
-    h = start_of(state, own, lane, inside, REAL)
+    own, at, inside = places(
+        tl.program_id(0), samples, size, TIMESTEPS, FLAT, LONG, BLOCK)
+    h = start_of(state, own, inside, REAL, BLOCK)
     decays, gain = decay_of(decay, DECAY, REAL)
-    at = sample * size * TIMESTEPS + first
     for _ in range(TIMESTEPS):
-        inputs = tl.load(x + at + lane, mask=inside).to(REAL)
+        inputs = tl.load(x + at, mask=inside).to(REAL)
         v = charge(h, inputs, decays, gain, DECAY_INPUT)
         u = over_threshold(v, THRESHOLD, INVERSE)
         count = spike_count(u, MAX_SPIKES, DISTANCE)
         value = count * tl.full([], SCALE, REAL)
-        tl.store(out + at + lane, value, mask=inside)
+        tl.store(out + at, value, mask=inside)
         if kept is not None:
             byte = (in_window(u, MAX_SPIKES, DISTANCE).to(tl.uint8) * WINDOW +
                     (count > 0).to(tl.uint8) * FIRED +
                     (count != count).to(tl.uint8) * NO_NUMBER)
-            tl.store(kept + at + lane, byte.to(tl.uint8), mask=inside)
+            tl.store(kept + at, byte.to(tl.uint8), mask=inside)
         h = discharge(v, count, THRESHOLD, HARD)
         at += size
     if left is not None:
-        tl.store(left + own + lane, h, mask=inside)
+        tl.store(left + own, h, mask=inside)

@@ -16,7 +16,7 @@ from .temporal import (
     charge,
     decay_of,
     discharge,
-    place,
+    places,
     start_of,
 )
 
@@ -78,40 +78,38 @@ def back_by_potential(grad, v, g, MAX_SPIKES: tl.constexpr,
 
 
 @triton.jit
-def time_back_kernel(grad, grad_left, kept, out, grad_state, size,
+def time_back_kernel(grad, grad_left, kept, out, grad_state, samples, size,
                      SCALE: tl.constexpr, THRESHOLD: tl.constexpr,
                      INVERSE: tl.constexpr, DECAY: tl.constexpr,
                      DECAY_INPUT: tl.constexpr, HARD: tl.constexpr,
                      DETACH: tl.constexpr, REAL: tl.constexpr,
-                     TIMESTEPS: tl.constexpr, LONG: tl.constexpr,
-                     BLOCK: tl.constexpr):
+                     TIMESTEPS: tl.constexpr, FLAT: tl.constexpr,
+                     LONG: tl.constexpr, BLOCK: tl.constexpr):
     """Gradients of the inputs and, unless it is None, of the state, from
     those of the counts and of the state left (None: zero), by the bytes."""
-    sample, first = place(tl.program_id(0), size, LONG, BLOCK)
-    lane = tl.arange(0, BLOCK)
-    inside = lane < size - first
-    own = sample * size + first
+    own, at, inside = places(
+        tl.program_id(0), samples, size, TIMESTEPS, FLAT, LONG, BLOCK)
     decay, gain = decay_of(None, DECAY, REAL)
-    at = sample * size * TIMESTEPS + size * (TIMESTEPS - 1) + first
-    g = start_of(grad_left, own, lane, inside, REAL)
-    byte = tl.load(kept + at + lane, mask=inside)
-    of_count = tl.load(grad + at + lane, mask=inside).to(REAL)
+    at += size * (TIMESTEPS - 1)
+    g = start_of(grad_left, own, inside, REAL, BLOCK)
+    byte = tl.load(kept + at, mask=inside)
+    of_count = tl.load(grad + at, mask=inside).to(REAL)
     if grad_left is None:
         w = back_by_byte(of_count, byte, g, SCALE, THRESHOLD, INVERSE, False,
                          True)
     else:
         w = back_by_byte(of_count, byte, g, SCALE, THRESHOLD, INVERSE, HARD,
                          DETACH)
-    g = back_charge(w, out, at + lane, inside, decay, gain, DECAY_INPUT)
+    g = back_charge(w, out, at, inside, decay, gain, DECAY_INPUT)
     for _ in range(TIMESTEPS - 1):
         at -= size
-        byte = tl.load(kept + at + lane, mask=inside)
-        of_count = tl.load(grad + at + lane, mask=inside).to(REAL)
+        byte = tl.load(kept + at, mask=inside)
+        of_count = tl.load(grad + at, mask=inside).to(REAL)
         w = back_by_byte(of_count, byte, g, SCALE, THRESHOLD, INVERSE, HARD,
                          DETACH)
-        g = back_charge(w, out, at + lane, inside, decay, gain, DECAY_INPUT)
+        g = back_charge(w, out, at, inside, decay, gain, DECAY_INPUT)
     if grad_state is not None:
-        tl.store(grad_state + own + lane, g, mask=inside)
+        tl.store(grad_state + own, g, mask=inside)
 
 
 @triton.jit
@@ -126,41 +124,42 @@ def by_decay(w, h, x, DECAY_INPUT: tl.constexpr):
 @triton.jit
 def time_recompute_back_kernel(
         grad, grad_left, x, state, decay, room, out, grad_state, grad_decay,
-        size, samples, MAX_SPIKES: tl.constexpr, SCALE: tl.constexpr,
+        samples, size, MAX_SPIKES: tl.constexpr, SCALE: tl.constexpr,
         THRESHOLD: tl.constexpr, INVERSE: tl.constexpr, DISTANCE: tl.constexpr,
         SURROGATE: tl.constexpr, SLOPE: tl.constexpr, DECAY: tl.constexpr,
         DECAY_INPUT: tl.constexpr, HARD: tl.constexpr, DETACH: tl.constexpr,
-        REAL: tl.constexpr, TIMESTEPS: tl.constexpr, LONG: tl.constexpr,
-        BLOCK: tl.constexpr):
+        REAL: tl.constexpr, TIMESTEPS: tl.constexpr, FLAT: tl.constexpr,
+        LONG: tl.constexpr, BLOCK: tl.constexpr):
     """The same from the inputs. Each program takes several blocks; it keeps
     the potentials of all time steps but the last in its part of ``room``,
     and leaves its part of the decay's gradient, unless that is None."""
     program = tl.program_id(0)
     lane = tl.arange(0, BLOCK)
-    blocks = samples * ((size + BLOCK - 1) // BLOCK)
+    if FLAT:
+        blocks = (samples * size + BLOCK - 1) // BLOCK
+    else:
+        blocks = samples * ((size + BLOCK - 1) // BLOCK)
     decays, gain = decay_of(decay, DECAY, REAL)
     total = tl.full([BLOCK], 0, tl.float64)
     if room is not None:
         room += program.to(tl.int64) * (BLOCK * (TIMESTEPS - 1))
     for block in range(program, blocks, tl.num_programs(0)):
-        sample, first = place(block, size, LONG, BLOCK)
-        inside = lane < size - first
-        own = sample * size + first
-        at = sample * size * TIMESTEPS + first
-        before = start_of(state, own, lane, inside, REAL)
+        own, at, inside = places(block, samples, size, TIMESTEPS, FLAT, LONG,
+                                 BLOCK)
+        before = start_of(state, own, inside, REAL, BLOCK)
         h = before
         for t in range(TIMESTEPS - 1):
-            inputs = tl.load(x + at + lane, mask=inside).to(REAL)
+            inputs = tl.load(x + at, mask=inside).to(REAL)
             v = charge(h, inputs, decays, gain, DECAY_INPUT)
             tl.store(room + t * BLOCK + lane, v)
             count = spike_count(
                 over_threshold(v, THRESHOLD, INVERSE), MAX_SPIKES, DISTANCE)
             h = discharge(v, count, THRESHOLD, HARD)
             at += size
-        inputs = tl.load(x + at + lane, mask=inside).to(REAL)
+        inputs = tl.load(x + at, mask=inside).to(REAL)
         v = charge(h, inputs, decays, gain, DECAY_INPUT)
-        g = start_of(grad_left, own, lane, inside, REAL)
-        of_count = tl.load(grad + at + lane, mask=inside).to(REAL)
+        g = start_of(grad_left, own, inside, REAL, BLOCK)
+        of_count = tl.load(grad + at, mask=inside).to(REAL)
         if grad_left is None:
             w = back_by_potential(of_count, v, g, MAX_SPIKES, SCALE,
                                   THRESHOLD, INVERSE, DISTANCE, SURROGATE,
@@ -171,14 +170,14 @@ def time_recompute_back_kernel(
                                   SLOPE, HARD, DETACH)
         if grad_decay is not None:
             part = by_decay(w, h, inputs, DECAY_INPUT)
-        g = back_charge(w, out, at + lane, inside, decays, gain, DECAY_INPUT)
+        g = back_charge(w, out, at, inside, decays, gain, DECAY_INPUT)
         if room is not None:
             tl.debug_barrier()  # what other threads have stored is seen
         for i in range(TIMESTEPS - 1):
             t = TIMESTEPS - 2 - i
             at -= size
             v = tl.load(room + t * BLOCK + lane)
-            of_count = tl.load(grad + at + lane, mask=inside).to(REAL)
+            of_count = tl.load(grad + at, mask=inside).to(REAL)
             w = back_by_potential(of_count, v, g, MAX_SPIKES, SCALE,
                                   THRESHOLD, INVERSE, DISTANCE, SURROGATE,
                                   SLOPE, HARD, DETACH)
@@ -191,12 +190,12 @@ def time_recompute_back_kernel(
                     DISTANCE)
                 h = tl.where(t > 0, discharge(v, count, THRESHOLD, HARD),
                              before)
-                inputs = tl.load(x + at + lane, mask=inside).to(REAL)
+                inputs = tl.load(x + at, mask=inside).to(REAL)
                 part += by_decay(w, h, inputs, DECAY_INPUT)
-            g = back_charge(w, out, at + lane, inside, decays, gain,
+            g = back_charge(w, out, at, inside, decays, gain,
                             DECAY_INPUT)
         if grad_state is not None:
-            tl.store(grad_state + own + lane, g, mask=inside)
+            tl.store(grad_state + own, g, mask=inside)
         if grad_decay is not None:
             total += tl.where(inside, part, 0.0).to(tl.float64)
         if room is not None:
