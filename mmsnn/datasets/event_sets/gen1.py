@@ -8,8 +8,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.utils import track_iter_progress
 
 from mmsnn.datasets.events.faults import Faults
+from mmsnn.datasets.events.formats.columns import whole_numbers
 from mmsnn.datasets.events.formats.npy import find_structured
-from mmsnn.datasets.events.formats.reader import read_elements
+from mmsnn.datasets.events.formats.reader import check_regular, read_elements
 from mmsnn.files import dump_json
 from mmsnn.registry import DATASETS
 
@@ -145,6 +146,7 @@ def read_boxes(path: Path) -> np.ndarray:
         EventFileError: The file is not so.
     """
     faults = Faults(path, 'raise')
+    check_regular(path, faults)
     kind, count, at = find_structured(path, faults)
     names = kind.names
     time = 'ts' if 'ts' in names else 't'
@@ -169,7 +171,8 @@ def read_boxes(path: Path) -> np.ndarray:
                            f'({GEN1_CLASSES[1]})')
     boxes = np.empty(len(raw), [('t', 'i8'), ('x', 'f8'), ('y', 'f8'),
                                 ('w', 'f8'), ('h', 'f8'), ('class_id', 'i8')])
-    boxes['t'], boxes['class_id'] = raw[time], raw['class_id']
+    boxes['t'] = whole_numbers(raw[time], time, faults, 'box')
+    boxes['class_id'] = raw['class_id']
     for start, length, most in zip('xy', 'wh', GEN1_SENSOR):
         begin = np.clip(raw[start].astype('f8'), 0, most)
         end = np.clip(raw[start].astype('f8') + raw[length], 0, most)

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 from mmsnn.datasets.events import EventFileError, Recording, read_events
 from mmsnn.datasets.events.array import EVENT
 from mmsnn.datasets.events.faults import Faults, printable
+from mmsnn.datasets.events.formats.columns import NAMES
+from mmsnn.datasets.events.formats.hdf5_child import open_file
 from mmsnn.datasets.events.formats.reader import CHUNK
 
 COLUMNS = dict(t=[5, 6], x=[1, 2], y=[3, 4], p=[0, 1])
@@ -260,6 +263,36 @@ class TestArrays:
         assert path.stat().st_size < 1 << 19
         refused(path, 'its arrays would take 268,435,968')
 
+    @pytest.mark.parametrize('suffix', ['npz', 'h5', 'npz of one'])
+    def test_a_bomb_of_bytes(self, suffix, tmp_path, hdf5, refused):
+        # 36 MB that become 144 MB of events; with less, they are read.
+        for count in 9_000_000, 8:
+            zeros = np.zeros(count, 'u1')
+            path = tmp_path / 'a.npz'
+            if suffix == 'npz':
+                np.savez_compressed(path, **dict.fromkeys('txyp', zeros))
+            elif suffix == 'h5':
+                path = hdf5(lambda file, _, zeros=zeros: [
+                    file.create_dataset(key, data=zeros, compression='gzip')
+                    for key in 'txyp'])
+            else:
+                np.savez_compressed(path, np.zeros(
+                    count, [(key, 'u1') for key in 'txyp']))
+            if count > 8:
+                refused(path, 'its events would take 144,000,000 bytes')
+            else:
+                assert read_events(path).tolist() == [(0, 0, 0, 0)] * 8
+
+    def test_numbers_of_two_bytes(self, tmp_path, refused):
+        path = tmp_path / 'a.npz'
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            np.savez(path, **{key: np.array(value, 'f2')
+                              for key, value in COLUMNS.items()})
+            assert read_events(path).tolist() == [(5, 1, 3, 0), (6, 2, 4, 1)]
+            np.savez(path, **{**COLUMNS, 't': np.array([1, np.inf], 'f2')})
+            refused(path, 't is inf at event 1')
+
     @pytest.mark.parametrize('method', [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
     def test_other_compression(self, method, tmp_path, refused):
         np.savez(tmp_path / 'whole.npz', **COLUMNS)
@@ -273,18 +306,25 @@ class TestArrays:
 
 class TestFilesThatChange:
 
-    @pytest.mark.parametrize('suffix', ['.npy', '.dat'])
-    def test_cut_off_while_it_is_read(self, suffix, tmp_path):
-        path, count = tmp_path / f'a{suffix}', CHUNK + 9
+    @pytest.mark.parametrize('suffix, place', [
+        ('.npy', 'element 131072'), ('.dat', 'element 131072'),
+        ('.aedat', r'byte \d+')])
+    def test_cut_off_while_it_is_read(self, suffix, place, tmp_path, formats):
+        path, count = tmp_path / f'a{suffix}', 2 * CHUNK
         if suffix == '.npy':
             np.save(path, np.zeros(count, EVENT))
+        elif suffix == '.aedat':
+            w = formats['aedat']
+            path.write_bytes(w.header('3.1', '!END-HEADER') + w.packet(
+                [(5, 1, 2, 1, 1)] * count))
         else:
             path.write_bytes(b'% Version 2\n\x0c\x08' + bytes(8 * count))
         chunks = Recording(path).chunks()
         assert len(next(chunks)) == CHUNK
         os.truncate(path, path.stat().st_size // 2)
         with pytest.raises(EventFileError, match=(
-                rf'a\{suffix}: it was cut off while it was read, at ele')):
+                rf'a\{suffix}: it was cut off while it was read, at {place}')
+        ):
             next(chunks)
 
 
@@ -316,6 +356,28 @@ class TestHDF5:
                 file.create_dataset(key, data=np.zeros(count, 'i8'),
                                     compression='gzip', chunks=(count, ))
         refused(hdf5(fill), 'claims 268,435,456 bytes')
+
+    def test_a_bomb_of_all_columns(self, hdf5, refused):
+        def fill(file, h5py):
+            for key in 'txyp':  # 128 MB are allowed, three are 144
+                file.create_dataset(key, data=np.zeros(6_000_000, 'i8'),
+                                    compression='gzip', chunks=(1_000_000, ))
+        refused(hdf5(fill), 'its columns would take 144,000,000 bytes up to '
+                '/y, but the whole file has')
+
+    @pytest.mark.parametrize('rows, kept', [(1 << 10, 1 << 20),
+                                            (1 << 20, 1 << 23)])
+    def test_a_block_is_expanded_once(self, rows, kept, hdf5):
+        # A block that HDF5 does not keep is expanded anew for each slice.
+        path = hdf5(lambda file, _: [
+            file.create_dataset(key, data=np.zeros(5000, kind),
+                                chunks=(rows, ), maxshape=(None, ),
+                                compression='gzip')
+            for key, kind in dict(t='i8', x='u2', y='u2', p='u1').items()])
+        file = open_file(str(path), NAMES, 1 << 27).file
+        assert file.id.get_access_plist().get_cache()[2] == kept
+        file.close()
+        assert len(read_events(path)) == 5000
 
     @pytest.mark.parametrize('place', ['t', 'events', 'CD/events'])
     def test_links_out_of_the_file(self, place, hdf5, refused):

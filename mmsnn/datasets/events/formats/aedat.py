@@ -128,7 +128,12 @@ class AEDATReader(EventReader):
             there = min(number * size, self.bytes - begin) // size
             if kind == _POLARITY:
                 for first in range(0, there, CHUNK):
-                    data = file.read(8 * min(CHUNK, there - first))
+                    wanted = 8 * min(CHUNK, there - first)
+                    data = file.read(wanted)
+                    if len(data) < wanted:
+                        raise self.faults.error(
+                            'it was cut off while it was read, at byte '
+                            f'{file.tell()}')
                     yield self._of_packet(data, overflow)
             if end > self.bytes:
                 self.faults.found(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from mmsnn.datasets.events.array import EVENT
-from mmsnn.datasets.events.faults import LARGEST
+from mmsnn.datasets.events.faults import LARGEST, Faults
 
 from .reader import CHUNK, EventReader, first_at
 
@@ -63,8 +63,9 @@ class ColumnReader(EventReader):
                 and the shape.
 
         Raises:
-            EventFileError: One is not in one dimension, or not of numbers, or
-                the lengths differ.
+            EventFileError: One is not in one dimension, or not of numbers,
+                the lengths differ, or there are far too many events for the
+                file.
         """
         for key, (dtype, shape) in columns.items():
             kinds = 'biuf' if key == 'p' else 'iuf'
@@ -76,6 +77,8 @@ class ColumnReader(EventReader):
         if len(set(lengths.values())) > 1:
             raise self.faults.error(f'columns of different lengths: {lengths}')
         self.count = lengths['t']
+        # Columns of single bytes grow when they become events.
+        self.check_expanded(self.count * EVENT.itemsize, 'its events')
 
     @abstractmethod
     def rows(self, first: int, stop: int,
@@ -107,7 +110,8 @@ class ColumnReader(EventReader):
 
     def _events(self, columns: dict[str, np.ndarray],
                 first: int) -> np.ndarray:
-        t, x, y, p = (self._whole(key, columns[key], first) for key in 'txyp')
+        t, x, y, p = (whole_numbers(columns[key], key, self.faults, 'event',
+                                    first) for key in 'txyp')
         wrong = (p != 0) & (p != 1) & (p != -1)
         if wrong.any():
             i = int(wrong.argmax())
@@ -135,19 +139,43 @@ class ColumnReader(EventReader):
         events['x'], events['y'] = x, y
         return events
 
-    def _whole(self, key: str, column: np.ndarray, first: int) -> np.ndarray:
-        """A column as whole numbers that fit into int64."""
-        kind = column.dtype.kind
-        if kind == 'f':
-            wrong = ~((column == np.floor(column)) &
-                      (np.abs(column) < 2.**63))
-        elif kind == 'u' and column.dtype.itemsize == 8:
-            wrong = column > _HIGHEST
-        else:
-            return column
-        if wrong.any():
-            i = int(wrong.argmax())
-            raise self.faults.error(
-                f'{key} is {column[i]} at event {first + i}; whole '
-                'numbers below 2^63 are valid, times in us')
-        return column.astype('i8')
+
+def whole_numbers(column: np.ndarray, name: str, faults: Faults, what: str,
+                  first: int = 0) -> np.ndarray:
+    """A column as whole numbers that fit into int64.
+
+    Args:
+        column (np.ndarray): Real numbers or booleans, (N,).
+        name (str): What it is called, for the error.
+        faults (Faults): For the error.
+        what (str): What each number belongs to, for the error.
+        first (int): Index of the first one. Defaults to 0.
+
+    Returns:
+        np.ndarray: The same numbers, (N,); as int64 where they were floating
+        or unsigned ones of 64 bits.
+
+    Raises:
+        EventFileError: One is a fraction, not a number, or too large.
+
+    Example:
+        >>> from pathlib import Path
+        >>> whole_numbers(np.array([5., 7.]), 't',
+        ...               Faults(Path('a.npy'), 'raise'), 'event')
+        array([5, 7])
+    """
+    kind = column.dtype.kind
+    if kind == 'f':
+        if column.dtype.itemsize == 2:  # which does not hold 2^63
+            column = column.astype('f4')
+        wrong = ~((column == np.floor(column)) & (np.abs(column) < 2.**63))
+    elif kind == 'u' and column.dtype.itemsize == 8:
+        wrong = column > _HIGHEST
+    else:
+        return column
+    if wrong.any():
+        i = int(wrong.argmax())
+        raise faults.error(
+            f'{name} is {column[i]} at {what} {first + i}; whole numbers '
+            'below 2^63 are valid, times in us')
+    return column.astype('i8')

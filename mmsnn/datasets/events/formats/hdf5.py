@@ -28,7 +28,7 @@ class HDF5Reader(ColumnReader):
 
     def _open(self) -> None:
         """Find the columns, the size of the sensor and the offset of times."""
-        need('h5py', 'HDF5', self.path)
+        need('h5py', 'HDF5', self.faults)
         try:
             about = self._ask()[0]['about']
         except _Unreadable as error:

@@ -21,6 +21,9 @@ PLACES = ('CD/events', 'events')
 _SECONDS, _MEMORY = 3, 1 << 28
 # A larger block, of which HDF5 reads all at once, is refused.
 _BLOCK = 1 << 26
+# HDF5 keeps the last blocks up to so many bytes for each column: a larger one
+# would be expanded anew for every slice of it.
+_KEPT = 1 << 20
 # Links that lead to one another, as HDF5 itself follows.
 _LINKS = 16
 
@@ -36,14 +39,19 @@ class _File:
         path (str): The file.
         names (Mapping): Valid names of each column.
         most (int): Bytes that it may expand to.
+        kept (int): Bytes of blocks to keep for each column. Defaults to
+            :data:`_KEPT`.
     """
 
-    def __init__(self, path: str, names: Mapping, most: int) -> None:
+    def __init__(self, path: str, names: Mapping, most: int,
+                 kept: int = _KEPT) -> None:
         self.bytes = os.path.getsize(path)
         self.most = most
+        #: Bytes that all columns expand to, and of the largest block.
+        self.expanded = self.block = 0
         import h5py
         self.h5py = h5py
-        self.file = h5py.File(path, 'r')
+        self.file = h5py.File(path, 'r', rdcc_nbytes=kept)
         found = ((place, self._follow(place)) for place in PLACES)
         self.where, group = next(
             ((place, group) for place, group in found if group is not None),
@@ -133,9 +141,17 @@ class _File:
             if data.id.get_num_chunks() != blocks:
                 raise _Refused(f'{name} has {data.id.get_num_chunks()} of its '
                               f'{blocks} blocks of data')
+            self.block = max(self.block, block)
+            size = blocks * block
         elif data.id.get_storage_size() != size:
             raise _Refused(f'{name} has {data.id.get_storage_size():,} of its '
                           f'{size:,} bytes of data')
+        self.expanded += size
+        if self.expanded > self.most:
+            raise _Refused(
+                f'its columns would take {self.expanded:,} bytes up to {name},'
+                f' but the whole file has {self.bytes:,}: it is damaged or a '
+                'trap')
 
     def about(self) -> dict:
         """What a reader must know before it asks for rows."""
@@ -164,6 +180,24 @@ class _File:
         names = [self.found[key] for key in keys]
         data = self.compound.fields(names)[first:stop]
         return [data[name] for name in names]
+
+
+def open_file(path: str, names: Mapping, most: int) -> _File:
+    """Open a file so that it keeps as much as its largest block has.
+
+    Args:
+        path (str): The file.
+        names (Mapping): Valid names of each column.
+        most (int): Bytes that it may expand to.
+
+    Returns:
+        _File: The file, whose columns have been checked.
+    """
+    file = _File(path, names, most)
+    if file.block > _KEPT:
+        file.file.close()
+        file = _File(path, names, most, file.block)
+    return file
 
 
 def _plain(value):
@@ -217,8 +251,8 @@ def main() -> None:
                 if file is not None:
                     file.file.close()
                 file = key = None
-                file = _File(request['path'], request['names'],
-                             request['most'])
+                file = open_file(request['path'], request['names'],
+                                 request['most'])
                 key = wanted
             answer = {}
             if 'rows' in request:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mmsnn.datasets.events.faults import EventFileError, Faults
+from mmsnn.datasets.events.faults import Faults
 
 #: Words or events of a chunk.
 CHUNK = 1 << 17
@@ -267,13 +267,13 @@ def first_at(time: Callable[[int], int], count: int,
     return min(bisect_left(range(count), start, key=time), count - 1)
 
 
-def need(module: str, what: str, path: Path) -> ModuleType:
+def need(module: str, what: str, faults: Faults) -> ModuleType:
     """Import an optional library.
 
     Args:
         module (str): The module to import.
         what (str): The format that is read by it, for the error.
-        path (Path): The recording, for the error.
+        faults (Faults): For the error.
 
     Returns:
         ModuleType: The module.
@@ -282,7 +282,7 @@ def need(module: str, what: str, path: Path) -> ModuleType:
         EventFileError: It is not installed; the message says how to get it.
 
     Example:
-        >>> need('zlib', 'gzip', Path('a.gz')).__name__
+        >>> need('zlib', 'gzip', Faults(Path('a.gz'), 'raise')).__name__
         'zlib'
     """
     try:
@@ -291,6 +291,6 @@ def need(module: str, what: str, path: Path) -> ModuleType:
         name = module.partition('.')[0]
         if error.name != name:
             raise
-        raise EventFileError(
-            f'{path}: {what} is read by {name}, which is not installed: '
+        raise faults.error(
+            f'{what} is read by {name}, which is not installed: '
             'pip install "mmsnn_suite[events]"') from None
