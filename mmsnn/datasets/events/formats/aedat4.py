@@ -104,7 +104,7 @@ class AEDAT4Reader(EventReader):
                     raise _Damaged(wrong)
             except (_Damaged, CompressionError) as error:
                 self.faults.found('cut off or damaged',
-                                  f'{error}, after event {first - 1}')
+                                  f'{error}, from event {first} on')
 
     def _end(self, file) -> tuple[int, str]:
         """Where packets end, and what is wrong with the table that is there,

@@ -15,6 +15,8 @@ from mmsnn.datasets.events import native
 
 _LZ4 = b'\x04\x22\x4d\x18'
 _ZSTD = b'\x28\xb5\x2f\xfd'
+# Bytes that a frame of unknown size is expected to expand to, at first.
+_FIRST_ROOM = 1 << 16
 _MASK = (1 << 32) - 1
 _PRIMES = 2654435761, 2246822519, 3266489917, 668265263, 374761393
 
@@ -239,13 +241,20 @@ def zstd_frame(data: bytes, most: int) -> bytes:
     if size == wrong or size != unknown and size > most:
         raise CompressionError('the header of a frame of Zstandard is '
                                'damaged, or claims too much')
-    # A writer that did not know the size leaves it out.
-    size = most if size == unknown else size
-    out = ctypes.create_string_buffer(max(size, 1))
-    found = library.ZSTD_decompress(out, size, data, len(data))
-    if library.ZSTD_isError(found):
-        raise CompressionError(library.ZSTD_getErrorName(found).decode())
-    return out.raw[:found]
+    # A writer that did not know the size leaves it out: then it is tried, so
+    # that many small frames don't each take what a large one may.
+    room = min(most, _FIRST_ROOM) if size == unknown else size
+    while True:
+        out = np.empty(room, 'u1')
+        found = library.ZSTD_decompress(out.ctypes.data, room, data,
+                                        len(data))
+        if not library.ZSTD_isError(found):
+            return out[:found].tobytes()
+        if room in (size, most):
+            raise CompressionError(
+                f'a frame of Zstandard is damaged, or has more than {room:,} '
+                f'bytes ({library.ZSTD_getErrorName(found).decode()})')
+        room = min(most, 8 * room)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """LZ4 and Zstandard, and AEDAT 4 of both."""
 
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -123,11 +124,31 @@ def test_zstd():
         zstd_frame(b'abcdef', 1000)
 
 
+def test_zstd_of_unknown_size():
+    # Blocks that repeat a byte 128 Ki times; the header has a window alone.
+    def frame(blocks, size=1 << 17):
+        return b'\x28\xb5\x2f\xfd\x00\x58' + b''.join(
+            (size << 3 | 2 | (i == blocks - 1)).to_bytes(3, 'little') + b'a'
+            for i in range(blocks))
+
+    assert zstd_frame(frame(9), 9 << 17) == b'a' * (9 << 17)
+    assert zstd_frame(frame(1, 0), 0) == b''
+    with pytest.raises(CompressionError, match='more than 1,179,647 bytes'):
+        zstd_frame(frame(9), (9 << 17) - 1)
+    # A small one does not take the room that a large one may have.
+    tracemalloc.start()
+    try:
+        assert zstd_frame(frame(1, 5), 1 << 27) == b'aaaaa'
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize('compression', [None, ('lz4', 1), ('lz4', 9),
                                          ('zstd', 3)])
 def test_what_faery_writes(compression, tmp_path, random_events, path_of):
     faery = pytest.importorskip(
-        'faery', reason='faery writes AEDAT 4 (the extra "events")')
+        'faery', reason='faery writes AEDAT 4 (the extra "dev")')
     path = tmp_path / 'a.aedat4'
     events = np.empty(len(random_events), faery.EVENTS_DTYPE)
     for ours, theirs in zip('txyp', ('t', 'x', 'y', 'on'), strict=True):
