@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from mmsnn.datasets.events.faults import ON_ERROR
+from mmsnn.datasets.events.faults import ON_ERROR, printable, shorten
 from mmsnn.datasets.events.formats import READERS
 from mmsnn.registry import DATASETS
 
@@ -137,7 +137,7 @@ class EventDataset(BaseDataset):
             Exception: Of that kind, if ``on_error`` is 'raise'.
         """
         if self.on_error == 'raise':
-            raise kind(f"{reason} (on_error='skip' leaves it out)")
+            raise kind(f"{printable(reason)} (on_error='skip' leaves it out)")
         self.skipped.append(reason)
 
     def file_of(self, stem: Path, label: str) -> Path | None:
@@ -155,10 +155,11 @@ class EventDataset(BaseDataset):
         """
         for path in (stem, *(stem.with_name(stem.name + suffix)
                              for suffix in READERS)):
-            if path.is_file():
+            if _is_file(path):
                 return path
         self.wrong(FileNotFoundError,
-                   f'{label} names {stem}, but there is no such recording')
+                   f'{label} names {shorten(printable(str(stem)), 120)}, but '
+                   'there is no such recording')
         return None
 
     @property
@@ -176,6 +177,13 @@ class EventDataset(BaseDataset):
             list[int]: The label alone.
         """
         return [int(self.get_data_info(idx)['gt_label'])]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 @DATASETS.register_module()

@@ -2,6 +2,8 @@
 
 from mmdet.datasets import CocoDataset
 
+from mmsnn.datasets.events.faults import quoted
+
 
 class EventCocoDataset(CocoDataset):
     """mmdet's COCO data set, whose images are windows of recordings.
@@ -23,19 +25,23 @@ class EventCocoDataset(CocoDataset):
             ``events_stop`` (us) and ``sensor_size`` (width and height).
 
         Raises:
-            ValueError: The image has no window; the message names it.
+            ValueError: The image has no window of time, or no size in whole
+                pixels; the message names it.
         """
         info = super().parse_data_info(raw_data_info)
         image = raw_data_info['raw_img_info']
-        lost = [key for key in ('events_start', 'events_stop')
-                if key not in image]
-        if lost:
+        window = image.get('events_start'), image.get('events_stop')
+        size = image['width'], image['height']
+        if any(type(n) is not int for n in (*window, *size)) or not (
+                -1 << 63 <= window[0] < window[1] < 1 << 63):
             raise ValueError(
-                f'{self.ann_file}: image {image["id"]} has no '
-                f'{", ".join(lost)}; event detection needs them')
+                f'{self.ann_file}: image {image["id"]} must have events_start '
+                'and events_stop, whole us, the start before the end, and '
+                'width and height in whole pixels, but has '
+                f'{", ".join(map(quoted, (*window, *size)))}')
         info.update(
             events_path=info['img_path'],
-            events_start=image['events_start'],
-            events_stop=image['events_stop'],
-            sensor_size=(image['width'], image['height']))
+            events_start=window[0],
+            events_stop=window[1],
+            sensor_size=size)
         return info

@@ -10,10 +10,12 @@ from mmengine.utils import track_iter_progress
 
 from mmsnn.datasets.events import EventFileError, Recording
 from mmsnn.datasets.events.array import PACKED
+from mmsnn.datasets.events.faults import quoted
 from mmsnn.files import whole_file
 from mmsnn.registry import DATASETS
 
 from .base import EventDataset
+from .labels import label_lines
 
 _COLUMNS = ('class', 'startTime_usec', 'endTime_usec')
 
@@ -76,7 +78,7 @@ class DVSGesture(EventDataset):
                     yield dict(events_path=str(path), gt_label=label)
             return
         trials = root / f'trials_to_{self.split}.txt'
-        for number, line in enumerate(trials.read_text().splitlines(), 1):
+        for number, line in enumerate(label_lines(trials), 1):
             if not line.strip():
                 continue
             path = self.file_of(root / line.strip(),
@@ -90,25 +92,33 @@ class DVSGesture(EventDataset):
             self.wrong(FileNotFoundError,
                        f'{path} has no labels, there is no {labels}')
             return
-        with open(labels, newline='') as file:
-            rows = csv.DictReader(file)
-            if not set(_COLUMNS) <= set(rows.fieldnames or ()):
-                self.wrong(ValueError, f'{labels}, line 1: columns must be '
-                           f'{", ".join(_COLUMNS)}, got {rows.fieldnames}')
-                return
-            for row in rows:
-                try:
-                    label, start, stop = (int(row[key]) for key in _COLUMNS)
-                except (TypeError, ValueError):
-                    label = start = stop = 0
-                if not 1 <= label <= len(self.CLASSES) or start >= stop:
-                    self.wrong(
-                        ValueError, f'{labels}, line {rows.line_num}: a class '
-                        f'of 1 to {len(self.CLASSES)} and a start before the '
-                        f'end are needed, got {list(row.values())}')
-                    continue
-                yield dict(events_path=str(path), gt_label=label - 1,
-                           events_start=start, events_stop=stop)
+        try:
+            rows = csv.DictReader(label_lines(labels))
+            names = rows.fieldnames or []
+            gestures = [(rows.line_num, row) for row in rows]
+        except (EventFileError, csv.Error) as error:
+            named = isinstance(error, EventFileError)
+            self.wrong(EventFileError,
+                       str(error) if named else f'{labels}: {error}')
+            return
+        if not set(_COLUMNS) <= set(names):
+            self.wrong(ValueError, f'{labels}, line 1: columns must be '
+                       f'{", ".join(_COLUMNS)}, got {quoted(names)}')
+            return
+        for number, row in gestures:
+            try:
+                label, start, stop = (int(row[key]) for key in _COLUMNS)
+            except (TypeError, ValueError):
+                label = start = stop = 0
+            if not 1 <= label <= len(self.CLASSES) or not (
+                    0 <= start < stop < 1 << 63):
+                self.wrong(
+                    ValueError, f'{labels}, line {number}: a class of 1 to '
+                    f'{len(self.CLASSES)} and a start before the end are '
+                    f'needed, got {quoted(list(row.values()))}')
+                continue
+            yield dict(events_path=str(path), gt_label=label - 1,
+                       events_start=start, events_stop=stop)
 
 
 def cut_gestures(source: str | os.PathLike, target: str | os.PathLike,

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsnn.datasets.events.faults import quoted
 from mmsnn.datasets.events.formats import READERS
 from mmsnn.registry import DATASETS
 
 from .base import EventDataset, EventFolder
+from .labels import label_lines
 
 
 @DATASETS.register_module()
@@ -207,15 +209,15 @@ class HARDVS(EventDataset):
         """Yield the recordings of the split's file, in its order."""
         file = root / f'{self.split}_label.txt'
         labels = {name: i for i, name in enumerate(self.metainfo['classes'])}
-        for number, line in enumerate(file.read_text().splitlines(), 1):
+        for number, line in enumerate(label_lines(file), 1):
             if not line.strip():
                 continue
             name = line.split()[0]
             where = f'{file}, line {number}'
             action = name.rpartition('/')[0].rpartition('/')[2]
             if action not in labels:
-                self.wrong(ValueError, f'{where}: {name!r} is in no folder '
-                           'action_001 to action_300')
+                self.wrong(ValueError, f'{where}: {quoted(name)} is in no '
+                           'folder action_001 to action_300')
                 continue
             path = self.file_of(root / name, where)
             if path is not None:

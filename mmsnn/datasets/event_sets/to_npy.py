@@ -21,7 +21,7 @@ def convert_folder(source: str | os.PathLike,
 
     The tree stays as it is, so that a data set reads the new folder like the
     old one; lists of labels and other small files (text, CSV) are copied. A
-    ``.npy`` is mapped into memory, and a window of it found by bisection.
+    window of a ``.npy`` is found by bisection, and nothing else of it is read.
     Files that are there already stay, so that an interrupted run can be
     repeated; each is written under a temporary name first.
 
@@ -70,9 +70,10 @@ def convert_folder(source: str | os.PathLike,
         if out.exists():
             continue
         try:
-            events = Recording(path, size, on_error).read()
+            recording = Recording(path, size, on_error)
+            events = recording.read()
             if not len(events):
-                raise EventFileError(f'{path}: it has no event')
+                raise recording.faults.error('it has no event')
         except EventFileError as error:
             if on_error == 'raise':
                 raise

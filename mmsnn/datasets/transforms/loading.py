@@ -82,7 +82,7 @@ class LoadEvents(BaseTransform):
             events = recording.read(
                 results.get('events_start'), results.get('events_stop'))
             if not len(events) and results.get('events_start') is None:
-                raise EventFileError(f'{path}: it has no event')
+                raise recording.faults.error('it has no event')
         except (EventFileError, FileNotFoundError) as error:
             if self.on_error == 'raise':
                 raise

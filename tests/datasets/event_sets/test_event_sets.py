@@ -1,6 +1,7 @@
 """Data sets of recordings, in small copies of their folders."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -299,6 +300,73 @@ BOX = np.dtype([('ts', '<u8'), ('x', '<f4'), ('y', '<f4'), ('w', '<f4'),
                 ('track_id', '<u4')])
 
 
+class TestLabelFiles:
+
+    @pytest.fixture(params=['HARDVS', 'DVSGesture'])
+    def labelled(self, request, tmp_path):
+        """A set, its list of recordings, and how a line begins."""
+        put(tmp_path, 'action_001/a.npz')
+        file = {'HARDVS': 'train_label.txt',
+                'DVSGesture': 'trials_to_train.txt'}[request.param]
+        return request.param, tmp_path, tmp_path / file
+
+    def test_no_text(self, labelled):
+        name, root, file = labelled
+        file.write_bytes(b'action_001/a 0\n\xff\xfe\x00')
+        with pytest.raises(EventFileError, match='text in UTF-8, but byte 15'
+                           ) as error:
+            build(name, root)
+        assert str(file) in str(error.value)
+
+    def test_no_file(self, labelled):
+        name, root, file = labelled
+        file.mkdir()
+        with pytest.raises(EventFileError, match=f'{file.name}: it is a fol'):
+            build(name, root)
+        file.rmdir()
+        os.mkfifo(file)
+        with pytest.raises(EventFileError, match=f'{file.name}: it is a pipe'):
+            build(name, root)
+
+    def test_lines_that_are_no_names(self, labelled):
+        name, root, file = labelled
+        for line in ('action_001/' + 'a' * 70_000, 'action_001/\x1b[2J'):
+            file.write_text(line)
+            with pytest.raises(FileNotFoundError, match='line 1 names') as e:
+                build(name, root)
+            assert str(e.value).isprintable()
+            assert len(str(e.value)) < 300 + len(str(root))
+
+    def test_a_mark_of_the_encoding(self, tmp_path):
+        put(tmp_path, 'action_001/a.npz')
+        (tmp_path / 'train_label.txt').write_bytes(
+            b'\xef\xbb\xbfaction_001/a 0\r\n')
+        assert listed(build('HARDVS', tmp_path)) == [('action_001/a.npz', 0)]
+
+    def test_damaged_tables(self, tmp_path):
+        put(tmp_path, 'a.aedat')
+        (tmp_path / 'trials_to_train.txt').write_text('a.aedat')
+        file = tmp_path / 'a_labels.csv'
+        head = b'class,startTime_usec,endTime_usec\n'
+        for content, words in (
+                (head + b'\xff', 'text in UTF-8, but byte 34'),
+                (head + b'1,' + b'2' * 200_000, 'field larger than'),
+                (head + b'\x1b[2J,1,2', 'line 2: a class of 1 to 11'),
+                (head + b'1,5,' + b'9' * 30, 'line 2: a class of 1 to 11'),
+                (b'\x1b,' + b'a' * 9999, 'line 1: columns must be')):
+            file.write_bytes(content)
+            with pytest.raises(ValueError, match=words) as error:
+                build('DVSGesture', tmp_path)
+            text = str(error.value)
+            assert str(file) in text and text.isprintable()
+            assert len(text) < 300 + len(str(file))
+            dataset = DATASETS.get('mmsnn.DVSGesture')(
+                tmp_path, on_error='skip', lazy_init=True)
+            with pytest.raises(FileNotFoundError, match='has no samples'):
+                dataset.full_init()
+            assert len(dataset.skipped) == 1
+
+
 class TestGen1:
 
     @pytest.fixture
@@ -360,11 +428,19 @@ class TestGen1:
     def test_an_image_without_a_window(self, root):
         pytest.importorskip('mmdet')
         out, = convert_gen1(root)
-        content = json.loads(out.read_text())
-        del content['images'][0]['events_stop']
-        out.write_text(json.dumps(content))
-        with pytest.raises(ValueError, match='image 1 has no events_stop'):
-            build('EventCocoDataset', root, ann_file=str(out))
+        for changed, words in (
+                (dict(events_stop=None), '550000, None, 304, 240'),
+                (dict(events_start='early'), "'early', 600000, 304, 240"),
+                (dict(events_start=600_000), '600000, 600000, 304, 240'),
+                (dict(events_stop=float('nan')), '550000, nan, 304, 240'),
+                (dict(width=304.5), '550000, 600000, 304.5, 240')):
+            content = json.loads(out.read_text())
+            content['images'][0].update(changed)
+            file = root / 'annotations/wrong.json'
+            file.write_text(json.dumps(content))
+            with pytest.raises(ValueError, match=(
+                    'wrong.json: image 1 must have .*, but has ' + words)):
+                build('EventCocoDataset', root, ann_file=str(file))
 
     def test_faults(self, root):
         file = root / 'train/a_bbox.npy'
@@ -383,6 +459,12 @@ class TestGen1:
         np.save(file, signed)
         with pytest.raises(ValueError, match='y nan of box 2 is no number'):
             read_boxes(file)
+        timed = boxes.astype([(name, 'f8') for name in BOX.names])
+        for time, words in (1e30, 'ts is 1e.30'), (0.5, 'ts is 0.5'):
+            timed['ts'][1], timed['class_id'][3] = time, 1
+            np.save(file, timed)
+            with pytest.raises(ValueError, match=f'{words} at box 1; whole'):
+                read_boxes(file)
         np.save(file, signed.astype([(name, 'U4') for name in BOX.names]))
         with pytest.raises(ValueError, match='ts must be a real number'):
             read_boxes(file)
@@ -391,6 +473,10 @@ class TestGen1:
             read_boxes(file)
         file.write_bytes(b'junk')
         with pytest.raises(ValueError, match='a_bbox.npy: it is no whole'):
+            read_boxes(file)
+        file.unlink()
+        os.mkfifo(file)
+        with pytest.raises(ValueError, match='a_bbox.npy: it is a pipe'):
             read_boxes(file)
         (root / 'train/a_td.dat').unlink()
         with pytest.raises(FileNotFoundError, match='a_bbox.npy has boxes of'):
