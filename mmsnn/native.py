@@ -84,7 +84,9 @@ def _compile(target: Path, sources: list[Path]) -> None:
             *compiler, *FLAGS, *openmp, '-o',
             str(target), *(str(s) for s in sources if s.suffix == '.c'), '-lm'
         ]
-        done = subprocess.run(command, capture_output=True, text=True)
+        # It may speak another encoding than Python expects.
+        done = subprocess.run(command, capture_output=True, text=True,
+                              errors='replace')
         if done.returncode == 0:
             return
     raise OSError(f'{" ".join(command)} failed: {done.stderr.strip()}')

@@ -127,6 +127,15 @@ def test_a_compiler_with_options(source, monkeypatch):
     assert tiny(source).load().answer() == 42
 
 
+def test_a_compiler_that_says_no_text(source, monkeypatch, tmp_path):
+    compiler = tmp_path / 'cc'
+    compiler.write_text('#!/bin/sh\nprintf "\\377 is wrong" >&2\nexit 1\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv('CC', str(compiler))
+    with pytest.warns(UserWarning, match='can not be used.* is wrong'):
+        assert tiny(source).load() is None
+
+
 def test_a_pipe_in_the_cache_is_not_read(source):
     assert begin(source).wait() == 0
     library, = kept()
