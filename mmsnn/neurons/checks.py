@@ -1,7 +1,7 @@
 """What may go wrong with a neuron's keys, inputs and checkpoints."""
 
-import math
 import warnings
+from reprlib import repr as shown
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ _CHOICES = dict(
 
 def _is_number(value: Any) -> bool:
     return (isinstance(value, (int, float)) and not isinstance(value, bool)
-            and math.isfinite(value))
+            and abs(value) <= _HELD[torch.float64][2])  # NaN is not
 
 
 def _check_key(name: str, value: Any) -> None:
@@ -37,15 +37,16 @@ def _check_key(name: str, value: Any) -> None:
         wanted = ('a positive number that float32 can hold, from '
                   f'{_FLOAT32.tiny:.4g} to {_FLOAT32.max:.4g}')
     elif name == 'decay':
-        valid = _is_number(value) and 0 < value <= 1
-        wanted = 'a number above 0, up to 1'
+        valid = _is_number(value) and _FLOAT32.tiny <= value <= 1
+        wanted = f'a number from {_FLOAT32.tiny:.4g} to 1'
     elif name in _CHOICES:
         valid = value in _CHOICES[name]
         wanted = 'one of ' + ', '.join(map(repr, _CHOICES[name]))
     else:
         valid, wanted = isinstance(value, bool), 'True or False'
     if not valid:
-        raise ValueError(f'neuron.{name} must be {wanted}, but is {value!r}')
+        raise ValueError(
+            f'neuron.{name} must be {wanted}, but is {shown(value)}')
 
 
 def no_such_key(kind: type, name: str) -> str:
@@ -97,9 +98,10 @@ def check_keys(**keys) -> None:
             f'neuron.max_spikes = 1, but that is {keys["max_spikes"]}; the '
             "surrogate 'rectangle' is for any")
     for name in ('decay_input', 'learn_decay'):
-        if keys.get(name) and keys['decay'] == 1:
+        if keys.get(name) and keys['decay'] > 1 - _FLOAT32.eps / 2:
             raise ValueError(
-                f'neuron.{name} = True needs a neuron.decay below 1')
+                f'neuron.{name} = True needs a neuron.decay below 1, at most '
+                f'1 - {_FLOAT32.eps / 2:.4g}')
 
 
 def check_type(dtype: torch.dtype,

@@ -273,8 +273,11 @@ def test_a_learnt_decay_starts_where_it_is_told():
 @pytest.mark.parametrize('keys, message', [
     (dict(timesteps=0), 'neuron.timesteps must be a positive integer'),
     (dict(timesteps=2.), 'neuron.timesteps must be a positive integer'),
-    (dict(decay=0.), 'neuron.decay must be a number above 0, up to 1'),
-    (dict(decay=1.5), 'neuron.decay must be a number above 0, up to 1'),
+    (dict(decay=0.), 'neuron.decay must be a number from 1.175e-38 to 1'),
+    (dict(decay=1e-320), 'neuron.decay must be a number from 1.175e-38'),
+    (dict(decay=1.5), 'neuron.decay must be a number from 1.175e-38 to 1'),
+    (dict(threshold=10**400), 'neuron.threshold must be .* but is 10+...0+$'),
+    (dict(decay=1 - 1e-12, learn_decay=True), 'needs a neuron.decay below 1'),
     (dict(slope=-1.), 'neuron.slope must be a positive number'),
     (dict(reset='none'), "neuron.reset must be one of 'soft', 'hard'"),
     (dict(surrogate='tanh'), 'neuron.surrogate must be one of .*arctan'),
