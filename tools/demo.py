@@ -7,10 +7,11 @@ import argparse
 import time
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.checkpoints import add_trust_argument
+from mmsnn.engine.cfg_options import CfgOptions
 from mmsnn.engine.cli import build_runner
 from mmsnn.engine.neuron_key import merge_options
 from mmsnn.files import write_whole
@@ -24,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--work-dir', type=Path,
                         default=Path('work_dirs/demo'))
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
     add_trust_argument(parser)
     arguments = parser.parse_args()
     folder = arguments.work_dir

@@ -7,11 +7,12 @@ form, float twin, quantised twin) and what is known of its latency.
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.checkpoints import add_trust_argument
+from mmsnn.engine.cfg_options import CfgOptions
 from mmsnn.engine.image_inference import infer_image, write_picture
 from mmsnn.engine.neuron_key import merge_options
 
@@ -40,7 +41,7 @@ def parse_args():
         '--score-thr', type=float, default=0.3,
         help='lowest score of detections to draw (default: %(default)s)')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
         help='override keys of the config')
     add_trust_argument(parser)
     return parser.parse_args()

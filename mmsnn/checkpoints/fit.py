@@ -162,8 +162,8 @@ def checked(upstream: Callable) -> Callable:
     Returns:
         Callable: One with the same arguments. None of the weights fits, or
         one has another shape where the model is used as it is: a
-        CheckpointError. Others are missing or left over: a warning, or a
-        CheckpointError if ``strict``.
+        CheckpointError, as if one is no tensor. Others are missing or left
+        over: a warning, or a CheckpointError if ``strict``.
     """
 
     def load_state_dict(module: nn.Module, state_dict: dict[str, Any],
@@ -191,6 +191,10 @@ def checked(upstream: Callable) -> Callable:
         described = getattr(_config.get(), 'filename', None)
         model = type(root).__name__ + (f' ({described})' if described else '')
         other_shape = [name for name, *_ in sizes]
+        if any(line.startswith('While copying') for line in others):
+            raise CheckpointError(
+                f'{origin.file}: weights of {model} can not be copied from '
+                f'it: {others[0]}')
         fit = set(own) - set(missing) - set(other_shape)
         if own and not fit and not sizes:
             raise CheckpointError(
@@ -217,6 +221,6 @@ def checked(upstream: Callable) -> Callable:
         text = f'{origin.file}: {"; ".join(said)}'
         if strict or (sizes and (_whole.get() or own and not fit)):
             raise CheckpointError(text)
-        print_log(text, logger=logger, level=logging.WARNING)
+        print_log(text, logger=logger or 'current', level=logging.WARNING)
 
     return load_state_dict

@@ -19,7 +19,7 @@ from . import config_text
 from .fit import checked, model_of
 from .latest import find_latest_checkpoint
 from .reading import asked_for, last_names, read_checkpoint
-from .trust import CheckpointError
+from .trust import CheckpointError, going_on_from
 
 #: What an error names if it is missing.
 _RUN_STATE = (('meta', ), ('epoch', ), ('iter', ), ('message_hub', ))
@@ -78,7 +78,6 @@ def install_loading(checkpoint: ModuleType) -> None:
         return
     loader = checkpoint.CheckpointLoader
     load_any = loader.load_checkpoint.__func__
-    to_model = checkpoint._load_checkpoint_to_model
     with_prefix = checkpoint._load_checkpoint_with_prefix
 
     @wraps(load_any)
@@ -88,18 +87,19 @@ def install_loading(checkpoint: ModuleType) -> None:
                 f'{filename} is a folder: give a checkpoint file, or use the '
                 'strategy that has saved a folder of parts')
         with asked_for(filename):
-            return load_any(cls, str(filename), *args, **kwargs)
+            found = load_any(cls, str(filename), *args, **kwargs)
+        state = found
+        if isinstance(found, dict):
+            state = found.get('state_dict', found)
+        if not isinstance(state, dict) or not all(
+                isinstance(name, str) for name in state):
+            raise CheckpointError(
+                f'{filename} holds a {type(state).__name__} and no weights by '
+                'name')
+        return found
 
     def read(file: Any, map_location: Any = None, weights_only=None) -> Any:
         return read_checkpoint(file, map_location)
-
-    @wraps(to_model)
-    def load_to_model(model, checkpoint, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(checkpoint, dict):
-            raise CheckpointError(
-                f'the checkpoint holds a {type(checkpoint).__name__} and no '
-                'weights by name')
-        return to_model(model, checkpoint, *args, **kwargs)
 
     @wraps(with_prefix)
     def load_prefix(prefix: str, filename: str, map_location=None) -> dict:
@@ -118,7 +118,7 @@ def install_loading(checkpoint: ModuleType) -> None:
     loader.load_checkpoint = classmethod(load_checkpoint)
     for name, ours in dict(
             _safe_torch_load=read, load_url=load_url,
-            load_state_dict=weights, _load_checkpoint_to_model=load_to_model,
+            load_state_dict=weights,
             _load_checkpoint_with_prefix=load_prefix,
             find_latest_checkpoint=find_latest_checkpoint).items():
         _rebind(checkpoint, name, ours)
@@ -149,16 +149,21 @@ def install_running(runner: type) -> None:
 
     @wraps(resume)
     def go_on(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with model_of(whole=True), config_text.only_read():
+        file = kwargs.get('filename') or args[0]
+        with (model_of(whole=True), config_text.only_read(),
+              going_on_from(f'the state of {file}')):
             try:
-                return resume(self, *args, **kwargs)
+                result = resume(self, *args, **kwargs)
             except KeyError as error:
                 if error.args[:1] not in _RUN_STATE:
                     raise
-                file = kwargs.get('filename') or args[0]
                 raise CheckpointError(
                     f'{file} has no {error.args[0]!r}: it holds weights, but '
                     'not the state of a run; give it as load_from, not as '
                     '--resume') from error
+            for number in (self.epoch, self.iter):
+                if not isinstance(number, int) or number < 0:
+                    raise ValueError(f'it was in {number!r}')
+        return result
 
     runner.resume = go_on

@@ -2,7 +2,11 @@
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from torch import OutOfMemoryError
 
 #: Environment variable that lets checkpoints run code, if it is '1'. Tools
 #: set it by ``--trust-checkpoint``, so that their child processes have it.
@@ -38,6 +42,39 @@ class CheckpointRefused(CheckpointError):
         super().__init__(
             f'{file} is not loaded, since that could run code that came with '
             f'it: it holds {found}; {_OPT_IN}')
+
+
+@contextmanager
+def going_on_from(what: str) -> Iterator[None]:
+    """Say that a run can not go on from what was read, where that fails.
+
+    Args:
+        what (str): What the block takes, with its file.
+
+    Raises:
+        CheckpointError: In the place of an error that comes from a value of
+            another kind or size than is needed.
+
+    Example:
+        >>> with going_on_from('iteration in a.pth'):
+        ...     range(None)
+        Traceback (most recent call last):
+        mmsnn.checkpoints.trust.CheckpointError: iteration in a.pth is damaged
+        or of another run, so that this one can not go on from it (TypeError:
+        'NoneType' object cannot be interpreted as an integer): resume from
+        another checkpoint, or take its weights alone as load_from
+    """
+    try:
+        yield
+    except (CheckpointError, OutOfMemoryError):
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError,
+            RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f'{what} is damaged or of another run, so that this one can not '
+            f'go on from it ({type(error).__name__}: {error}): resume from '
+            'another checkpoint, or take its weights alone as load_from'
+        ) from error
 
 
 def trusted() -> bool:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
@@ -13,6 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmsnn.checkpoints import add_trust_argument
+from mmsnn.engine.cfg_options import CfgOptions
 from mmsnn.engine.config_values import (
     check_options,
     check_values,
@@ -47,7 +48,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='override keys of the config, e.g. '
         'train_dataloader.batch_size=8 "model.backbone.out_indices=(3,4)"')

@@ -39,6 +39,8 @@ _AMOUNT = 'a finite number of 0 or more', _is_amount
 _NUMBER = 'a number', _is_number
 _FLAG = 'True or False', lambda x: isinstance(x, bool)
 _PART = 'a dict', lambda x: not isinstance(x, (bool, int, float, str))
+_PARTS = 'a dict or a list of dicts', lambda x: all(map(
+    _PART[1], x if isinstance(x, (list, tuple)) else [x]))
 _STEPS = 'a list of integers', lambda x: isinstance(
     x, (list, tuple)) and all(_is_integer(n, 0) for n in x)
 
@@ -49,7 +51,10 @@ _VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys((
         'model', 'train_dataloader', 'val_dataloader', 'test_dataloader',
         'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper', 'default_hooks',
-        'env_cfg', 'randomness'), _PART),
+        'env_cfg', 'randomness', 'optim_wrapper.optimizer',
+        'optim_wrapper.clip_grad', 'optim_wrapper.paramwise_cfg'), _PART),
+    **dict.fromkeys(('param_scheduler', 'custom_hooks', 'val_evaluator',
+                     'test_evaluator'), _PARTS),
     '*_dataloader.batch_size': _POSITIVE,
     '*_dataloader.num_workers': _COUNT,
     '*_dataloader.prefetch_factor': _POSITIVE,

@@ -4,11 +4,12 @@ import argparse
 import os
 
 import pytest
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS
 from torch import nn
 
+from mmsnn.engine.cfg_options import CfgOptions
 from mmsnn.engine.cli import load_config
 from mmsnn.engine.config_values import (
     check_options,
@@ -37,7 +38,7 @@ randomness = dict(seed=0)
 def load(folder, *options, work_dir=None):
     (folder / 'tiny.py').write_text(CONFIG)
     parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
     args = parser.parse_args(['--cfg-options', *options] if options else [])
     args.config, args.work_dir = folder / 'tiny.py', work_dir
     args.launcher, args.local_rank = 'none', 0
@@ -71,6 +72,10 @@ def there(tmp_path, monkeypatch):
     ('neuron.max_spikes=four', 'has 4 there, which must be a number'),
     ('model.backbone.drop_path_rate=high', 'has 0.1 there'),
     ('model.backbone.out_indices=x', 'must be a list of numbers'),
+    ('custom_hooks=[EMAHook]', 'custom_hooks must be a dict or a list of'),
+    ('param_scheduler=LinearLR', 'param_scheduler must be a dict or a list'),
+    ('optim_wrapper.optimizer=SGD', 'optim_wrapper.optimizer must be a dict'),
+    ('optim_wrapper.paramwise_cfg=x', 'paramwise_cfg must be a dict, but'),
     ('trian_cfg.max_iters=5', "no key trian_cfg .did you mean 'train_cfg'"),
 ])
 def test_values_that_can_not_be(tmp_path, option, said):
@@ -78,6 +83,17 @@ def test_values_that_can_not_be(tmp_path, option, said):
         load(tmp_path, option)
     assert option.partition('=')[0] in str(error.value)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('option', [
+    'custom_hooks=[dict(type=EMAHook)]', 'work_dir', 'a=(1,2',
+    'custom_hooks=[a(b,c]d)]'
+])
+def test_options_that_can_not_be_read(tmp_path, option, capsys):
+    with pytest.raises(SystemExit):
+        load(tmp_path, 'randomness.seed=1', option)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f'argument --cfg-options: {option} must be KEY=VALUE' in said
 
 
 def test_values_that_can_be(tmp_path):

@@ -8,13 +8,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.datasets.events import Recording, histogram, split
 from mmsnn.datasets.events.frames import sensor_of
+from mmsnn.engine.cfg_options import CfgOptions
 from mmsnn.visualization.event_frames import (
     VIDEOS,
     colour_frames,
@@ -45,7 +46,7 @@ def parse_args():
                         help='samples of the config to draw (default: 8)')
     parser.add_argument('--video', choices=VIDEOS,
                         help='videos of the samples instead of sheets')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions,
                         metavar='KEY=VALUE', help='override the config')
     return parser.parse_args()
 

@@ -7,11 +7,12 @@ and trace.json, and prints a table.
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 
 import mmsnn  # noqa: F401  lets configs inherit from mmseg:: and mmsnn::
 from mmsnn.checkpoints import add_trust_argument
+from mmsnn.engine.cfg_options import CfgOptions
 from mmsnn.engine.hardware_report import (
     format_report,
     make_report,
@@ -60,7 +61,7 @@ def parse_args():
         '--device', default=get_device(),
         help='device to run on (default: %(default)s)')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
         help='override keys of the config')
     add_trust_argument(parser)
     return parser.parse_args()

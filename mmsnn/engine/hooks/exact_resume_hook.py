@@ -1,7 +1,6 @@
 """Lets a run that was stopped go on as if it had not been."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 from mmengine.device import get_device
@@ -11,11 +10,15 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
 from mmsnn.checkpoints.reading import origin_of
+from mmsnn.checkpoints.trust import going_on_from
 from mmsnn.conversion.upstream.random_numbers import RandomNumbers
+from mmsnn.engine.not_finite import wrappers_of
 from mmsnn.engine.resume import LoaderPlace, ResumableLoader
 from mmsnn.engine.resume.buckets import has_two_orders, settle_buckets
 from mmsnn.engine.resume.run_state import (
+    attributes,
     buffers,
+    check_first_step,
     gradients,
     hook_states,
     set_buffers,
@@ -80,9 +83,10 @@ class ExactResumeHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep what the checkpoint holds until the run goes on."""
-        logged = checkpoint.get('message_hub', {}).get('runtime_info', {})
         self._file = origin_of(checkpoint.get('state_dict', {})).file
-        with self._undamaged():
+        with going_on_from(f'the state of {self._file}'):
+            logged = checkpoint.get('message_hub', {}).get('runtime_info', {})
+            then = checkpoint.get('param_schedulers')
             self._found = dict(
                 checkpoint.get(_KEY, {}),
                 logged={k: logged[k] for k in ('epoch', 'iter')
@@ -90,7 +94,10 @@ class ExactResumeHook(Hook):
                 lacks=[
                     key for key in ('optimizer', 'param_schedulers')
                     if key not in checkpoint
-                ])
+                ],
+                # Before the present ones take over what the file has.
+                other_schedule=then is not None
+                and attributes(then) != attributes(runner.param_schedulers))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Add the states of all processes."""
@@ -120,14 +127,14 @@ class ExactResumeHook(Hook):
         if found is None or runner.iter == 0:
             return
         same = found.get('world_size') == get_world_size()
-        with self._undamaged():
+        with self._restoring():
             reasons = self._reasons(runner, found)
         if reasons:
             runner.logger.warning(
                 f'resumed at iteration {runner.iter}, but not exactly: ' +
                 '; '.join(reasons))
         if same:
-            with self._undamaged():
+            with self._restoring():
                 self._restore(runner, found)
             if found['loop'] == _kind(runner.train_loop):
                 self._validate(runner, found['stage'])
@@ -135,6 +142,8 @@ class ExactResumeHook(Hook):
                     or _kind(runner.train_loop) == 'iterations'):
                 self._inside = RandomNumbers()
             self._unsettled = has_two_orders(runner.model)
+        for wrapper in wrappers_of(runner.optim_wrapper):
+            check_first_step(wrapper.optimizer, self._file)
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
@@ -176,6 +185,8 @@ class ExactResumeHook(Hook):
         """Why the run can't go on exactly."""
         reasons = [f'the checkpoint holds no {x}' for x in found['lacks']
                    if x != 'param_schedulers' or runner.param_schedulers]
+        if found['other_schedule']:
+            reasons.append('param_scheduler is another')
         if 'processes' not in found:
             return [*reasons, 'the checkpoint holds no random states (it was '
                     'written without mmsnn.ExactResumeHook)']
@@ -226,18 +237,9 @@ class ExactResumeHook(Hook):
             self._inside.restore()
             self._inside = None
 
-    @contextmanager
-    def _undamaged(self) -> Iterator[None]:
+    def _restoring(self) -> AbstractContextManager[None]:
         """Say of which file a state is that can't be restored."""
-        try:
-            yield
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError,
-                TypeError, ValueError) as error:
-            raise ValueError(
-                f'{_KEY} in {self._file} is damaged, so that its run can not '
-                f'go on ({type(error).__name__}: {error}): resume from '
-                'another checkpoint, or take its weights alone as '
-                'load_from') from error
+        return going_on_from(f'{_KEY} in {self._file}')
 
     def _no_place(self) -> str:
         """Why there is no place in the data; else ''."""

@@ -1,11 +1,15 @@
 """What a process of a run holds beside weights, optimiser and schedule."""
 
 from collections.abc import Iterator
+from functools import wraps
+from itertools import chain
 
 import torch
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
+from mmengine.optim import _ParamScheduler
 from torch import nn
 
+from mmsnn.checkpoints.trust import going_on_from
 from mmsnn.engine.whole_model import unwrapped
 
 # What hooks of mmengine count, which have no state_dict.
@@ -82,6 +86,50 @@ def _buffers(runner) -> Iterator[tuple[str, torch.Tensor]]:
         averaged = getattr(hook, 'ema_model', None)
         if isinstance(averaged, nn.Module):
             yield from averaged.named_buffers('ema_model')
+
+
+def attributes(schedulers: dict | list | None) -> list[set[str]]:
+    """Names of what each schedule holds, which tells kinds of them apart.
+
+    Args:
+        schedulers (dict | list, optional): A Runner's ``param_schedulers``,
+            or their states in a checkpoint.
+
+    Returns:
+        list[set[str]]: One for each schedule.
+
+    Example:
+        >>> attributes([dict(last_step=3, gamma=0.1)]) == [
+        ...     {'last_step', 'gamma'}]
+        True
+    """
+    if isinstance(schedulers, dict):
+        schedulers = [*chain(*schedulers.values())]
+    return [
+        set(x.state_dict() if isinstance(x, _ParamScheduler) else x)
+        for x in schedulers or []
+    ]
+
+
+def check_first_step(optimizer: torch.optim.Optimizer, file: str) -> None:
+    """Let the first step of an optimiser say that the state that it has from
+    a file is not one of its own.
+
+    Args:
+        optimizer (Optimizer): Changed until its first step.
+        file (str): Name of the checkpoint.
+    """
+    step, own = optimizer.step, vars(optimizer).get('step')
+
+    @wraps(step)
+    def first_step(*args, **kwargs):
+        del optimizer.step
+        if own is not None:  # that of a schedule, which counts
+            optimizer.step = own
+        with going_on_from(f'the optimiser state in {file}'):
+            return step(*args, **kwargs)
+
+    optimizer.step = first_step
 
 
 def hook_states(hooks: list[Hook]) -> dict[str, dict]:

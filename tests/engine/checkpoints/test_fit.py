@@ -1,7 +1,10 @@
 """What is said of weights that do not fit the model."""
 
 import logging
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -80,6 +83,16 @@ def test_some_fit(tmp_path, caplog):
         load_checkpoint(FitTestModel(), path, strict=True)
 
 
+def test_a_runner_logs_what_does_not_fit(tmp_path):
+    state = dict(FitTestModel().state_dict(), extra=torch.ones(1))
+    path = saved(tmp_path, state=state)
+    runner = Runner.from_cfg(config(tmp_path, path))
+    runner.load_checkpoint(path)
+    log = Path(runner.log_dir, f'{runner.timestamp}.log').read_text()
+    assert (f'WARNING - {path}: 1 of its 9 are not in FitTestModel: '
+            'extra\n') in log
+
+
 def test_a_prefix(tmp_path):
     path = saved(tmp_path)
     backbone = FitTestModel().backbone
@@ -145,7 +158,24 @@ def test_averaged_weights_are_named_by_their_file(tmp_path):
         Runner.from_cfg(settings).test()
 
 
-def test_no_weights_at_all(tmp_path):
-    torch.save([1], tmp_path / 'a.pth')
-    with pytest.raises(RuntimeError, match='a.pth'):
-        load_checkpoint(FitTestModel(), str(tmp_path / 'a.pth'))
+@pytest.mark.parametrize('content, kind', [
+    ([1], 'list'), (dict(state_dict=[1]), 'list'), ({0: 1}, 'dict'),
+    (dict(state_dict=torch.ones(1)), 'Tensor')])
+def test_no_weights_at_all(tmp_path, content, kind):
+    path = str(tmp_path / 'a.pth')
+    torch.save(content, path)
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(FitTestModel(), path)
+    assert str(error.value) == (
+        f'{path} holds a {kind} and no weights by name')
+
+
+@pytest.mark.parametrize('value', [1.5, np.ones((2, 2), np.float32)])
+def test_weights_that_are_no_tensors(tmp_path, value):
+    state = FitTestModel().state_dict()
+    path = saved(tmp_path, state=dict(state, **{'backbone.0.weight': value}))
+    kind = re.escape(str(type(value)))
+    with pytest.raises(CheckpointError, match=(
+            f'^{path}: weights of FitTestModel can not be copied from it: '
+            f'.*"backbone.0.weight".* received {kind}$')):
+        load_checkpoint(FitTestModel(), path)

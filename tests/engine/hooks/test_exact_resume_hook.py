@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, HOOKS, MODELS
 from mmengine.runner import Runner
 from torch import nn
 
+from mmsnn.checkpoints import CheckpointError
 from mmsnn.engine.cli import build_runner
 from mmsnn.engine.hooks import ExactResumeHook
 from mmsnn.engine.resume.run_state import hook_states, set_hook_states
@@ -139,9 +140,61 @@ def test_states_that_are_damaged_are_said_with_the_file(tmp_path, damage):
     checkpoint = torch.load(file, weights_only=False)
     checkpoint['exact_resume'] = damage(checkpoint['exact_resume'])
     torch.save(checkpoint, file)
-    with pytest.raises(ValueError, match='is damaged, so that its') as error:
+    with pytest.raises(ValueError, match=f'{file} is damaged .* can not go'):
         resumed(tmp_path)
-    assert str(error.value).startswith(f'exact_resume in {file}')
+
+
+@pytest.mark.parametrize('place, value', [
+    (('meta', 'iter'), 'x'), (('meta', 'epoch'), -1), (('meta', ), 3),
+    (('message_hub', ), 3), (('optimizer', 'state', 0), 3),
+    (('optimizer', 'param_groups'), []), (('meta', 'seed'), 'x')])
+def test_a_run_that_is_damaged_is_said_with_the_file(tmp_path, place, value):
+    build_runner(config(tmp_path)).train()
+    file = tmp_path / 'iter_3.pth'
+    part = checkpoint = torch.load(file, weights_only=False)
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    torch.save(checkpoint, file)
+    with pytest.raises(CheckpointError, match=f'state (of|in) {file} is '
+                       'damaged or of another run, so that this one can not'):
+        resumed(tmp_path)
+
+
+@pytest.mark.parametrize('damage', [
+    lambda state: state.update(momentum_buffer=3),
+    lambda state: state.update(momentum_buffer=torch.ones(7)),
+])
+def test_a_state_that_the_optimiser_can_not_use(tmp_path, damage):
+    build_runner(config(tmp_path)).train()
+    file = tmp_path / 'iter_3.pth'
+    checkpoint = torch.load(file, weights_only=False)
+    damage(checkpoint['optimizer']['state'][0])
+    torch.save(checkpoint, file)
+    with pytest.raises(CheckpointError, match=f'optimiser state in {file}'):
+        resumed(tmp_path)
+
+
+def test_another_optimiser_is_said(tmp_path):
+    build_runner(config(tmp_path)).train()
+    with pytest.raises(CheckpointError, match="of .*iter_3.pth .*'step'"):
+        resumed(tmp_path, optim_wrapper=dict(
+            optimizer=dict(type='Adam', lr=1e-3)))
+
+
+SCHEDULE = dict(type='LinearLR', start_factor=.5, by_epoch=False)
+
+
+@pytest.mark.parametrize('before, after, differ', [
+    ([SCHEDULE], [SCHEDULE], False), ([SCHEDULE], [], True),
+    ([SCHEDULE], [SCHEDULE] * 2, True),
+    ([SCHEDULE], [dict(type='ExponentialLR', gamma=.9, by_epoch=False)], True),
+])
+def test_another_schedule_is_said(tmp_path, capsys, before, after, differ):
+    build_runner(config(tmp_path, param_scheduler=before)).train()
+    runner = resumed(tmp_path, param_scheduler=after)
+    assert ('param_scheduler is another' in said(capsys)) == differ
+    assert 'first_step' not in str(runner.optim_wrapper.optimizer.step)
 
 
 def test_a_stream_is_said(tmp_path, capsys):
