@@ -1,14 +1,10 @@
 """Layers made of neurons and synapses, shared by all models."""
 
-from .attention import (
-    ESDSA,
-    SDSA3,
-    LinearPairESDSA,
-    SpikeAttention,
-    linear_attention,
-)
+from .attention import ESDSA, SDSA3, LinearPairESDSA, SpikeAttention
 from .blocks import ConvBlock, ResidualBlock, TransformerBlock
 from .branches import ChannelMixer, SpikeLinearPair, SpikeSepConv
+from .exact_products import linear_attention
+from .layout import in_layout, is_channels_last, to_channels_last
 from .masked import MaskContext, SparseConv2d, SpikeSparseConv2d
 from .memory import keep_freed_memory
 from .mixing import mixed_form
@@ -38,7 +34,8 @@ __all__ = [
     'SpikeConvTranspose3d', 'SpikeLinear', 'SpikeLinearPair',
     'SpikeMultiheadAttention', 'SpikeSepConv', 'SpikeSparseConv2d',
     'SpikingSynapse', 'SyncBatchNorm', 'TransformerBlock', 'VisiblePatches',
-    'conv_norm', 'deploy', 'enlarge_mask', 'hide', 'is_spiking_form', 'keep_freed_memory',
+    'conv_norm', 'deploy', 'enlarge_mask', 'hide', 'in_layout',
+    'is_channels_last', 'is_spiking_form', 'keep_freed_memory',
     'linear_attention', 'mean_over_time', 'mixed_form', 'norm_as_affine',
-    'spiking_form'
+    'spiking_form', 'to_channels_last'
 ]

@@ -8,44 +8,10 @@ from mmsnn.neurons import build_neuron, is_spiking
 from mmsnn.neurons.packed import cast
 from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
 
+from .exact_products import linear_attention
+from .layout import is_channels_last
 from .reparam import LinearPair, RepConv
 from .synapse import conv_norm
-
-#: Integers up to here are exact in float32.
-EXACT_FLOAT32 = 2**24
-
-
-def linear_attention(query: torch.Tensor, key: torch.Tensor,
-                     value: torch.Tensor, max_spikes: int) -> torch.Tensor:
-    """``Q (K^T V)`` of spike counts: linear in tokens, and exact.
-
-    The product of integers does not depend on the order, so the one that is
-    linear in the tokens is taken. Sums stay integers; where they could pass
-    2^24 (more than ``tokens x head_dim x D^3``) they are computed in float64.
-    Autocast is off inside.
-
-    Args:
-        query (Tensor): Spike counts of shape (N, heads, tokens, head_dim).
-        key (Tensor): Spike counts, same shape.
-        value (Tensor): Spike counts, (N, heads, tokens, value_dim).
-        max_spikes (int): D; 0 when the operands are not spike counts.
-
-    Returns:
-        Tensor: (N, heads, tokens, value_dim), float32 or float64.
-
-    Example:
-        >>> q = k = torch.tensor([[[[2., 1.], [0., 3.]]]])
-        >>> v = torch.tensor([[[[1.], [4.]]]])
-        >>> linear_attention(q, k, v, max_spikes=4).flatten().tolist()
-        [17.0, 39.0]
-    """
-    tokens, head_dim = query.shape[-2:]
-    bound = tokens * head_dim * max_spikes**3
-    dtype = torch.float64 if (query.dtype == torch.float64
-                              or bound > EXACT_FLOAT32) else torch.float32
-    with torch.autocast(query.device.type, enabled=False):
-        query, key, value = (x.to(dtype) for x in (query, key, value))
-        return query @ (key.transpose(-2, -1) @ value)
 
 
 def _counts_per_unit(scale: float) -> float:
@@ -136,18 +102,23 @@ class SpikeAttention(BaseModule):
         """
         raise NotImplementedError
 
-    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to (N, heads, H * W, C / heads)."""
+    def _split_heads(self, x: torch.Tensor,
+                     like: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W), laid out as ``like``, to (N, heads, H * W, C / heads).
+        Its gradient has that layout again."""
         n, channels, height, width = x.shape
-        return x.reshape(n, self.num_heads, channels // self.num_heads,
-                         height * width).transpose(-2, -1)
+        tokens, each = height * width, channels // self.num_heads
+        if is_channels_last(like):
+            x = x.permute(0, 2, 3, 1)
+            return x.reshape(n, tokens, self.num_heads, each).transpose(1, 2)
+        return x.reshape(n, self.num_heads, each, tokens).transpose(-2, -1)
 
     def _join_heads(self, x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """(N, heads, H * W, c) to (N, heads * c, H, W), laid out as ``like``,
         so that the layers behind keep their memory format."""
         n, _, height, width = like.shape
         channels = x.shape[1] * x.shape[3]
-        if like.is_contiguous(memory_format=torch.channels_last):
+        if is_channels_last(like):
             x = x.transpose(1, 2).reshape(n, height, width, channels)
             return x.permute(0, 3, 1, 2)
         return x.transpose(-2, -1).reshape(n, channels, height, width)
@@ -164,9 +135,11 @@ class SpikeAttention(BaseModule):
         membrane = x
         x = as_autocast_does(self.neuron(x))
         with saved_as_bytes(x):
-            query = self._split_heads(self.query_neuron(self.query(x)))
-            key = self._split_heads(self.key_neuron(self.key(x)))
-            value = self._split_heads(self.value_neuron(self.value(x)))
+            query, key, value = (
+                self._split_heads(neuron(projection(x)), membrane)
+                for projection, neuron in ((self.query, self.query_neuron),
+                                           (self.key, self.key_neuron),
+                                           (self.value, self.value_neuron)))
         x = linear_attention(query, key, value, self.max_spikes)
         x = self._join_heads(x, membrane)
         if not self.max_spikes:

@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_weight
 
+from mmsnn.neurons.autocast import autocast_type
 from mmsnn.registry import MODELS
 
 from .synapse import SpikeConv2d, recast
@@ -149,8 +150,8 @@ class _SparseConv:
             # One product for all images is fast; each has few rows.
             rows = F.linear(to_rows(x), weight.flatten(1), bias)
             return from_rows(rows, len(x), *x.shape[2:])
-        if torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
+        dtype = autocast_type(x.device)
+        if dtype is not None:
             x, weight = x.to(dtype), weight.to(dtype)
             bias = bias if bias is None else bias.to(dtype)
         return _Convolve.apply(x, weight, bias, patches)

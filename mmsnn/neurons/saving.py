@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch._C import _autograd
 
+from .autocast import autocast_type
 from .native import is_followed
 from .packed import cast, spike_bytes, unpack
 
@@ -144,11 +145,11 @@ def as_autocast_does(values: torch.Tensor) -> torch.Tensor:
         >>> as_autocast_does(x) is x
         True
     """
-    device = values.device.type
-    if (not torch.is_autocast_enabled(device)
-            or values.dtype is torch.float64 or spike_bytes(values) is None):
+    dtype = autocast_type(values.device)
+    if (dtype is None or values.dtype is torch.float64
+            or spike_bytes(values) is None):
         return values
-    return cast(values, torch.get_autocast_dtype(device))
+    return cast(values, dtype)
 
 
 def _unpacked(saved: Callable[[], torch.Tensor]) -> torch.Tensor:
