@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
+from .layout import in_layout
+
 
 def mean_over_time(outputs: Any, timesteps: int) -> Any:
     """Average every tensor over time: (N * T, ...) to (N, ...).
@@ -14,7 +16,7 @@ def mean_over_time(outputs: Any, timesteps: int) -> Any:
         timesteps (int): T. With 1, nothing is done.
 
     Returns:
-        Any: The same structure.
+        Any: The same structure; maps keep their layout.
 
     Example:
         >>> scores = torch.tensor([[1., 0.], [3., 1.], [5., 2.], [5., 4.]])
@@ -26,8 +28,8 @@ def mean_over_time(outputs: Any, timesteps: int) -> Any:
         return outputs
 
     def merge(x):
-        if not isinstance(x, torch.Tensor):
-            return x
         return x.unflatten(0, (-1, timesteps)).mean(1)
 
-    return tree_map(merge, outputs)
+    return tree_map(
+        lambda x: in_layout(merge, x)
+        if isinstance(x, torch.Tensor) else x, outputs)

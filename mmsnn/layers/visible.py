@@ -119,7 +119,7 @@ def hide(images: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     mask = enlarge_mask(mask, images.shape[-1] // mask.shape[-1])
     while mask.dim() < images.dim():
         mask = mask.unsqueeze(1)
-    return images.masked_fill(~mask, 0)
+    return torch.where(mask, images, 0)  # masked_fill loses the layout
 
 
 class VisiblePatches:

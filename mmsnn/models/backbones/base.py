@@ -8,7 +8,14 @@ from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import nn
 
-from mmsnn.layers import conv_norm, deploy, keep_freed_memory, mean_over_time
+from mmsnn.layers import (
+    conv_norm,
+    deploy,
+    is_channels_last,
+    keep_freed_memory,
+    mean_over_time,
+    to_channels_last,
+)
 from mmsnn.neurons import is_spiking
 from mmsnn.suggest import did_you_mean, keys_of
 
@@ -59,9 +66,9 @@ class SpikingBackbone(BaseModule):
         mean_over_time (bool): Average the outputs over time. Defaults to
             False.
         channels_last (bool): Return maps in the channels-last layout in
-            which the backbone runs on CPU: necks and heads behind it are then
-            faster there too, but upstream code that calls ``view`` on its
-            maps raises. Defaults to False: the layout of the input.
+            which the backbone runs: necks and heads behind it are then faster
+            too, but upstream code that calls ``view`` on its maps raises.
+            Defaults to False: the layout of the input.
         with_cp (bool, optional): Save memory in training: keep no activations
             inside of blocks but run each block again in the backward pass.
             Defaults to None, False.
@@ -251,14 +258,11 @@ class SpikingBackbone(BaseModule):
         timesteps, repeats = self._time_of(x)
         if x.dim() == 5:
             x = x.flatten(0, 1)
-        last = torch.channels_last
-        plain = not self.channels_last and (
-            x.is_contiguous() or not x.is_contiguous(memory_format=last))
-        if x.device.type == 'cpu':
-            # Convolutions on CPU are faster so; the layers keep the format.
-            x = x.contiguous(memory_format=last)
-            if self.keep_freed_memory:
-                keep_freed_memory()
+        plain = not self.channels_last and not is_channels_last(x)
+        # Convolutions are faster so; the layers keep the layout.
+        x = to_channels_last(x)
+        if self.keep_freed_memory and x.device.type == 'cpu':
+            keep_freed_memory()
         outs = tuple(self._run_stages(x, repeats))
         if self.mean_over_time:
             outs = mean_over_time(outs, timesteps)

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from mmsnn.layers import in_layout
+
 
 class Stage(nn.Sequential):
     """A downsampling convolution, then blocks.
@@ -43,10 +45,7 @@ class Stage(nn.Sequential):
         """
         x = self.downsample(x)
         if repeats > 1:
-            last = torch.channels_last
-            x = x.repeat_interleave(repeats, 0).contiguous(
-                memory_format=last if x.is_contiguous(memory_format=last) else
-                torch.contiguous_format)
+            x = in_layout(lambda x: x.repeat_interleave(repeats, 0), x)
         return self.run_blocks(x, context)
 
     def run_blocks(
