@@ -11,6 +11,7 @@ from mmsnn.conversion.upstream.random_numbers import (
     RandomNumbers,
     own_random_numbers,
 )
+from mmsnn.conversion.watching import neuron_layers
 
 
 class FirstNotFinite:
@@ -61,6 +62,66 @@ class FirstNotFinite:
                 name for name, weight in module.named_parameters()
                 if not _finite(weight)
             ]
+
+
+class InfiniteMembranes:
+    """The neurons whose float16 membrane potentials are infinite.
+
+    What is beyond 65504 is infinite in float16. A neuron fires D spikes or
+    none there, which is finite again, so that no loss shows it. A context
+    that watches the neurons that run in it.
+
+    Args:
+        model (nn.Module): The model.
+
+    Example:
+        >>> from mmsnn.neurons import SFANeuron
+        >>> model = nn.Sequential(nn.Identity(), SFANeuron())
+        >>> with InfiniteMembranes(model) as found:
+        ...     spikes = model(torch.tensor([1., 1e5]).half())
+        >>> spikes.tolist(), found.paths()
+        ([0.25, 1.0], ['1'])
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._found: dict[str, torch.Tensor] = {}
+
+    def __enter__(self) -> 'InfiniteMembranes':
+        self._handles = [
+            module.register_forward_pre_hook(
+                lambda module, args, path=path: self._look(path, args[0]))
+            for path, module in neuron_layers(self._model)
+        ]
+        return self
+
+    def __exit__(self, *args) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _look(self, path: str, membrane: torch.Tensor) -> None:
+        if membrane.dtype == torch.float16:
+            bad = membrane.detach().isinf().any()
+            self._found[path] = self._found.get(path, bad) | bad
+
+    def any(self) -> torch.Tensor | bool:
+        """Whether there is one: a tensor, so that a GPU need not wait.
+
+        Returns:
+            Tensor | bool: Of no dimensions, or False if no neuron had
+            membrane potentials in float16.
+        """
+        if not self._found:
+            return False
+        return torch.stack(list(self._found.values())).any()
+
+    def paths(self) -> list[str]:
+        """Paths of the neurons, in the order in which they ran.
+
+        Returns:
+            list[str]: Empty if there is none.
+        """
+        return [path for path, bad in self._found.items() if bad]
 
 
 def first_not_finite(model: nn.Module, batch, wrapper: OptimWrapper,

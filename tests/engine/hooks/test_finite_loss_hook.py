@@ -9,6 +9,9 @@ from processes import run_in_processes
 from torch import nn
 
 from mmsnn.engine.cli import build_runner
+from mmsnn.engine.not_finite import InfiniteMembranes
+from mmsnn.layers import SpikeLinear
+from mmsnn.neurons import SFANeuron
 
 
 @MODELS.register_module()
@@ -50,7 +53,7 @@ def train(tmp_path, model=None, data=None, **options):
     data = torch.ones(8, 4) if data is None else data
     cfg = Config(dict(
         default_scope='mmengine',
-        model=dict(type='FiniteLossModel', **(model or {})),
+        model=dict(dict(type='FiniteLossModel'), **(model or {})),
         work_dir=str(tmp_path),
         train_dataloader=dict(
             batch_size=2, num_workers=0, dataset=dict(
@@ -185,6 +188,98 @@ def test_a_second_run_that_fails_leaves_no_trace(tmp_path, capsys):
 def test_action_is_checked(tmp_path):
     with pytest.raises(ValueError, match="'stop' or 'warn', but is 'ignore'"):
         train(tmp_path, default_hooks=dict(finite_loss=dict(action='ignore')))
+
+
+@MODELS.register_module()
+class OverflowModel(BaseModel):
+    """Its first neuron gets 4 x 300 x 60 = 72,000 from the iteration on that
+    is ``since``, which float16 does not hold."""
+
+    def __init__(self, since=0, dtype='float16'):
+        super().__init__()
+        self.first = nn.Linear(4, 4, bias=False)
+        self.neuron = SFANeuron()
+        self.second = SpikeLinear(4, 4, neuron=dict(type='mmsnn.SFANeuron'))
+        nn.init.constant_(self.first.weight, 300.)
+        nn.init.constant_(self.second.weight, 1e5)
+        self.first.requires_grad_(False)
+        self.second.requires_grad_(False)
+        self.head = nn.Linear(4, 1)
+        self.since, self.dtype, self.runs = since, dtype, 0
+
+    def forward(self, inputs, mode='tensor'):
+        x = torch.stack(list(inputs))
+        x = x * (60 if self.runs >= self.since else 1)
+        self.runs += torch.is_grad_enabled()
+        with torch.autocast('cpu', getattr(torch, self.dtype)):
+            x = self.neuron(self.first(x))
+        x = self.second(x.float())
+        return dict(loss=self.head(x / 1e5).mean())
+
+
+@pytest.mark.parametrize('interval', [1, 3])
+def test_membranes_beyond_float16(tmp_path, interval):
+    runner = train(
+        tmp_path, dict(type='OverflowModel', since=4),
+        default_hooks=dict(finite_loss=dict(membrane_interval=interval)))
+    before = runner.model.head.weight.clone()
+    with pytest.raises(FloatingPointError) as found:
+        runner.train()
+    # From the fifth iteration on; of each three the first is looked at.
+    assert runner.iter == {1: 4, 3: 6}[interval]
+    assert str(found.value) == (
+        f'iteration {runner.iter + 1}: membrane potentials of neuron are '
+        'infinite in float16, which bfloat16 and float32 would hold; the '
+        'first layer whose output is not finite is first; '
+        "default_hooks.finite_loss.action='warn' goes on all the same")
+    assert not torch.equal(runner.model.head.weight, before)
+    assert not any(m._forward_pre_hooks for m in runner.model.modules())
+
+
+@pytest.mark.parametrize('dtype,interval', [('bfloat16', 1),
+                                            ('float16', 0)])
+def test_membranes_that_are_not_looked_at(tmp_path, dtype, interval):
+    runner = train(
+        tmp_path, dict(type='OverflowModel', dtype=dtype),
+        default_hooks=dict(finite_loss=dict(membrane_interval=interval)))
+    runner.train()
+    assert runner.iter == 8
+
+
+def test_membranes_with_a_warning(tmp_path, capsys):
+    runner = train(
+        tmp_path, dict(type='OverflowModel', since=4),
+        default_hooks=dict(finite_loss=dict(
+            action='warn', membrane_interval=5)))
+    runner.train()
+    logged = capsys.readouterr().out
+    assert runner.iter == 8
+    assert logged.count('membrane potentials of neuron are infinite') == 1
+    assert 'iteration 6: membrane potentials' in logged
+
+
+def test_membrane_interval_is_checked(tmp_path):
+    with pytest.raises(ValueError, match='membrane_interval must be a number '
+                       'of iterations, or 0 for never, but is -1'):
+        train(tmp_path, default_hooks=dict(
+            finite_loss=dict(membrane_interval=-1)))
+
+
+def test_paths_of_infinite_membranes():
+    # As a synapse has it, in half precision, of either sign.
+    model = nn.ModuleDict(dict(
+        a=SpikeLinear(2, 2, bias=False, neuron=dict(type='mmsnn.LIFNeuron')),
+        b=SFANeuron(), c=SFANeuron())).half()
+    nn.init.constant_(model.a.weight, 65504.)
+    x = torch.tensor([[5., 5.]]).half()
+    with InfiniteMembranes(model) as found, torch.no_grad():
+        x = model.a(x)  # 2 x 65504
+        model.b(-x)
+        model.c(x.float())
+    assert found.paths() == ['b'] and found.any()
+    with InfiniteMembranes(model) as found, torch.no_grad():
+        model.a(torch.zeros(1, 2).half())
+    assert found.paths() == [] and not found.any()
 
 
 def _stopped_in_processes(folder):
