@@ -4,11 +4,13 @@ import ctypes
 import sys
 from functools import cache
 
+from mmsnn.neurons.ops import constant_when_compiled
+
 #: Parameters of glibc's ``mallopt`` (malloc.h).
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-@cache
+@constant_when_compiled
 def keep_freed_memory(limit: int = 2**30) -> bool:
     """Let the process reuse freed memory instead of giving it back.
 
@@ -28,6 +30,11 @@ def keep_freed_memory(limit: int = 2**30) -> bool:
         >>> keep_freed_memory() in (True, False)
         True
     """
+    return _set_limit(limit)
+
+
+@cache
+def _set_limit(limit: int) -> bool:
     if not sys.platform.startswith('linux'):
         return False
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)

@@ -18,6 +18,7 @@ All of them keep for the backward pass what they keep without
 ``torch.compile``.
 """
 
+from collections.abc import Callable
 from math import frexp
 
 import torch
@@ -26,23 +27,42 @@ from torch import Tensor
 from . import gpu, native, temporal
 
 
+def constant_when_compiled(function: Callable) -> Callable:
+    """Let ``torch.compile`` call a function once and keep its result.
+
+    It is ``torch.compiler.assume_constant_result`` without its import of the
+    compiler, a second, where perhaps nothing is compiled.
+
+    Args:
+        function (Callable): Its result depends on nothing that is compiled.
+
+    Returns:
+        Callable: The function itself.
+
+    Example:
+        >>> @constant_when_compiled
+        ... def answer():
+        ...     return 42
+        >>> answer()
+        42
+    """
+    function._dynamo_marked_constant = True
+    return function
+
+
+@constant_when_compiled
 def _has_kernels(device: str, index: int | None) -> bool:
     if device == 'cpu':
         return native.load() is not None
     return gpu.device.works(device, index)
 
 
+@constant_when_compiled
 def _is_exporting() -> bool:
     # Called where nothing is traced: traced, PyTorch 2.8 answers True always.
     # PyTorch 2.6 can not tell: True then, which unrolls.
     tell = getattr(torch.compiler, 'is_exporting', None)
     return tell is None or tell()
-
-
-for _constant in (_has_kernels, _is_exporting):
-    # As torch.compiler.assume_constant_result does, which imports the
-    # compiler (a second), here where perhaps nothing is compiled.
-    _constant._dynamo_marked_constant = True
 
 
 def is_compiled() -> bool:

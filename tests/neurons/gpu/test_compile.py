@@ -20,10 +20,10 @@ def calls(on_cpu, monkeypatch):
 
         return call
 
+    @ops.constant_when_compiled
     def has_kernels(device, index):
         return True
 
-    has_kernels._dynamo_marked_constant = True
     monkeypatch.setattr(ops, '_has_kernels', has_kernels)
     monkeypatch.setattr(ops, '_is_for_gpu', lambda tensor: True)
     for name in ('forward', 'backward'):
