@@ -10,8 +10,13 @@ from mmsnn.models import ESpikeFormer, MaskedESpikeFormer, MetaSpikeFormer
 
 SFA = dict(type='mmsnn.SFANeuron', max_spikes=4)
 BASE = dict(embed_dims=[8, 16, 24, 32], depths=[1, 1, 1, 2, 1], num_heads=4)
+LARGE = dict(family='large', embed_dims=[8, 16, 24], depths=[1, 1, 1, 2],
+             num_heads=4, linear_pair=True)
 BACKBONES = dict(
     base=(ESpikeFormer, {}),
+    large=(ESpikeFormer, dict(arch=LARGE, out_indices=(1, 3),
+                              layer_scale_init_value=0.5,
+                              neuron=dict(SFA, timesteps=2))),
     masked=(MaskedESpikeFormer, {}),
     kept=(MaskedESpikeFormer, dict(drop_masked=False)),
     meta=(MetaSpikeFormer, dict(neuron=dict(type='mmsnn.LIFNeuron',
@@ -21,32 +26,40 @@ BACKBONES = dict(
 def build(family='base', **kwargs):
     kind, keys = BACKBONES[family]
     torch.manual_seed(0)
-    model = kind(BASE, out_indices=(1, 4), **{'neuron': SFA, **keys, **kwargs})
+    model = kind(**{'arch': BASE, 'out_indices': (1, 4), 'neuron': SFA,
+                    **keys, **kwargs})
     for name, parameter in model.named_parameters():
         if 'norm.bias' in name:
             nn.init.uniform_(parameter, 0, 1)
     return model.train()
 
 
-def step(model, seed=1):
+def step(model, seed=1, autocast=False):
     """Loss, gradients and buffers of a training step."""
     torch.manual_seed(seed)
     inputs = [torch.randn(2, 3, 32, 32)]
     if isinstance(model, MaskedESpikeFormer):
         inputs.append(torch.tensor([[[True, False], [True, True]]] * 2))
     model.zero_grad()
-    loss = sum((out * torch.randn_like(out)).sum() for out in model(*inputs))
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        outs = model(*inputs)
+    loss = sum((out * torch.randn_like(out)).sum() for out in outs)
     loss.backward()
     return [loss.detach(), *(p.grad.clone() for p in model.parameters()),
             *(b.clone() for b in model.buffers())]
 
 
-@pytest.mark.parametrize('family', list(BACKBONES))
-def test_a_step_computes_the_same(family):
+every = pytest.mark.parametrize('family', list(BACKBONES))
+
+
+@every
+@pytest.mark.parametrize('autocast', [False, True])
+def test_a_step_computes_the_same(family, autocast):
     plain = build(family, drop_path_rate=0.5)
     model = build(family, drop_path_rate=0.5, with_cp=True)
     for seed in (1, 2):
-        expected, actual = step(plain, seed), step(model, seed)
+        expected = step(plain, seed, autocast)
+        actual = step(model, seed, autocast)
         assert len(expected) == len(actual) and expected[5].any()
         for a, b in zip(expected, actual):
             assert torch.equal(a, b)
@@ -60,15 +73,20 @@ def kept_bytes(model):
         kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
+    inputs = [torch.randn(2, 3, 64, 64)]
+    if isinstance(model, MaskedESpikeFormer):
+        inputs.append(torch.tensor([[[True, False], [True, True]]] * 2))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        outs = model(torch.randn(2, 3, 64, 64))
+        outs = model(*inputs)
     assert all(out.requires_grad for out in outs)
     own = {p.data_ptr() for p in model.parameters()}
     return sum(size for key, size in kept.items() if key not in own)
 
 
-def test_less_is_kept():
-    assert kept_bytes(build(with_cp=True)) < kept_bytes(build()) / 2
+@every
+def test_less_is_kept(family):
+    plain = kept_bytes(build(family))
+    assert kept_bytes(build(family, with_cp=True)) < plain / 2
 
 
 def test_nothing_runs_twice_but_in_training():
