@@ -66,6 +66,32 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+@contextmanager
+def naming_full_disk(folder: str | Path) -> Iterator[None]:
+    """Say that a disk is full, where an error does not name the file.
+
+    Args:
+        folder (str | Path): Into which the block writes.
+
+    Raises:
+        OSError: As in the block, with a sentence.
+
+    Example:
+        >>> with naming_full_disk('runs/a'):
+        ...     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        Traceback (most recent call last):
+        OSError: [Errno 28] disk full: a file in runs/a could not be written
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL or 'disk full' in str(error):
+            raise
+        file = error.filename or f'a file in {folder}'
+        raise OSError(
+            error.errno, f'disk full: {file} could not be written') from error
+
+
 def remove_parts(path: str | Path) -> None:
     """Remove what is left of files whose process was killed while it wrote
     them: those that no process of this machine, or this one, was writing.

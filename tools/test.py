@@ -16,6 +16,7 @@ from mmsnn.engine.cli import (
 )
 from mmsnn.engine.config_values import naming_keys_of
 from mmsnn.engine.failures import FailsOnce
+from mmsnn.files import naming_full_disk
 
 
 def parse_args():
@@ -47,7 +48,8 @@ def main():
             enable_painting(cfg, args.show_dir)
         if args.tta:
             enable_tta(cfg)
-        with naming_keys_of(cfg, args.cfg_options):
+        with (naming_full_disk(cfg.work_dir),
+              naming_keys_of(cfg, args.cfg_options)):
             test(build_runner(cfg))
 
 

@@ -12,6 +12,7 @@ from mmsnn.engine.cli import (
 )
 from mmsnn.engine.config_values import naming_keys_of
 from mmsnn.engine.failures import FailsOnce, resume_after_restart
+from mmsnn.files import naming_full_disk
 
 
 def parse_args():
@@ -58,7 +59,8 @@ def main():
         cfg = load_config(args)
         merge_options(cfg, args)
         resume_after_restart(cfg, os.environ)
-        with naming_keys_of(cfg, args.cfg_options):
+        with (naming_full_disk(cfg.work_dir),
+              naming_keys_of(cfg, args.cfg_options)):
             build_runner(cfg).train()
 
 

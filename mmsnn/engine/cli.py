@@ -21,6 +21,7 @@ from mmsnn.engine.config_values import (
 )
 from mmsnn.engine.gloo import needs_gloo
 from mmsnn.engine.neuron_key import merge_options
+from mmsnn.engine.optimizers.known import check_optimizer
 from mmsnn.files import dump_json
 from mmsnn.visualization.metrics import json_metrics
 
@@ -91,7 +92,9 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
     check_work_dir(cfg.work_dir)
-    if framework(cfg) == 'mmpretrain':
+    scope = framework(cfg)
+    check_optimizer(cfg)
+    if scope == 'mmpretrain':
         set_loader_defaults(cfg)
     return cfg
 

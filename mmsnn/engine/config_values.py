@@ -1,9 +1,8 @@
 """Values of a config that can not be: the message names their key."""
 
 import inspect
-import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,76 +13,11 @@ from mmengine.runner import Runner
 
 from mmsnn.suggest import did_you_mean
 
+from .value_rules import VALUES, WHOLE, is_number
+
 #: Top-level keys that are read although Runner does not take them.
 _READ_BY_OTHERS = ('find_unused_parameters', 'runner_type', 'sync_bn',
                    'tta_model', 'tta_pipeline', 'model_wrapper_cfg')
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_amount(value: Any) -> bool:
-    return _is_number(value) and math.isfinite(value) and value >= 0
-
-
-def _is_integer(value: Any, least: int) -> bool:
-    return (_is_number(value) and math.isfinite(value)
-            and value == int(value) and value >= least)
-
-
-_POSITIVE = 'a positive integer', lambda x: _is_integer(x, 1)
-_COUNT = 'an integer of 0 or more', lambda x: _is_integer(x, 0)
-_INTEGER = 'an integer', lambda x: _is_integer(x, -2**63)
-_AMOUNT = 'a finite number of 0 or more', _is_amount
-_NUMBER = 'a number', _is_number
-_FLAG = 'True or False', lambda x: isinstance(x, bool)
-_PART = 'a dict', lambda x: not isinstance(x, (bool, int, float, str))
-_PARTS = 'a dict or a list of dicts', lambda x: all(map(
-    _PART[1], x if isinstance(x, (list, tuple)) else [x]))
-_STEPS = 'a list of integers', lambda x: isinstance(
-    x, (list, tuple)) and all(_is_integer(n, 0) for n in x)
-
-#: Key -> what its value must be, in words, and whether it is. An asterisk is
-#: any key or index. They are those that upstream reads late, or not as a
-#: class that is built.
-_VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys((
-        'model', 'train_dataloader', 'val_dataloader', 'test_dataloader',
-        'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper', 'default_hooks',
-        'env_cfg', 'randomness', 'optim_wrapper.optimizer',
-        'optim_wrapper.clip_grad', 'optim_wrapper.paramwise_cfg'), _PART),
-    **dict.fromkeys(('param_scheduler', 'custom_hooks', 'val_evaluator',
-                     'test_evaluator'), _PARTS),
-    '*_dataloader.batch_size': _POSITIVE,
-    '*_dataloader.num_workers': _COUNT,
-    '*_dataloader.prefetch_factor': _POSITIVE,
-    '*_dataloader.persistent_workers': _FLAG,
-    '*_dataloader.pin_memory': _FLAG,
-    'train_cfg.max_epochs': _POSITIVE,
-    'train_cfg.max_iters': _POSITIVE,
-    'train_cfg.val_interval': _POSITIVE,
-    'train_cfg.val_begin': _COUNT,
-    'optim_wrapper.accumulative_counts': _POSITIVE,
-    'optim_wrapper.optimizer.lr': _AMOUNT,
-    'optim_wrapper.optimizer.weight_decay': _AMOUNT,
-    'optim_wrapper.optimizer.momentum': _AMOUNT,
-    'param_scheduler.*.milestones': _STEPS,
-    'param_scheduler.*.begin': _COUNT,
-    'param_scheduler.*.end': _NUMBER,
-    'param_scheduler.*.by_epoch': _FLAG,
-    'param_scheduler.*.start_factor': _AMOUNT,
-    'param_scheduler.*.end_factor': _AMOUNT,
-    'param_scheduler.*.gamma': _AMOUNT,
-    'param_scheduler.*.power': _AMOUNT,
-    'param_scheduler.*.eta_min': _AMOUNT,
-    'param_scheduler.*.T_max': _POSITIVE,
-    'default_hooks.checkpoint.interval': _INTEGER,
-    'default_hooks.checkpoint.max_keep_ckpts': _INTEGER,
-    'default_hooks.logger.interval': _POSITIVE,
-    'randomness.seed': _INTEGER,
-}
-_WHOLE = _POSITIVE, _COUNT, _INTEGER
 #: Words that are as good as the number, or True or False, under a key.
 _WORDS = dict(bias='auto', loss_scale='dynamic', padding='same')
 
@@ -135,9 +69,9 @@ def _wanted(old: Any, new: Any) -> str:
         return '' if isinstance(new, bool) else 'True or False'
     if not isinstance(new, str):
         return ''
-    if _is_number(old):
+    if is_number(old):
         return 'a number'
-    if isinstance(old, (list, tuple)) and old and all(map(_is_number, old)):
+    if isinstance(old, (list, tuple)) and old and all(map(is_number, old)):
         return 'a list of numbers'
     return ''
 
@@ -163,14 +97,14 @@ def check_values(cfg: Config) -> None:
         ValueError: val_dataloader.batch_size must be a positive integer, but
         is 0
     """
-    for pattern, (wanted, valid) in _VALUES.items():
+    for pattern, (wanted, valid) in VALUES.items():
         for path, value in _places(cfg, pattern):
             if value is None:
                 continue
             if not valid(value):
                 raise ValueError(f'{path} must be {wanted}, but is {value!r}')
             if isinstance(value, float) and any(
-                    valid is whole for _, whole in _WHOLE):
+                    valid is whole for _, whole in WHOLE):
                 holder, _, key = path.rpartition('.')
                 (_, place), = _places(cfg, holder)
                 place[key] = int(value)

@@ -76,6 +76,14 @@ def there(tmp_path, monkeypatch):
     ('param_scheduler=LinearLR', 'param_scheduler must be a dict or a list'),
     ('optim_wrapper.optimizer=SGD', 'optim_wrapper.optimizer must be a dict'),
     ('optim_wrapper.paramwise_cfg=x', 'paramwise_cfg must be a dict, but'),
+    ('val_dataloader.sampler=x', 'val_dataloader.sampler must be a dict'),
+    ('train_dataloader.dataset=x', 'train_dataloader.dataset must be a dict'),
+    ('default_hooks.logger=3', 'default_hooks.logger must be a dict, but'),
+    ('log_level=FOO', 'log_level must be a level of logging such as INFO'),
+    ('env_cfg.mp_cfg.mp_start_method=x', "must be 'fork', 'spawn' or 'fork"),
+    ('env_cfg.dist_cfg.timeout=x', 'timeout must be a finite number'),
+    ('find_unused_parameters=maybe', 'must be True or False'),
+    ('optim_wrapper.optimizer.type=AdmaW', "'AdmaW' is .* mean 'AdamW'"),
     ('trian_cfg.max_iters=5', "no key trian_cfg .did you mean 'train_cfg'"),
 ])
 def test_values_that_can_not_be(tmp_path, option, said):
@@ -102,12 +110,14 @@ def test_values_that_can_be(tmp_path):
         'val_dataloader.batch_size=8.0', 'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False', 'load_from=a.pth',
         'param_scheduler.1.milestones=[5,6]', 'randomness.seed=None',
-        'model.backbone.out_indices=3', 'find_unused_parameters=True')
+        'model.backbone.out_indices=3', 'log_level=10',
+        'find_unused_parameters=True')
     assert cfg.train_cfg.max_iters == 100000
     assert type(cfg.train_cfg.max_iters) is int
     assert type(cfg.val_dataloader.batch_size) is int
     assert cfg.optim_wrapper.optimizer.lr == 1
     assert cfg.param_scheduler[1].milestones == [5, 6]
+    assert cfg.log_level == 10
     assert cfg.randomness.seed is None and cfg.load_from == 'a.pth'
 
 
