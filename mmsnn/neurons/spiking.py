@@ -186,6 +186,8 @@ class SpikingNeuron(NeuronModule):
                 inplace,
                 threshold=self.threshold)
         if self.threshold != 1:
+            check_type(membrane.dtype, self.max_spikes, self.scale)
+            check_strided(membrane)
             if inplace and not (torch.is_grad_enabled()
                                 or torch.compiler.is_compiling()):
                 membrane.div_(self.threshold)

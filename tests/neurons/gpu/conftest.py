@@ -14,6 +14,7 @@ _KERNELS = 'mmsnn.neurons.gpu.kernels'
 
 
 def _taken_kernels():
+    vars(gpu).pop('kernels', None)  # as an import leaves it there
     return {
         name: sys.modules.pop(name)
         for name in list(sys.modules) if name.startswith(_KERNELS)
@@ -30,6 +31,8 @@ def interpreted():
         kernels = importlib.import_module(_KERNELS)
     _taken_kernels()
     sys.modules.update(before)
+    if before:
+        gpu.kernels = before[_KERNELS]
     return kernels
 
 
@@ -51,7 +54,8 @@ def interpreter(interpreted, monkeypatch):
         return convert(data, source, target, rounding)
 
     monkeypatch.setattr(interpreter, '_convert_float', converted)
-    places = [tl, tl.core, tl.math, tl.core.tensor, tl.core.dtype]
+    places = [tl, tl.core, tl.math, tl.core.tensor, tl.core.dtype,
+              tl.core.tensor_descriptor_base]
     before = [dict(vars(place)) for place in places]
     with np.errstate(all='ignore'):  # what is not finite is wanted here
         yield interpreted

@@ -35,11 +35,11 @@ def count_kernel(u, out, reach, found, n, inner, positions,
     for first in range(start, n, step * BLOCK):
         inside = at < n - first
         count = wide(tl.load(u + first + at, mask=inside, other=0.0))
+        bad += (count - count != 0).to(tl.int64)
         if out is not None:
             count = spike_count(count, MAX_SPIKES, 0.5)
             value = count * tl.full([], SCALE, count.dtype)
             tl.store(out + first + at, value, mask=inside)
-        bad += (count - count != 0).to(tl.int64)
         if reach is not None:
             place = (first + at) // inner % positions
             factor = tl.load(reach + place, mask=inside, other=0.0)

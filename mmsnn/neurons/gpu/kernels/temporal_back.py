@@ -141,21 +141,23 @@ def time_recompute_back_kernel(
         blocks = samples * ((size + BLOCK - 1) // BLOCK)
     decays, gain = decay_of(decay, DECAY, REAL)
     total = tl.full([BLOCK], 0, tl.float64)
-    if room is not None:
+    if TIMESTEPS > 1:
         room += program.to(tl.int64) * (BLOCK * (TIMESTEPS - 1))
     for block in range(program, blocks, tl.num_programs(0)):
         own, at, inside = places(block, samples, size, TIMESTEPS, FLAT, LONG,
                                  BLOCK)
         before = start_of(state, own, inside, REAL, BLOCK)
         h = before
-        for t in range(TIMESTEPS - 1):
-            inputs = tl.load(x + at, mask=inside).to(REAL)
-            v = charge(h, inputs, decays, gain, DECAY_INPUT)
-            tl.store(room + t * BLOCK + lane, v)
-            count = spike_count(
-                over_threshold(v, THRESHOLD, INVERSE), MAX_SPIKES, DISTANCE)
-            h = discharge(v, count, THRESHOLD, HARD)
-            at += size
+        if TIMESTEPS > 1:  # a loop is compiled even if it never runs
+            for t in range(TIMESTEPS - 1):
+                inputs = tl.load(x + at, mask=inside).to(REAL)
+                v = charge(h, inputs, decays, gain, DECAY_INPUT)
+                tl.store(room + t * BLOCK + lane, v)
+                count = spike_count(
+                    over_threshold(v, THRESHOLD, INVERSE), MAX_SPIKES,
+                    DISTANCE)
+                h = discharge(v, count, THRESHOLD, HARD)
+                at += size
         inputs = tl.load(x + at, mask=inside).to(REAL)
         v = charge(h, inputs, decays, gain, DECAY_INPUT)
         g = start_of(grad_left, own, inside, REAL, BLOCK)
@@ -171,34 +173,34 @@ def time_recompute_back_kernel(
         if grad_decay is not None:
             part = by_decay(w, h, inputs, DECAY_INPUT)
         g = back_charge(w, out, at, inside, decays, gain, DECAY_INPUT)
-        if room is not None:
+        if TIMESTEPS > 1:
             tl.debug_barrier()  # what other threads have stored is seen
-        for i in range(TIMESTEPS - 1):
-            t = TIMESTEPS - 2 - i
-            at -= size
-            v = tl.load(room + t * BLOCK + lane)
-            of_count = tl.load(grad + at, mask=inside).to(REAL)
-            w = back_by_potential(of_count, v, g, MAX_SPIKES, SCALE,
-                                  THRESHOLD, INVERSE, DISTANCE, SURROGATE,
-                                  SLOPE, HARD, DETACH)
-            if grad_decay is not None:
-                v = tl.load(
-                    room + (t - 1) * BLOCK + lane, mask=lane < t * BLOCK,
-                    other=0.0)
-                count = spike_count(
-                    over_threshold(v, THRESHOLD, INVERSE), MAX_SPIKES,
-                    DISTANCE)
-                h = tl.where(t > 0, discharge(v, count, THRESHOLD, HARD),
-                             before)
-                inputs = tl.load(x + at, mask=inside).to(REAL)
-                part += by_decay(w, h, inputs, DECAY_INPUT)
-            g = back_charge(w, out, at, inside, decays, gain,
-                            DECAY_INPUT)
+            for i in range(TIMESTEPS - 1):
+                t = TIMESTEPS - 2 - i
+                at -= size
+                v = tl.load(room + t * BLOCK + lane)
+                of_count = tl.load(grad + at, mask=inside).to(REAL)
+                w = back_by_potential(of_count, v, g, MAX_SPIKES, SCALE,
+                                      THRESHOLD, INVERSE, DISTANCE, SURROGATE,
+                                      SLOPE, HARD, DETACH)
+                if grad_decay is not None:
+                    v = tl.load(
+                        room + (t - 1) * BLOCK + lane, mask=lane < t * BLOCK,
+                        other=0.0)
+                    count = spike_count(
+                        over_threshold(v, THRESHOLD, INVERSE), MAX_SPIKES,
+                        DISTANCE)
+                    h = tl.where(t > 0, discharge(v, count, THRESHOLD, HARD),
+                                 before)
+                    inputs = tl.load(x + at, mask=inside).to(REAL)
+                    part += by_decay(w, h, inputs, DECAY_INPUT)
+                g = back_charge(w, out, at, inside, decays, gain,
+                                DECAY_INPUT)
         if grad_state is not None:
             tl.store(grad_state + own, g, mask=inside)
         if grad_decay is not None:
             total += tl.where(inside, part, 0.0).to(tl.float64)
-        if room is not None:
+        if TIMESTEPS > 1:
             tl.debug_barrier()  # before it is overwritten
     if grad_decay is not None:
         tl.store(grad_decay + program,
