@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 import torch
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, get_world_size
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
@@ -21,6 +21,7 @@ from mmsnn.engine.resume.run_state import (
     check_first_step,
     gradients,
     hook_states,
+    random_numbers,
     set_buffers,
     set_gradients,
     set_hook_states,
@@ -95,6 +96,7 @@ class ExactResumeHook(Hook):
                     key for key in ('optimizer', 'param_schedulers')
                     if key not in checkpoint
                 ],
+                averaged='ema_state_dict' in checkpoint,
                 # Before the present ones take over what the file has.
                 other_schedule=then is not None
                 and attributes(then) != attributes(runner.param_schedulers))
@@ -185,6 +187,12 @@ class ExactResumeHook(Hook):
         """Why the run can't go on exactly."""
         reasons = [f'the checkpoint holds no {x}' for x in found['lacks']
                    if x != 'param_schedulers' or runner.param_schedulers]
+        averaged = any(isinstance(hook, EMAHook) for hook in runner.hooks)
+        if averaged != found['averaged']:
+            reasons.append(
+                'the checkpoint holds no averaged weights' if averaged else
+                'the weights of the checkpoint are averages of an EMAHook, '
+                'which is not there')
         if found['other_schedule']:
             reasons.append('param_scheduler is another')
         if 'processes' not in found:
@@ -229,7 +237,7 @@ class ExactResumeHook(Hook):
             if self._same_samples(state['place']):
                 self._go_on(loop, LoaderPlace(**state['place']),
                             found['stage'])
-            _random_numbers(state['random']).restore()
+            random_numbers(state['random']).restore()
 
     def before_train_epoch(self, runner) -> None:
         """What hooks draw here was drawn before the checkpoint already."""
@@ -290,11 +298,3 @@ def _kind(loop) -> str:
     if isinstance(loop, IterBasedTrainLoop):
         return 'iterations'
     return 'epochs' if isinstance(loop, EpochBasedTrainLoop) else ''
-
-
-def _random_numbers(state: dict) -> RandomNumbers:
-    """Those of this process; those of GPUs only where there are as many."""
-    now = RandomNumbers()
-    if len(state['gpus']) != now.gpus:
-        state = dict(state, gpus=[])
-    return RandomNumbers.of(state)

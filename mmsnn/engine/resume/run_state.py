@@ -10,6 +10,7 @@ from mmengine.optim import _ParamScheduler
 from torch import nn
 
 from mmsnn.checkpoints.trust import going_on_from
+from mmsnn.conversion.upstream.random_numbers import RandomNumbers
 from mmsnn.engine.whole_model import unwrapped
 
 # What hooks of mmengine count, which have no state_dict.
@@ -86,6 +87,25 @@ def _buffers(runner) -> Iterator[tuple[str, torch.Tensor]]:
         averaged = getattr(hook, 'ema_model', None)
         if isinstance(averaged, nn.Module):
             yield from averaged.named_buffers('ema_model')
+
+
+def random_numbers(state: dict) -> RandomNumbers:
+    """Random states of a process; those of GPUs only where there are as many.
+
+    Args:
+        state (dict): What ``RandomNumbers.state_dict`` gave.
+
+    Returns:
+        RandomNumbers: To be restored.
+
+    Example:
+        >>> before = RandomNumbers()
+        >>> random_numbers(before.state_dict()) == before
+        True
+    """
+    if len(state['gpus']) != RandomNumbers().gpus:
+        state = dict(state, gpus=[])
+    return RandomNumbers.of(state)
 
 
 def attributes(schedulers: dict | list | None) -> list[set[str]]:

@@ -197,6 +197,17 @@ def test_another_schedule_is_said(tmp_path, capsys, before, after, differ):
     assert 'first_step' not in str(runner.optim_wrapper.optimizer.step)
 
 
+@pytest.mark.parametrize('before, after, sentence', [
+    (True, True, ''), (False, True, 'holds no averaged weights'),
+    (True, False, 'are averages of an EMAHook, which is not there')])
+def test_averages_that_come_and_go_are_said(tmp_path, capsys, before, after,
+                                            sentence):
+    averaging = [dict(type='EMAHook')]
+    build_runner(config(tmp_path, custom_hooks=averaging * before)).train()
+    resumed(tmp_path, custom_hooks=averaging * after)
+    assert sentence in said(capsys) if sentence else not said(capsys)
+
+
 def test_a_stream_is_said(tmp_path, capsys):
     for resume in (False, True):
         cfg = config(tmp_path, resume=resume)
