@@ -103,22 +103,6 @@ class CountingPlan:
         self._images = 0
         self._statistics = RunStatistics()
 
-    def watch(self, func) -> bool:
-        """Note whether the shape of an op's result depends on values, or
-        its cost (torchvision's, on boxes).
-
-        Args:
-            func (OpOverload): The op.
-
-        Returns:
-            bool: Whether it does.
-        """
-        depends = (torch.Tag.data_dependent_output in func.tags
-                   or torch.Tag.dynamic_output_shape in func.tags
-                   or func.namespace == 'torchvision')
-        self.static = self.static and not depends
-        return depends
-
     def connect(self, key: tuple, sources: RecordKeys,
                 operands: RecordKeys) -> None:
         """Note what an op has read, for :meth:`mmsnn.trace.OpTrace.connect`.

@@ -128,8 +128,8 @@ class OpRecorder(MmcvOpMode):
                 cost = real_cost(func, args, kwargs, out)
         except (TypeError, UnclassifiedOpError) as error:
             raise UnclassifiedOpError(f'{self.path.name}: {error}') from error
-        if self.plan.watch(func):
-            self.reads.note_op(func, args, kwargs)
+        if self.reads.note_op(func, args, kwargs):
+            self.plan.static = False
         self.memory.note(func, args, kwargs, out)
         if self.placement is not None:
             with self.paused():

@@ -8,6 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from mmsnn.conversion.rules.moves import UNSET
+from mmsnn.conversion.rules.rule import Call
 from mmsnn.conversion.upstream.nested import tensors
 from mmsnn.trace import INPUT, UNKNOWN
 
@@ -114,7 +115,7 @@ class ReadValues:
         if not decides:
             self._numbers = _joined(self._numbers, found)
 
-    def note_op(self, func, args: tuple, kwargs: dict) -> None:
+    def note_op(self, func, args: tuple, kwargs: dict) -> bool:
         """Note an op of which Python gets to know values, by its result or
         its shape, unless that is one of a method whose read is noted.
 
@@ -122,14 +123,14 @@ class ReadValues:
             func (OpOverload): The op.
             args (tuple): Its arguments.
             kwargs (dict): Its keyword arguments.
+
+        Returns:
+            bool: Whether it is such an op.
         """
-        if self._told:
-            return
-        values = args, kwargs
-        if func.overloadpacket is torch.ops.aten.index:  # masks, positions
-            values = [x for x in tensors(args[1])
-                      if x.dtype in (torch.bool, torch.uint8)]
-        self.note(func.overloadpacket.__name__, values)
+        values = _deciding(func, args, kwargs)
+        if values and not self._told:
+            self.note(func.overloadpacket.__name__, values)
+        return bool(values)
 
     def have_a_say(self, func, args: tuple, kwargs: dict,
                    sources: RecordKeys) -> RecordKeys:
@@ -206,6 +207,22 @@ class ValueReads(TorchFunctionMode):
         self.found = True
         with self._session.recorder.reading(name, (args, kwargs)):
             return func(*args, **kwargs)
+
+
+def _deciding(func, args: tuple, kwargs: dict) -> list[torch.Tensor]:
+    """Tensors whose values decide the shape of an op's result, or its cost
+    (torchvision's, on boxes), or that it gives to Python."""
+    if not (torch.Tag.data_dependent_output in func.tags
+            or torch.Tag.dynamic_output_shape in func.tags
+            or func.namespace == 'torchvision'):
+        return []
+    packet = func.overloadpacket
+    if packet is torch.ops.aten.index:  # masks; positions have a shape
+        return [x for x in tensors(Call(func, args, kwargs)['indices'])
+                if x.dtype in (torch.bool, torch.uint8)]
+    if packet is torch.ops.aten.masked_select:
+        return [Call(func, args, kwargs)['mask']]
+    return list(tensors((args, kwargs)))
 
 
 def _joined(sources: RecordKeys, more: RecordKeys) -> RecordKeys:

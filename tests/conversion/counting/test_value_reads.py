@@ -89,6 +89,8 @@ DYNAMIC = {
         s, m.w * len(y.nonzero())), 'nonzero in'),
     'number of those masked': (lambda m, s, y: F.linear(
         s, m.w * len(y[y > 0])), 'index in'),
+    'number of those selected': (lambda m, s, y: F.linear(
+        s, m.w * len(y.masked_select(y > 0))), 'masked_select in'),
     'filled': (lambda m, s, y: F.linear(
         s, torch.full((5, 6), float(y.mean()))), 'float in'),
     'list': (lambda m, s, y: F.linear(s, torch.tensor(y.tolist())),
@@ -132,6 +134,9 @@ STATIC = {
     'a parameter of another type': lambda m, s, y: (
         y.tolist(), F.linear(s, m.w.double().float())),
     'a buffer': lambda m, s, y: (y.tolist(), F.linear(s, m.fixed)),
+    'after parts by constant masks': lambda m, s, y: (
+        y[:, torch.arange(6) > 2], y.masked_select(torch.arange(6) > 2),
+        y[torch.tensor([0, 1])], F.linear(s, 2 * m.w)),
     'zeros': lambda m, s, y: (y.tolist(), F.linear(s, torch.zeros(5, 6))),
     'made before': before,
     'by a parameter': lambda m, s, y: F.linear(s, m.w * float(m.w.mean())),

@@ -378,6 +378,9 @@ def test_a_deep_copy_of_spikes_is_spikes(form):
     (lambda x: torch.cat([x, torch.zeros_like(x)]), 1),
     (lambda x: x.masked_fill(torch.arange(6) > 3, 0), 1),
     (lambda x: x.index_select(1, torch.tensor([0, 0, 5, 4, 3, 1])), 1),
+    (lambda x: x[:, torch.tensor([0, 0, 5, 4, 3, 1])], 1),
+    (lambda x: x[:, torch.arange(6).flip(0)], 1),
+    (lambda x: x.masked_select(torch.arange(12).view(2, 6) > 5)[None], 3),
     (lambda x: F.pad(x[None], (1, 1), mode='circular')[0, :, :6], 1),
     (lambda x: F.max_pool1d(x[None], 3, 1, 1)[0], 1),
     (lambda x: x[:, torch.randperm(6)], 3),  # another one each time
