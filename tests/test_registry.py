@@ -62,7 +62,7 @@ def test_nothing_is_near(kind):
         'mmsnn.SpikeInferenceHook', )
 
 
-@pytest.mark.parametrize('name', {name for name, _, _ in MISSPELT})
+@pytest.mark.parametrize('name', sorted({name for name, _, _ in MISSPELT}))
 def test_names_list_all_that_can_be_built(name):
     registry = getattr(mmsnn.registry, name)
     names = registry.names()
