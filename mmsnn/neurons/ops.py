@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from . import gpu, native, temporal
+from .quotient import quotient
 
 
 def constant_when_compiled(function: Callable) -> Callable:
@@ -81,7 +82,7 @@ def is_compiled() -> bool:
 
 @torch.library.custom_op('mmsnn::divide', mutates_args=())
 def _divide(numerator: Tensor, denominator: float) -> Tensor:
-    return numerator / denominator
+    return quotient(numerator, denominator)
 
 
 @_divide.register_fake
@@ -116,7 +117,7 @@ def over_threshold(membrane: Tensor, threshold: float) -> Tensor:
     """
     if is_compiled() and not _divides_exactly(membrane.dtype, threshold):
         return _divide(membrane, threshold)
-    return membrane / threshold
+    return quotient(membrane, threshold)
 
 
 def _divides_exactly(dtype: torch.dtype, threshold: float) -> bool:

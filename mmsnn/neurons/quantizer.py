@@ -26,6 +26,7 @@ from torch.autograd.function import once_differentiable
 
 from . import gpu, native, packed
 from .checks import check_strided, check_type, check_values
+from .quotient import quotient
 
 #: D up to which counts are bytes in the kernel that counts them.
 _MOST_COUNTED = 255
@@ -102,7 +103,7 @@ def spike_firing(membrane: torch.Tensor,
         return gpu.fire(membrane, max_spikes, scale, inplace, offset,
                         threshold)
     if threshold != 1:
-        membrane, inplace = membrane / threshold, True
+        membrane, inplace = quotient(membrane, threshold), True
     if not native.is_traced():
         if torch.is_grad_enabled() and membrane.requires_grad:
             if native.usable(membrane):

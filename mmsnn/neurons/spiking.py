@@ -43,7 +43,7 @@ class SpikingNeuron(NeuronModule):
     and the output is ``c[t] * scale``. :class:`SFANeuron` and
     :class:`LIFNeuron` are this neuron with other defaults. Train and eval
     are the same. For float16 and bfloat16 inputs the membrane is kept in
-    float32.
+    float32 over time.
 
     A subclass may have equations of its own: it overrides :meth:`charge` or
     :meth:`discharge`, which then run everywhere (see docs/neurons.md).
@@ -188,8 +188,9 @@ class SpikingNeuron(NeuronModule):
         if self.threshold != 1:
             check_type(membrane.dtype, self.max_spikes, self.scale)
             check_strided(membrane)
-            if inplace and not (torch.is_grad_enabled()
-                                or torch.compiler.is_compiling()):
+            if inplace and membrane.is_cpu and not (
+                    torch.is_grad_enabled()
+                    or torch.compiler.is_compiling()):
                 membrane.div_(self.threshold)
             else:
                 membrane = ops.over_threshold(membrane, self.threshold)

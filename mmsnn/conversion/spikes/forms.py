@@ -224,9 +224,8 @@ class SpikeTrainNeuron(SpikingForm):
         neuron = self.neuron
         if not neuron.is_static:
             return self._fire_over_time(membrane)
-        if neuron.threshold != 1:
-            membrane = membrane / neuron.threshold
-        train = integrate_and_fire(membrane, neuron.max_spikes)
+        train = integrate_and_fire(
+            neuron.potentials(membrane), neuron.max_spikes)
         levels = [spikes_per_substep(s, 1)[0] for s in train]
         return self._spikes(train, sum(levels)), levels
 
@@ -301,7 +300,7 @@ class CountNeuron(SpikingForm):
         if neuron.is_static:
             inplace = neuron.inplace
             if neuron.threshold != 1:
-                membrane, inplace = membrane / neuron.threshold, True
+                membrane, inplace = neuron.potentials(membrane), True
             values, finite, levels, reached = fire_and_count(
                 membrane, *kinds, reach, inplace)
             self._check_finite(finite)

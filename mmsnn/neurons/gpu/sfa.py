@@ -4,6 +4,7 @@ neuron's sub-steps (``integrate.py``) by kernels."""
 import torch
 from torch.autograd.function import once_differentiable
 
+from ..quotient import quotient
 from .device import (
     dense,
     grid,
@@ -89,7 +90,7 @@ class _Fire(torch.autograd.Function):
             out = _gradient(grad, kept, ctx.scale, ctx.threshold)
         else:  # where operations are followed
             out = torch.where(kept >= 128, grad * ctx.scale, 0)
-            out = out / ctx.threshold
+            out = quotient(out, ctx.threshold)
         return out, None, None, None, None, None
 
 
