@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable
 from functools import wraps
+from reprlib import repr as shown
 from types import ModuleType
 from typing import Any
 
@@ -26,8 +27,8 @@ def _checking(init: Callable, kind: type) -> Callable:
     def checked(self, annotation_file=None):
         try:
             init(self, annotation_file)
-        except (AssertionError, AttributeError, LookupError, TypeError,
-                ValueError) as error:
+        except (AssertionError, AttributeError, LookupError, RecursionError,
+                TypeError, ValueError) as error:
             raise ValueError(
                 f"{annotation_file} is no annotation file in COCO's format: "
                 f'{reason(error)}') from error
@@ -86,24 +87,27 @@ def check_annotations(content: dict, file: str) -> None:
         if not all(_is_finite(n) and n > 0 for n in size) or not isinstance(
                 image.get('file_name'), str):
             raise ValueError(
-                f'{file}: image {image.get("id")} must have file_name, width '
-                'and height, and a size above 0, but has '
-                f'{image.get("file_name")!r}, {size[0]!r} and {size[1]!r}')
+                f'{file}: image {shown(image.get("id"))} must have file_name, '
+                'width and height, and a size above 0, but has '
+                f'{shown(image.get("file_name"))}, {shown(size[0])} and '
+                f'{shown(size[1])}')
         sizes[image['id']] = size
     categories = {category['id'] for category in content.get('categories', ())}
     outside = []
     for annotation in content.get('annotations', ()):
+        where = f'{file}: annotation {shown(annotation.get("id"))}'
         if annotation.get('category_id') not in categories:
             raise ValueError(
-                f'{file}: annotation {annotation.get("id")}: category_id '
-                f'{annotation.get("category_id")!r} is not among the '
-                'categories of the file')
+                f'{where}: category_id {shown(annotation.get("category_id"))} '
+                'is not among the categories of the file')
         box = annotation.get('bbox')
         if not _is_box(box):
             raise ValueError(
-                f'{file}: annotation {annotation.get("id")}: bbox {box!r} is '
-                'no box [x, y, width, height] of finite numbers, with sides '
-                'of 0 at least')
+                f'{where}: bbox {shown(box)} is no box [x, y, width, height] '
+                'of finite numbers, with sides of 0 at least')
+        if not _is_finite(annotation.get('area', 0)):
+            raise ValueError(f'{where}: area {shown(annotation["area"])} is '
+                             'no finite number')
         width, height = sizes.get(annotation['image_id'], (math.inf, ) * 2)
         x, y, w, h = box
         if x >= width or y >= height or x + w <= 0 < w or y + h <= 0 < h:
@@ -112,7 +116,7 @@ def check_annotations(content: dict, file: str) -> None:
         warnings.warn(
             f'{file}: boxes that lie outside their image are left out: '
             f'{len(outside)}, the first is {outside[0]["bbox"]} of annotation '
-            f'{outside[0].get("id")}', stacklevel=2)
+            f'{shown(outside[0].get("id"))}', stacklevel=2)
 
 
 def _is_finite(number: Any) -> bool:
@@ -148,4 +152,4 @@ def reason(error: Exception) -> str:
 
 def _some(names: list[str]) -> str:
     more = f' and {len(names) - 5} more' if len(names) > 5 else ''
-    return ', '.join(map(repr, names[:5])) + more
+    return ', '.join(map(shown, names[:5])) + more

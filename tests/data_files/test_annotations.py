@@ -80,6 +80,10 @@ def test_boxes_outside_the_image_are_counted(box):
     (dict(annotations=[dict(id=7)]), "the key 'image_id' is missing"),
     (dict(annotations=[{k: v for k, v in annotation().items()
                         if k != 'area'}]), "the key 'area' is missing"),
+    (dict(annotations=[annotation(area=math.nan)]),
+     'annotation 7: area nan is no finite number'),
+    (dict(annotations=[annotation(area=None)]),
+     'annotation 7: area None is no finite number'),
     (dict(annotations=[]), 'no image is left of train.json .ann_file of '
      'CocoDataset.; filter_cfg = .*filter_empty_gt'),
 ])
@@ -88,8 +92,20 @@ def test_parts_that_are_missing(changes, said):
         coco(**({'annotations': [annotation()]} | changes))
 
 
+@pytest.mark.parametrize('changes', [
+    dict(annotations=[annotation(bbox=[1] * 9999)]),
+    dict(annotations=[annotation(category_id='\x1b' * 999)]),
+    dict(annotations=[annotation(id='\x1b' * 999, bbox=None)]),
+    dict(images=[dict(id='\x1b' * 999, file_name=8, width='\0' * 99)]),
+    dict(categories=[dict(id=1, name='\x1b' * 999)])])
+def test_messages_are_short_and_can_be_printed(changes):
+    with pytest.raises(ValueError, match='train.json') as error:
+        coco(**({'annotations': [annotation()]} | changes))
+    assert len(str(error.value)) < 400 and str(error.value).isprintable()
+
+
 @pytest.mark.parametrize('content', ['', '{"images": [1, 2', '[]', '\0',
-                                     '{"images": 5}'])
+                                     '{"images": 5}', '[' * 100_000])
 def test_what_is_no_such_file(content):
     with pytest.raises(ValueError, match='train.json is no annotation file in '
                        "COCO's format: "):
