@@ -26,8 +26,8 @@ REFUSED: dict[str, str] = {
         histogram linalg_cholesky_ex linalg_eig linalg_householder_product
         linalg_inv_ex linalg_ldl_factor_ex linalg_ldl_solve linalg_lstsq
         linalg_lu linalg_lu_factor_ex linalg_lu_solve linalg_matrix_exp
-        linalg_qr linalg_solve_triangular lu_unpack ormqr triangular_solve
-        _sample_dirichlet _standard_gamma multinomial
+        linalg_pinv linalg_qr linalg_solve_triangular lu_unpack ormqr
+        triangular_solve _sample_dirichlet _standard_gamma multinomial
         """),
     **_all(
         _TRAINING, """
@@ -52,6 +52,8 @@ REFUSED: dict[str, str] = {
         _LAYOUT, """
         _to_sparse _to_dense _sparse_mm _sparse_softmax _sparse_log_softmax
         _sparse_sum _coalesce _nested_tensor_from_mask _nested_from_padded
+        _nested_tensor_from_tensor_list
+        _sparse_coo_tensor_with_dims_and_tensors
         _jagged_to_padded_dense_forward _padded_dense_to_jagged_forward
         _pack_padded_sequence to_mkldnn
         """),
