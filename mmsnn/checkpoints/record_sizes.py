@@ -76,6 +76,9 @@ def _sizes(file: IO[bytes], start: int) -> dict[bytes, int]:
         kept, (long, extra, comment) = entry[9], entry[10:13]
         at += _ENTRY.size + long
         name = listing[at - long:at].partition(b'/')[2].lower()
+        if entry[4] and name.startswith((b'data.pkl', b'data/')):
+            raise ValueError('it is compressed, which PyTorch does not do, '
+                             'and could expand without end')
         if _IN_EXTRA in (*entry[8:10], entry[16]):
             kept = _long_size(listing[at:at + extra], kept)
         sizes[name] = min(kept, sizes.get(name, kept))

@@ -4,7 +4,12 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from .stand_ins import TYPES, StandIn, Unfit
+
+#: A tensor may be so many times as large as its storage, or of so many bytes.
+_TIMES, _ROOM = 100, 1 << 27
 
 
 class Resolver:
@@ -36,10 +41,13 @@ class Resolver:
 
         Raises:
             Unfit: Something in it is not as such things are written.
+            ValueError: A tensor repeats few bytes too often.
         """
         kind = type(value)
         if kind is str:
             self.texts.add(value)
+        if isinstance(value, torch.Tensor):
+            _check_size(value)
         if kind not in _HOLDING and not isinstance(value, StandIn):
             return self._type(value) if isinstance(value, type) else value
         if id(value) not in self._done:
@@ -96,6 +104,16 @@ class Resolver:
         inner = [self(item) for item in value]
         same = all(new is old for new, old in zip(inner, value, strict=True))
         return value if same else type(value)(inner)
+
+
+def _check_size(tensor: torch.Tensor) -> None:
+    """Refuse a tensor that would be far larger once it is copied."""
+    if tensor.layout is not torch.strided:
+        return
+    size = tensor.numel() * tensor.element_size()
+    if size > _ROOM and size > _TIMES * tensor.untyped_storage().nbytes():
+        raise ValueError(f'a tensor of {size:,} bytes repeats '
+                         f'{tensor.untyped_storage().nbytes():,}')
 
 
 _HOLDING: dict[type, Callable[[Resolver, Any], Any]] = {

@@ -150,3 +150,24 @@ def test_storages_without_data_are_not_memory_as_it_was_left():
     keys = whole.rindex(empty[:3])  # then the data of each
     with pytest.raises(CheckpointError, match='no data for some of its'):
         read_checkpoint(io.BytesIO(whole[:keys] + empty))
+
+
+def test_compressed_records_are_not_expanded():
+    file, packed = io.BytesIO(), io.BytesIO()
+    torch.save(torch.zeros(1 << 20), file)
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(
+            packed, 'w', zipfile.ZIP_DEFLATED) as new:
+        for entry in old.namelist():
+            new.writestr(entry, old.read(entry))
+    assert len(packed.getvalue()) < 1 << 14
+    packed.seek(0)
+    with pytest.raises(CheckpointError, match='it is compressed'):
+        read_checkpoint(packed)
+
+
+@pytest.mark.parametrize('shape', [(1 << 40, ), (1 << 20, 1 << 20)])
+def test_tensors_that_repeat_few_bytes(shape):
+    value = torch.ones(1).expand(*shape)
+    with pytest.raises(CheckpointError, match='398,046,511,104 bytes repeats'):
+        read_back(dict(optimizer=dict(state={0: dict(exp_avg=value)})))
+    assert read_back(torch.ones(1).expand(1000)).shape == (1000, )
