@@ -48,6 +48,8 @@ def over_threshold(x, THRESHOLD: tl.constexpr, INVERSE: tl.constexpr):
 def spike_count(u, MAX_SPIKES: tl.constexpr, DISTANCE: tl.constexpr):
     """See ``quantizer.py``; DISTANCE is 1 less the offset. NaN stays NaN."""
     f = tl.floor(u - DISTANCE)
+    if DISTANCE == 0:  # the difference may be subnormal, and floor takes 0
+        f = tl.where(f > u, f - 1, f)
     f = tl.where(f < -1, -1.0, f)
     f = tl.where(f > MAX_SPIKES - 1, MAX_SPIKES - 1.0, f)
     return f + 1
