@@ -268,8 +268,9 @@ def _neuron_rows(model: nn.Module, args: tuple, kwargs: dict) -> int | None:
     """Rows of the first neuron that a call reaches, over its time steps; the
     model is as it was, afterwards. None also where that can't be had."""
 
-    def found(form, inputs):
-        raise _Reached(inputs[0].shape[0], form.neuron.timesteps)
+    def found(form, args, kwargs):
+        membrane = (*args, *kwargs.values())[0]
+        raise _Reached(membrane.shape[0], form.neuron.timesteps)
 
     def call():
         model(*args, **kwargs)
@@ -279,8 +280,8 @@ def _neuron_rows(model: nn.Module, args: tuple, kwargs: dict) -> int | None:
         args, kwargs = detached_copy((args, kwargs))
     except TypeError:  # such as a generator, which nobody can run twice
         return None
-    handles = [m.register_forward_pre_hook(found) for m in model.modules()
-               if isinstance(m, SpikingForm)]
+    handles = [m.register_forward_pre_hook(found, with_kwargs=True)
+               for m in model.modules() if isinstance(m, SpikingForm)]
     try:
         runs = RunsOfOneCall(model, (ModulePath, Session))
         try:

@@ -109,17 +109,18 @@ class FoldWatch(MmcvOpMode):
                 self._private.setdefault(memory_of(x), []).append(
                     (fold, path, f'weights of {path}'))
 
-        def starts(module, inputs):
+        def starts(module, args, kwargs):
             self._running.append(path)
             if before is not None:
-                before(inputs[0] if inputs else None)
+                before(next(iter((*args, *kwargs.values())), None))
 
         def ends(module, inputs, output):
             self._running.pop()
             if after is not None:
                 after(output)
 
-        for handle in (module.register_forward_pre_hook(starts),
+        for handle in (module.register_forward_pre_hook(starts,
+                                                        with_kwargs=True),
                        module.register_forward_hook(ends)):
             watched.callback(handle.remove)
 

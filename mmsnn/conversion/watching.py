@@ -20,7 +20,7 @@ class Firing:
     Attributes:
         path (str): Its path in the model.
         module (nn.Module): The layer that was called, in whatever form.
-        inputs (tuple): What it was given.
+        inputs (tuple): What it was given, by keyword or not.
         output (Tensor): What it returned, spike counts times the scale.
         before (Any): What was computed before it fired, None if nothing.
     """
@@ -109,14 +109,16 @@ def watch_neurons(
     def hooks(path: str):
         before = []  # of calls that have not ended
 
-        def fires(module, inputs):
+        def fires(module, args, kwargs):
+            membrane = (*args, *kwargs.values())[0]
             spikes = isinstance(module, SpikingForm)
             with _aside(module):
                 before.append(
                     first(module.neuron if spikes else module,
-                          decode(inputs[0])))
+                          decode(membrane)))
 
-        def fired(module, inputs, output):
+        def fired(module, args, kwargs, output):
+            inputs = (*args, *kwargs.values())
             early = before.pop() if before else None
             if isinstance(module, SpikingForm) and not module.session.final:
                 return  # free running, before the last sub-step
@@ -133,9 +135,10 @@ def watch_neurons(
         for path, module in neuron_layers(model):
             fires, fired = hooks(path)
             if first is not None:
-                handle = module.register_forward_pre_hook(fires)
+                handle = module.register_forward_pre_hook(
+                    fires, with_kwargs=True)
                 watched.callback(handle.remove)
-            handle = module.register_forward_hook(fired)
+            handle = module.register_forward_hook(fired, with_kwargs=True)
             watched.callback(handle.remove)
         yield found
 

@@ -90,7 +90,8 @@ class InfiniteMembranes:
     def __enter__(self) -> 'InfiniteMembranes':
         self._handles = [
             module.register_forward_pre_hook(
-                lambda module, args, path=path: self._look(path, args[0]))
+                lambda module, args, kwargs, path=path: self._look(
+                    path, (*args, *kwargs.values())[0]), with_kwargs=True)
             for path, module in neuron_layers(self._model)
         ]
         return self

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmsnn.conversion import to_spike_train, watch_neurons
+from mmsnn.conversion import EqualityCheck, to_spike_train, watch_neurons
+from mmsnn.conversion.depth import NeuronDepth
 from mmsnn.neurons import SFANeuron
 
 
@@ -71,3 +72,38 @@ def test_hooks_are_gone_after_an_error():
     with pytest.raises(KeyError), watch_neurons(neuron, print):
         raise KeyError
     assert not neuron._forward_hooks
+
+
+class ByKeyword(nn.Module):
+    """All it calls gets its input by keyword; ``table`` has other rows than
+    there are images."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+        self.neuron, self.fc = SFANeuron(2), nn.Linear(2, 1)
+
+    def forward(self, table, x):
+        y = self.norm[1](input=self.norm[0](input=x))
+        return self.fc(input=self.neuron(membrane=y)) + table.sum()
+
+
+@pytest.mark.parametrize('form', ['spikes', 'counts', 'free_running'])
+def test_neurons_that_are_called_by_keyword(form):
+    net = ByKeyword().eval()
+    nn.init.eye_(net.norm[0].weight)
+    nn.init.zeros_(net.norm[0].bias)
+    x = torch.tensor([[1., 2.], [0., 1.], [2., 2.]])
+    spiking = to_spike_train(net, form)
+    check = EqualityCheck(net, spiking)
+    check.compare(torch.ones(5, 2), x)
+    assert check.report.equal and check.report.images == 3
+    assert check.report.rows[0].spike_train_spikes == 8
+    assert spiking.folded_norms == 1 and not spiking.unfolded
+    with watch_neurons(spiking.module, lambda f: f.inputs) as found:
+        spiking(torch.ones(5, 2), x)
+    (membrane, ), = found
+    torch.testing.assert_close(membrane, x, atol=1e-4, rtol=0)
+    with NeuronDepth(net) as depth:
+        net(torch.ones(5, 2), x)
+    assert depth.longest == (2, 1)

@@ -274,7 +274,7 @@ def test_paths_of_infinite_membranes():
     x = torch.tensor([[5., 5.]]).half()
     with InfiniteMembranes(model) as found, torch.no_grad():
         x = model.a(x)  # 2 x 65504
-        model.b(-x)
+        model.b(membrane=-x)
         model.c(x.float())
     assert found.paths() == ['b'] and found.any()
     with InfiniteMembranes(model) as found, torch.no_grad():
