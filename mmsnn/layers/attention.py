@@ -5,7 +5,7 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
-from mmsnn.neurons.packed import cast
+from mmsnn.neurons.packed import cast, spike_bytes
 from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
 
 from .exact_products import linear_attention
@@ -135,12 +135,16 @@ class SpikeAttention(BaseModule):
         membrane = x
         x = as_autocast_does(self.neuron(x))
         with saved_as_bytes(x):
-            query, key, value = (
-                self._split_heads(neuron(projection(x)), membrane)
+            counts = [
+                neuron(projection(x))
                 for projection, neuron in ((self.query, self.query_neuron),
                                            (self.key, self.key_neuron),
-                                           (self.value, self.value_neuron)))
-        x = linear_attention(query, key, value, self.max_spikes)
+                                           (self.value, self.value_neuron))
+            ]
+        x = linear_attention(
+            *(self._split_heads(y, membrane) for y in counts),
+            self.max_spikes,
+            keep_bytes=all(spike_bytes(y) is not None for y in counts))
         x = self._join_heads(x, membrane)
         if not self.max_spikes:
             x = x * self.factor

@@ -82,7 +82,8 @@ def product_type(inner: int, most_left: int, most_right: int,
 
 
 def linear_attention(query: torch.Tensor, key: torch.Tensor,
-                     value: torch.Tensor, max_spikes: int) -> torch.Tensor:
+                     value: torch.Tensor, max_spikes: int,
+                     keep_bytes: bool = True) -> torch.Tensor:
     """``Q (K^T V)`` of spike counts: linear in tokens, and exact.
 
     The product of integers does not depend on the order, so the one that is
@@ -96,6 +97,8 @@ def linear_attention(query: torch.Tensor, key: torch.Tensor,
         key (Tensor): Spike counts, same shape.
         value (Tensor): Spike counts, (N, heads, tokens, value_dim).
         max_spikes (int): D; 0 when the operands are not spike counts.
+        keep_bytes (bool): False keeps the operands as they are: a hook may
+            have made other numbers of counts. Defaults to True.
 
     Returns:
         Tensor: (N, heads, tokens, value_dim), float32, or float64 where the
@@ -116,7 +119,9 @@ def linear_attention(query: torch.Tensor, key: torch.Tensor,
             x.requires_grad for x in (query, key, value)):
         if native.is_followed():
             return _attend(query, key, value, max_spikes, wide)
-        return _LinearAttention.apply(query, key, value, max_spikes)
+        keep_bytes = keep_bytes and max_spikes <= _MOST_IN_A_BYTE
+        return _LinearAttention.apply(query, key, value, max_spikes,
+                                      keep_bytes)
     return _attend(query, key, value, max_spikes, query.dtype)
 
 
@@ -141,13 +146,13 @@ def _key_value(key, value, max_spikes, dtype):
 
 
 class _LinearAttention(torch.autograd.Function):
-    """Keeps the counts, as bytes, and no other operand."""
+    """Keeps the operands, as bytes if told so, and not their product."""
 
     @staticmethod
-    def forward(ctx, query, key, value, max_spikes):
+    def forward(ctx, query, key, value, max_spikes, keep_bytes):
         ctx.max_spikes, ctx.dtype = max_spikes, query.dtype
         kept = query, key, value
-        if max_spikes <= _MOST_IN_A_BYTE:
+        if keep_bytes:
             kept = [x.to(torch.uint8) for x in kept]
         ctx.save_for_backward(*kept)
         return _attend(query, key, value, max_spikes, query.dtype)
@@ -156,7 +161,7 @@ class _LinearAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         query, key, value = ctx.saved_tensors
-        wanted, grads = ctx.needs_input_grad, [None] * 4
+        wanted, grads = ctx.needs_input_grad, [None] * 5
         with without_autocast(grad.device):
             if wanted[0]:
                 key_value = _key_value(key, value, ctx.max_spikes, ctx.dtype)

@@ -1,7 +1,10 @@
 """Attention against its definition, written naively (quadratic in tokens)."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmsnn.layers import ESDSA, SDSA3, LinearPairESDSA
 
@@ -205,3 +208,22 @@ def test_channels_last_computes_the_same(neuron, kind):
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
     assert actual.is_contiguous(memory_format=torch.channels_last)
     assert expected.is_contiguous()
+
+
+@pytest.mark.parametrize('changed', [False, True])
+def test_gradients_where_a_hook_changes_the_counts(changed):
+    """The bytes that are kept are those of counts only."""
+    attention = randomised(ESDSA(8, SFA4, num_heads=2)).float()
+    if changed:
+        attention.key_neuron.register_forward_hook(
+            lambda module, args, out: out + 0.25)
+    x = torch.rand(2, 8, 3, 3) * 4
+    gradients = []
+    for mode in (nullcontext(), FlopCounterMode(display=False)):
+        x = x.detach().requires_grad_()
+        with mode:  # the second runs plain operations
+            out = attention(x)
+        (out**2).sum().backward()
+        gradients.append(x.grad)
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-6)
+    assert gradients[0].abs().max() > 0.1
