@@ -3,6 +3,8 @@ at 800x1280 against 400x640, counts form and spike trains against plain
 evaluation; with the C library's own memory settings, then with freed memory
 kept for reuse, as the backbone has it unless told otherwise."""
 
+from collections.abc import Callable
+
 import torch
 from mmengine.registry import MODELS
 from timing import parse_arguments, ratio, report
@@ -21,13 +23,20 @@ def calibrated_classifier() -> nn.Module:
     config = classifier_config(ESpikeFormer.arch_zoo['10m']['embed_dims'])
     config['backbone']['keep_freed_memory'] = False  # main() decides
     model = MODELS.build(config)
+    see_data(model, lambda: model(torch.randn(8, 3, 224, 224)))
+    return model
+
+
+def see_data(model: nn.Module, run: Callable) -> None:
+    """Let norms see the data of a run, so that neurons fire; then evaluation
+    mode."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = None  # the mean over all batches
     model.train()
     with torch.no_grad():
-        model(torch.randn(8, 3, 224, 224))
-    return model.eval()
+        run()
+    model.eval()
 
 
 def record_synapses(model: nn.Module, images: torch.Tensor) -> list:

@@ -20,22 +20,17 @@ def forward_backward(function, membrane, gradient):
     return run
 
 
-def over_time(rounds: int) -> list[dict]:
-    """The same neuron with the same gradients, ours and SpikingJelly's.
+def spikingjelly_pairs(timesteps: int) -> dict[str, tuple]:
+    """The same neurons, ours (samples before time) and SpikingJelly's (time
+    before samples).
 
-    Every run starts from a state of zero. Each has its own layout, samples
-    before time or time before samples.
+    Raises:
+        ImportError: SpikingJelly is not installed.
     """
-    try:
-        name = f'SpikingJelly {version("spikingjelly")}'
-    except PackageNotFoundError:
-        print('Neurons over time: left out, as SpikingJelly is not installed '
-              '(pip install spikingjelly)')
-        return []
-    from spikingjelly.activation_based import functional, neuron, surrogate
-    pairs = {
+    from spikingjelly.activation_based import neuron, surrogate
+    return {
         'LIF, hard reset, sigmoid': (
-            LIFNeuron(timesteps=TIMESTEPS),
+            LIFNeuron(timesteps=timesteps),
             neuron.LIFNode(
                 tau=2.,
                 surrogate_function=surrogate.Sigmoid(alpha=4.),
@@ -45,7 +40,7 @@ def over_time(rounds: int) -> list[dict]:
             SFANeuron(
                 4,
                 scale=1.,
-                timesteps=TIMESTEPS,
+                timesteps=timesteps,
                 decay=0.25,
                 detach_reset=False),
             neuron.ILIFNode(
@@ -53,19 +48,36 @@ def over_time(rounds: int) -> list[dict]:
                 surrogate_function=surrogate.MultiLevelSpikeCount(4),
                 step_mode='m')),
     }
+
+
+def from_zero(theirs):
+    """A neuron of SpikingJelly's whose state is zero in each run."""
+    from spikingjelly.activation_based import functional
+
+    def run(x):
+        functional.reset_net(theirs)
+        return theirs(x)
+
+    return run
+
+
+def over_time(rounds: int) -> list[dict]:
+    """The same neuron with the same gradients, ours and SpikingJelly's, from
+    a state of zero."""
+    try:
+        name = f'SpikingJelly {version("spikingjelly")}'
+    except PackageNotFoundError:
+        print('Neurons over time: left out, as SpikingJelly is not installed '
+              '(pip install spikingjelly)')
+        return []
     shape = 8, TIMESTEPS, 51_000_000 // 4 // 8 // TIMESTEPS
     membrane, gradient = torch.randn(2, *shape) * 2
     folded = membrane.flatten(0, 1).clone().requires_grad_()
     stepped = membrane.transpose(0, 1).contiguous().requires_grad_()
     rows = []
-    for what, (ours, theirs) in pairs.items():
-
-        def from_zero(x, theirs=theirs):
-            functional.reset_net(theirs)
-            return theirs(x)
-
+    for what, (ours, theirs) in spikingjelly_pairs(TIMESTEPS).items():
         candidates = {
-            name: forward_backward(from_zero, stepped,
+            name: forward_backward(from_zero(theirs), stepped,
                                    gradient.transpose(0, 1).contiguous()),
             'mmsnn': forward_backward(ours, folded, gradient.flatten(0, 1))
         }

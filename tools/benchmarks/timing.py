@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mmsnn.engine.provenance import processor
 from mmsnn.files import dump_json
 
 
@@ -87,6 +86,8 @@ def at_most(target: float | None) -> str:
 def report(rows: list[dict], path: Path | None,
            columns: Sequence[tuple[str, Callable]] = TIMES) -> None:
     """Print a table, write JSON if asked for."""
+    # Here, since it needs mmcv, which neurons do not.
+    from mmsnn.engine.provenance import processor
     machine = dict(
         processor=processor('cpu'),
         threads=torch.get_num_threads(),
