@@ -78,6 +78,7 @@ def install_loading(checkpoint: ModuleType) -> None:
         return
     loader = checkpoint.CheckpointLoader
     load_any = loader.load_checkpoint.__func__
+    load_weights = checkpoint._load_checkpoint
     with_prefix = checkpoint._load_checkpoint_with_prefix
 
     @wraps(load_any)
@@ -87,8 +88,11 @@ def install_loading(checkpoint: ModuleType) -> None:
                 f'{filename} is a folder: give a checkpoint file, or use the '
                 'strategy that has saved a folder of parts')
         with asked_for(filename):
-            found = load_any(cls, str(filename), *args, **kwargs)
-        state = found
+            return load_any(cls, str(filename), *args, **kwargs)
+
+    @wraps(load_weights)
+    def load(filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        state = found = load_weights(filename, *args, **kwargs)
         if isinstance(found, dict):
             state = found.get('state_dict', found)
         if not isinstance(state, dict) or not all(
@@ -118,7 +122,7 @@ def install_loading(checkpoint: ModuleType) -> None:
     loader.load_checkpoint = classmethod(load_checkpoint)
     for name, ours in dict(
             _safe_torch_load=read, load_url=load_url,
-            load_state_dict=weights,
+            _load_checkpoint=load, load_state_dict=weights,
             _load_checkpoint_with_prefix=load_prefix,
             find_latest_checkpoint=find_latest_checkpoint).items():
         _rebind(checkpoint, name, ours)

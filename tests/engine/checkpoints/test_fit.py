@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel, BaseModule
 from mmengine.model.weight_init import PretrainedInit
 from mmengine.registry import MODELS
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from torch import nn
 
 from mmsnn.checkpoints import CheckpointError
@@ -166,8 +166,16 @@ def test_no_weights_at_all(tmp_path, content, kind):
     torch.save(content, path)
     with pytest.raises(CheckpointError) as error:
         load_checkpoint(FitTestModel(), path)
-    assert str(error.value) == (
-        f'{path} holds a {kind} and no weights by name')
+    said = f'{path} holds a {kind} and no weights by name'
+    assert str(error.value) == said
+    with pytest.raises(CheckpointError, match=re.escape(said)):
+        Runner.from_cfg(config(tmp_path, path)).test()
+
+
+def test_a_tensor_alone_may_be_read(tmp_path):
+    path = tmp_path / 'embeddings.pth'
+    torch.save(torch.ones(3), path)
+    assert CheckpointLoader.load_checkpoint(str(path)).sum() == 3
 
 
 @pytest.mark.parametrize('value', [1.5, np.ones((2, 2), np.float32)])
