@@ -224,7 +224,7 @@ class TestAedat:
 
     def test_version_4(self, tmp_path, random_events):
         faery = pytest.importorskip(
-            'faery', reason='faery reads AEDAT 4 (the extra "events")')
+            'faery', reason='faery writes AEDAT 4 (the extra "dev")')
         path = tmp_path / 'a.aedat4'
         events = np.empty(len(random_events), faery.EVENTS_DTYPE)
         for ours, theirs in zip('txyp', ('t', 'x', 'y', 'on')):
