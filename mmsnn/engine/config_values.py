@@ -16,8 +16,8 @@ from mmsnn.suggest import did_you_mean
 from .value_rules import VALUES, WHOLE, is_number
 
 #: Top-level keys that are read although Runner does not take them.
-_READ_BY_OTHERS = ('find_unused_parameters', 'runner_type', 'sync_bn',
-                   'tta_model', 'tta_pipeline', 'model_wrapper_cfg')
+_READ_BY_OTHERS = ('compile', 'find_unused_parameters', 'runner_type',
+                   'sync_bn', 'tta_model', 'tta_pipeline', 'model_wrapper_cfg')
 #: Words that are as good as the number, or True or False, under a key.
 _WORDS = dict(bias='auto', loss_scale='dynamic', padding='same')
 

@@ -2,8 +2,10 @@
 
 from mmengine.hooks import EMAHook
 from mmengine.runner import FlexibleRunner as BaseFlexibleRunner
+from torch import nn
 
-from mmsnn.engine.runner import with_default_hooks
+from mmsnn.engine.compiling import compile_parts
+from mmsnn.engine.runner import log_compiled, with_default_hooks
 from mmsnn.engine.sharded_averages import average_shards
 from mmsnn.engine.strategies import FSDPStrategy, missing_package
 from mmsnn.registry import RUNNERS
@@ -16,7 +18,9 @@ class FlexibleRunner(BaseFlexibleRunner):
     ``DDPStrategy`` and ``FSDPStrategy`` of a config are
     :class:`mmsnn.engine.strategies.DDPStrategy` and
     :class:`mmsnn.engine.strategies.FSDPStrategy`; ``EMAHook`` averages sharded
-    weights. :func:`mmsnn.engine.cli.build_runner` chooses it for
+    weights; ``compile`` compiles parts of the model
+    (:func:`mmsnn.engine.compiling.compile_parts`).
+    :func:`mmsnn.engine.cli.build_runner` chooses it for
     ``runner_type = 'FlexibleRunner'``.
 
     Raises:
@@ -51,12 +55,26 @@ class FlexibleRunner(BaseFlexibleRunner):
                 strategy['type'] = f'mmsnn.{kind}'
         return super().build_strategy(strategy, launcher, **kwargs)
 
+    def train(self) -> nn.Module:
+        """Train.
+
+        Returns:
+            nn.Module: The model.
+        """
+        # mmengine hands the config's key on to nobody, and a strategy would
+        # compile train_step.
+        self._to_compile = self._compile or self.cfg.get('compile')
+        self._compile = False
+        return super().train()
+
     def load_or_resume(self) -> None:
         """Load a checkpoint, with hooks that are ready for it, as those of a
         ``Runner`` are."""
         self.call_hook('before_run')
         self._ready = True
         super().load_or_resume()
+        log_compiled(self, compile_parts(
+            self.model, vars(self).pop('_to_compile', None)))
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """Call all hooks.

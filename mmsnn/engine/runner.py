@@ -5,6 +5,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmsnn.engine.compiling import compile_parts
 from mmsnn.engine.gloo import connect, needs_gloo, synchronised, wrapped
 from mmsnn.registry import RUNNERS
 
@@ -35,7 +36,8 @@ def with_default_hooks(hooks: dict | None) -> dict:
 @RUNNERS.register_module()
 class ResumableRunner(Runner):
     """A Runner whose runs can be resumed exactly and stop at a loss that is
-    not finite.
+    not finite, and whose key ``compile`` compiles parts of the model
+    (:func:`mmsnn.engine.compiling.compile_parts`).
 
     It is mmengine's with two more default hooks, which a config changes or
     leaves out (None) like the others: ``default_hooks.exact_resume``
@@ -51,6 +53,22 @@ class ResumableRunner(Runner):
             hooks (dict, optional): The config's ``default_hooks``.
         """
         super().register_default_hooks(with_default_hooks(hooks))
+
+    def _maybe_compile(self, target: str) -> None:
+        log_compiled(self, compile_parts(self.model, self.cfg.get('compile')))
+
+
+def log_compiled(runner, parts: list[str]) -> None:
+    """Say what is compiled.
+
+    Args:
+        runner (Runner): mmengine's Runner.
+        parts (list[str]): What :func:`.compiling.compile_parts` returned.
+    """
+    if parts:
+        names = ', '.join(f'model.{name}' for name in parts)
+        runner.logger.info(f'torch.compile: {names}, in training; the first '
+                           'iteration takes minutes')
 
 
 @RUNNERS.register_module()

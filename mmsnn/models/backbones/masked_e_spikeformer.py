@@ -59,6 +59,9 @@ class MaskedESpikeFormer(ESpikeFormer):
         (torch.Size([1, 32, 2, 2]), [[True, False], [False, True]])
     """
 
+    #: Read where a config says ``compile``.
+    why_not_compiled = 'what is computed depends on the values of the mask'
+
     def __init__(self,
                  *args,
                  ssc: bool = True,
