@@ -165,6 +165,7 @@ def captured(model, inputs) -> Callable:
 
 def run_spikes(bench) -> None:
     """Counts form and spike trains against plain evaluation, in float32."""
+    torch.backends.cudnn.allow_tf32 = False  # as in both forms
     number = bench.size(min(64, batch_size(bench, 300_000_000)), 2)
     torch.manual_seed(0)
     model = classifier(bench)
