@@ -73,8 +73,8 @@ class SpikeSepConv(nn.Sequential):
                 inplace=True))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Run the three convolutions, which cost little time and much memory:
-        in training the norms keep nothing of them.
+        """Run the three convolutions. In training, where they are narrow, the
+        norms keep nothing of them: they cost little time and much memory.
 
         Args:
             x (Tensor): Membrane potentials, (N, C, H, W).

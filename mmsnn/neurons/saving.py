@@ -18,6 +18,9 @@ from .autocast import autocast_type
 from .native import is_followed
 from .packed import cast, spike_bytes, unpack
 
+#: Products of an output up to which it is convolved again.
+MOST_PRODUCTS = 100
+
 
 class _SavingHooks:
     """Hooks on what a block saves for its backward pass.
@@ -104,9 +107,10 @@ class convolved_again(_SavingHooks):  # noqa: N801 (used as a function)
 
     A norm behind a convolution saves what it reads. Here it is convolved once
     more in the backward pass, from what the convolution has saved anyway: the
-    same bits. It is worth its time behind convolutions of few products. Those
-    with a bias are saved as ever, and so is all inside of gradient
-    checkpointing, which drops it itself.
+    same bits. It is worth its time behind convolutions of few products, up to
+    :data:`MOST_PRODUCTS` for an output. Of others and of those with a bias the
+    output is saved as ever, and so is all inside of gradient checkpointing,
+    which drops it itself.
 
     Example:
         >>> conv = torch.nn.Conv2d(1, 1, 1, bias=False)
@@ -124,8 +128,10 @@ class convolved_again(_SavingHooks):  # noqa: N801 (used as a function)
     def _pack(self, tensor):
         node = tensor.grad_fn
         if (node is not None and node.name() == 'ConvolutionBackward0'
+                and type(tensor) is torch.Tensor and not tensor._version
                 and not sum(node._saved_bias_sym_sizes_opt or ())
-                and not tensor._version and type(tensor) is torch.Tensor):
+                and not node._saved_transposed
+                and node._saved_weight[0].numel() <= MOST_PRODUCTS):
             return _Convolved(node)
         return _Saved(tensor, self.outer)
 

@@ -60,3 +60,22 @@ def test_an_output_changed_without_gradient_is_saved_as_it_is():
     other = nn.BatchNorm2d(6)
     other(z).square().sum().backward()
     assert torch.equal(norm.weight.grad, other.weight.grad)
+
+
+@pytest.mark.parametrize('make', [
+    lambda: nn.Conv2d(101, 1, 1, bias=False),
+    lambda: nn.ConvTranspose2d(101, 1, 1, bias=False),
+    lambda: nn.Conv2d(101, 1, 1)])
+def test_what_is_dear_or_unknown_is_saved(make):
+    conv, saved = make(), []
+    x = torch.rand(2, 101, 3, 3, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: saved.append(t.shape) or t, lambda t: t):
+        norm_behind(conv, x)
+    assert (2, 1, 3, 3) in saved
+    saved.clear()
+    narrow = nn.Conv2d(100, 1, 1, bias=False)
+    with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: saved.append(t.shape) or t, lambda t: t):
+        norm_behind(narrow, x[:, 1:])
+    assert (2, 1, 3, 3) not in saved
