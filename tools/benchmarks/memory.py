@@ -3,9 +3,10 @@ loaded model, each measured in a fresh process; of a training step beside its
 ReLU twin's, with what is saved for the backward pass, and of the evaluation of
 one image with a spiking FPN. Needs Linux (/proc)."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -120,12 +121,15 @@ def saved_megabytes(run: Callable, model: nn.Module) -> float:
     return sum(piece.nbytes() for piece in pieces.values()) / 1e6
 
 
-def training_step(neuron: str, precision: str, threads: int) -> dict:
-    """MB saved for the backward pass of a training step, and at most held
-    above the loaded model in another one."""
+def training_step(neuron: str, precision: str, keep_freed_memory: bool,
+                  threads: int) -> dict:
+    """MB at most held above the loaded model in a training step, and saved
+    for the backward pass of another one."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = ESpikeFormer('10m', neuron=NEURONS[neuron]).train()
+    model = ESpikeFormer(
+        '10m', neuron=NEURONS[neuron],
+        keep_freed_memory=keep_freed_memory).train()
     images = torch.randn(BATCH, 3, 224, 224)
     autocast = torch.autocast(
         'cpu', torch.bfloat16, enabled=precision == 'bfloat16')
@@ -145,25 +149,39 @@ def in_a_process(function: Callable, *arguments) -> dict:
                               torch.get_num_threads()).result()
 
 
+@contextmanager
+def blocks_given_back() -> Iterator[None]:
+    """Processes that start meanwhile give each block of memory back when it
+    is freed (glibc): what they hold is what is in use."""
+    os.environ['MALLOC_MMAP_THRESHOLD_'] = '65536'
+    try:
+        yield
+    finally:
+        del os.environ['MALLOC_MMAP_THRESHOLD_']
+
+
 def training_rows(rounds: int) -> list[dict]:
-    """Training steps of the neuron and of its twin, one after the other."""
+    """Training steps of the neuron beside those of its twin."""
     rows = []
     for precision, target in TRAINING.items():
-        found = {
-            neuron: [
-                in_a_process(training_step, neuron, precision)
-                for _ in range(rounds)
-            ]
-            for neuron in NEURONS
-        }
+        found = {name: [] for name in NEURONS}
+        for _ in range(rounds):
+            for name in NEURONS:
+                kept = in_a_process(training_step, name, precision, True)
+                with blocks_given_back():
+                    used = in_a_process(training_step, name, precision, False)
+                found[name].append(
+                    dict(saved=used['saved'], used=used['peak'],
+                         resident=kept['peak']))
         for key, what in (('saved', 'saved for the backward pass'),
-                          ('peak', 'peak above the model')):
+                          ('used', 'most in use'),
+                          ('resident', 'most resident, with freed memory')):
             most = {k: max(x[key] for x in xs) for k, xs in found.items()}
             rows.append(
                 dict(
-                    what=f'10m, batch {BATCH}, {precision}: {what}',
+                    what=f'{precision}: {what}',
                     ratio=most['SFA'] / most['ReLU'],
-                    target=target,
+                    target=None if key == 'resident' else target,
                     rounds=rounds,
                     **most))
     return rows
