@@ -80,6 +80,10 @@ def is_compiled() -> bool:
     return torch.compiler.is_dynamo_compiling() and not _is_exporting()
 
 
+def _is_for_gpu(tensor: Tensor) -> bool:
+    return not tensor.is_cpu
+
+
 @torch.library.custom_op('mmsnn::divide', mutates_args=())
 def _divide(numerator: Tensor, denominator: float) -> Tensor:
     return quotient(numerator, denominator)
@@ -175,10 +179,6 @@ def _(membrane, state, learnt, timesteps, numbers, choices, keep, with_state):
             torch.empty_like(membrane, dtype=torch.uint8) if keep else none)
 
 
-def _is_for_gpu(tensor: Tensor) -> bool:
-    return not tensor.is_cpu
-
-
 def _empty_state(membrane, timesteps):
     make = gpu.temporal if _is_for_gpu(membrane) else temporal
     return make.empty_state(membrane, timesteps)
@@ -225,10 +225,9 @@ def _pass(ctx, grad, grad_left, _):
     if grad is None:
         grad = torch.zeros_like(
             membrane if kept is None else kept, dtype=ctx.dtype)
-    wanted = ctx.needs_input_grad[:3]
-    found = _fire_over_time_backward(grad, grad_left, kept, membrane, state,
-                                     learnt, *ctx.options, wanted[1])
-    return *(x if w else None for x, w in zip(found, wanted)), *[None] * 5
+    return *temporal.backward_followed(
+        grad, grad_left, kept, membrane, state, learnt, *ctx.options,
+        ctx.needs_input_grad[:3]), *[None] * 5
 
 
 _fire_over_time.register_autograd(_pass, setup_context=_keep)

@@ -62,3 +62,15 @@ def test_they_run(neuron, last, calls):
         # The gradient of a decay is a sum, in another order.
         torch.testing.assert_close(one, other, rtol=1e-6 * (one.dim() == 0),
                                    atol=0)
+
+
+@pytest.mark.parametrize('dtype', [
+    torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_quotients_are_rounded_to_nearest(dtype, monkeypatch):
+    x = torch.arange(1, 2000).to(dtype) / 16
+    expected = x / 0.7
+    halves = dtype in (torch.bfloat16, torch.float16)
+    assert torch.equal(x * (1 / 0.7), expected) is halves
+    monkeypatch.setattr(ops, '_is_for_gpu', lambda tensor: True)
+    found = torch.ops.mmsnn.divide(x, 0.7)
+    assert found.dtype == dtype and torch.equal(found, expected)
