@@ -2,10 +2,12 @@
 
 import atexit
 import json
+import mmap
 import os
 import select
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +47,7 @@ class HDF5Reader(ColumnReader):
             self.size = self.faults.size(attributes['width'],
                                          attributes['height'])
 
-    def _ask(self, **request) -> tuple[dict, list[bytearray]]:
+    def _ask(self, **request) -> tuple[dict, list[np.ndarray]]:
         """Ask the child about this file."""
         found = self.path.stat()
         request.update(
@@ -64,12 +66,8 @@ class HDF5Reader(ColumnReader):
     def rows(self, first: int, stop: int,
              keys: str = 'txyp') -> dict[str, np.ndarray]:
         """Let the child read a slice."""
-        answer, data = self._ask(rows=(first, stop, keys))
-        columns = {key: np.frombuffer(piece, dtype) for key, piece, dtype in
-                   zip(keys, data, answer['dtypes'], strict=True)}
-        if any(len(column) != stop - first for column in columns.values()):
-            raise _Unreadable('rows are missing')
-        return columns
+        _, data = self._ask(rows=(first, stop, keys))
+        return dict(zip(keys, data, strict=True))
 
     def chunks(self,
                start: int | None) -> Iterator[tuple[int, np.ndarray]]:
@@ -93,14 +91,21 @@ class _ChildEnded(Exception):
 
 
 class _Child:
-    """A process that reads HDF5, and the pipes to it."""
+    """A process that reads HDF5, the pipes to it, and the memory in which it
+    leaves columns: a file without a name that both map."""
 
     def __init__(self) -> None:
         path = os.pathsep.join(filter(None, sys.path))
+        self.columns = (
+            os.fdopen(os.memfd_create('columns'), 'r+b')
+            if hasattr(os, 'memfd_create') else tempfile.TemporaryFile())
+        self.mapped = None
+        shared = self.columns.fileno()
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name('hdf5_child.py'))],
+            [sys.executable, str(Path(__file__).with_name('hdf5_child.py')),
+             str(shared)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, pass_fds=[shared],
             env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1',
                  'OPENBLAS_NUM_THREADS': '1', 'HDF5_USE_FILE_LOCKING':
                  'FALSE'})
@@ -110,7 +115,7 @@ class _Child:
     def usable(self) -> bool:
         return self.owner == os.getpid() and self.process.poll() is None
 
-    def ask(self, request: dict) -> tuple[dict, list[bytearray]]:
+    def ask(self, request: dict) -> tuple[dict, list[np.ndarray]]:
         with self.lock:
             try:
                 # Not buffered: a process that is forked now must not have
@@ -123,13 +128,7 @@ class _Child:
                 if not ready:
                     raise EOFError
                 answer = json.loads(self.process.stdout.readline())
-                data = []
-                for size in answer['bytes']:
-                    piece = bytearray(size)
-                    if self.process.stdout.readinto(piece) < size:
-                        raise EOFError
-                    data.append(piece)
-                return answer, data
+                return answer, self._copies(answer)
             # Whatever it was, what comes next on the pipes is unknown.
             except BaseException as error:
                 self.end()
@@ -140,6 +139,18 @@ class _Child:
                     f'{self.process.returncode}), or read for too long'
                 ) from None
 
+    def _copies(self, answer: dict) -> list[np.ndarray]:
+        """The columns of an answer: the memory is used again for the next."""
+        size = os.fstat(self.columns.fileno()).st_size
+        if size and (self.mapped is None or len(self.mapped) < size):
+            self.mapped = mmap.mmap(self.columns.fileno(), size)
+        return [
+            np.frombuffer(self.mapped if answer['rows'] else b'', dtype,
+                          answer['rows'], place).copy()
+            for dtype, place in zip(answer.get('types', ()),
+                                    answer.get('places', ()), strict=True)
+        ]
+
     def end(self) -> None:
         """End the process, if it is this one's."""
         if self.owner == os.getpid():
@@ -147,6 +158,7 @@ class _Child:
             self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+        self.columns.close()
 
 
 _children: list[_Child] = []

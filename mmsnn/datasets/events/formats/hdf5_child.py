@@ -2,11 +2,13 @@
 
 HDF5's library can crash or loop on a damaged file, and then it must not take
 the training with it. In: a request a line, JSON. Out: for each a line of
-JSON, with the columns' bytes behind it. See :mod:`.hdf5`, which asks.
+JSON; columns lie in a file that both map, whose descriptor is the program's
+argument. See :mod:`.hdf5`, which asks.
 """
 
 import importlib
 import json
+import mmap
 import os
 import resource
 import signal
@@ -24,6 +26,8 @@ _BLOCK = 1 << 26
 # HDF5 keeps the last blocks up to so many bytes for each column: a larger one
 # would be expanded anew for every slice of it.
 _KEPT = 1 << 20
+# Columns begin at multiples of so many bytes in the shared memory.
+_ALIGNED = 16
 # Links that lead to one another, as HDF5 itself follows.
 _LINKS = 16
 
@@ -173,13 +177,29 @@ class _File:
                      for key, (dtype, shape) in self.columns.items()},
             offset=offset, attributes=attributes)
 
-    def rows(self, first: int, stop: int, keys: str) -> list[np.ndarray]:
-        """A slice of some columns."""
+    def types(self, keys: str) -> list[np.dtype]:
+        """Of some columns."""
+        return [self.columns[key][0] for key in keys]
+
+    def read(self, first: int, stop: int, keys: str,
+             into: list[np.ndarray]) -> None:
+        """Read a slice of some columns.
+
+        Args:
+            first (int): The first row.
+            stop (int): The row behind the last.
+            keys (str): Keys of the columns.
+            into (list[ndarray]): Where each goes, (stop - first,).
+        """
         if self.compound is None:
-            return [self.sets[key][first:stop] for key in keys]
+            for key, there in zip(keys, into, strict=True):
+                if len(there):
+                    self.sets[key].read_direct(there, np.s_[first:stop])
+            return
         names = [self.found[key] for key in keys]
         data = self.compound.fields(names)[first:stop]
-        return [data[name] for name in names]
+        for name, there in zip(names, into, strict=True):
+            there[:] = data[name]
 
 
 def open_file(path: str, names: Mapping, most: int) -> _File:
@@ -221,11 +241,48 @@ def _limit(size: int) -> None:
                            (_limit.base + _MEMORY + 4 * size, hard))
 
 
+class _Shared:
+    """Memory that the other process maps, too.
+
+    Args:
+        descriptor (int): Of the file that is mapped.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.mapped = None
+
+    def rooms(self, count: int,
+              types: list[np.dtype]) -> tuple[list[np.ndarray], list[int]]:
+        """Room for columns, one behind the other.
+
+        Args:
+            count (int): Rows.
+            types (list[dtype]): Of each column.
+
+        Returns:
+            tuple[list[ndarray], list[int]]: The rooms, (count,), and where
+            each begins, in bytes.
+        """
+        places, total = [], 0
+        for dtype in types:
+            places.append(total)
+            total += -(-count * dtype.itemsize // _ALIGNED) * _ALIGNED
+        if total and (self.mapped is None or len(self.mapped) < total):
+            os.ftruncate(self.descriptor, total)
+            self.mapped = mmap.mmap(self.descriptor, total)
+        return [
+            np.frombuffer(self.mapped if count else b'', dtype, count, at)
+            for dtype, at in zip(types, places, strict=True)
+        ], places
+
+
 def main() -> None:
     """Answer requests up to the end of the input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), 'wb')
+    shared = _Shared(int(sys.argv[1]))
     os.dup2(2, 1)  # what libraries print must not get among the answers
     for module in ('h5py', 'hdf5plugin'):  # the latter knows more filters
         try:
@@ -241,7 +298,6 @@ def main() -> None:
     file = key = None
     for line in requests:
         request = json.loads(line)
-        data = []
         try:
             _limit(os.path.getsize(request['path']))
             wanted = request['path'], request['stamp']
@@ -256,8 +312,12 @@ def main() -> None:
                 key = wanted
             answer = {}
             if 'rows' in request:
-                data = file.rows(*request['rows'])
-                answer['dtypes'] = [column.dtype.str for column in data]
+                first, stop, keys = request['rows']
+                types = file.types(keys)
+                rooms, places = shared.rooms(stop - first, types)
+                file.read(first, stop, keys, rooms)
+                answer.update(places=places, rows=stop - first,
+                              types=[dtype.str for dtype in types])
             else:
                 answer['about'] = file.about()
         except _Refused as error:
@@ -267,12 +327,8 @@ def main() -> None:
             # A KeyError would put quotes around its words.
             answer = dict(damaged=str(*error.args[:1]) or
                           type(error).__name__)
-        data = [np.ascontiguousarray(column) for column in data]
-        answer['bytes'] = [column.nbytes for column in data]
         # An attribute may be a number that JSON does not have.
         answers.write(json.dumps(answer, default=str).encode() + b'\n')
-        for column in data:
-            answers.write(column.data.cast('B') if column.size else b'')
         answers.flush()
 
 
