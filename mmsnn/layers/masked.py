@@ -11,19 +11,17 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_weight
 
 from mmsnn.neurons.autocast import autocast_type
 from mmsnn.registry import MODELS
 
+from .sparse_conv import sparse_conv2d
 from .synapse import SpikeConv2d, recast
 from .visible import VisiblePatches, from_rows, to_rows
 
-#: Patches of up to this many positions a side are convolved by one matrix
-#: product with their neighbours, larger ones with a margin around each.
-SMALL = 2
+#: With fewer input channels, convolutions of stride 2 run on the grid.
+FEW = 16
 
 
 class MaskContext:
@@ -143,10 +141,10 @@ class _SparseConv:
         patches = self.context.patches(len(x))
         if patches is None:
             return super()._conv_forward(x, weight, bias)
-        if not self._keeps_positions:
+        if not self._joins_rows(x.shape[-1]):
             grid = patches.unpack(x)
             return patches.pack(super()._conv_forward(grid, weight, bias))
-        if self.kernel_size == (1, 1):
+        if self.kernel_size == self.stride == (1, 1):
             # One product for all images is fast; each has few rows.
             rows = F.linear(to_rows(x), weight.flatten(1), bias)
             return from_rows(rows, len(x), *x.shape[2:])
@@ -154,15 +152,16 @@ class _SparseConv:
         if dtype is not None:
             x, weight = x.to(dtype), weight.to(dtype)
             bias = bias if bias is None else bias.to(dtype)
-        return _Convolve.apply(x, weight, bias, patches)
+        return sparse_conv2d(x, weight, bias, patches, self.stride[0])
 
-    @property
-    def _keeps_positions(self) -> bool:
-        size = self.kernel_size[0]
+    def _joins_rows(self, side: int) -> bool:
+        size, stride = self.kernel_size[0], self.stride[0]
         return (self.kernel_size == (size, size) and size % 2 == 1
                 and self.padding == (size // 2, size // 2)
-                and self.padding_mode == 'zeros' and self.stride == (1, 1)
-                and self.dilation == (1, 1) and self.groups == 1)
+                and self.padding_mode == 'zeros'
+                and self.stride == (stride, stride) and side % stride == 0
+                and self.dilation == (1, 1) and self.groups == 1
+                and (stride == 1 or self.in_channels >= FEW))
 
 
 class SparseConv2d(_SparseConv, nn.Conv2d):
@@ -192,9 +191,9 @@ class SpikeSparseConv2d(_SparseConv, SpikeConv2d, nn.Conv2d):
     whose input is zero at masked ones. While nothing is masked it is the
     ordinary convolution, and its parameters are those at any time.
 
-    With stride 1 and one group it computes visible positions only (1x1: as
-    one matrix product of all images). Any other (stride 2, depthwise) runs on
-    the grid, with zeros where nothing is.
+    With one group it computes visible positions only (1x1: as one matrix
+    product of all images). Any other (depthwise, the stem) runs on the grid,
+    with zeros where nothing is.
 
     Args:
         *args: As in ``nn.Conv2d``.
@@ -215,54 +214,3 @@ class SpikeSparseConv2d(_SparseConv, SpikeConv2d, nn.Conv2d):
     """
 
     dense = SpikeConv2d
-
-
-def _convolve(x: torch.Tensor, weight: torch.Tensor,
-              bias: torch.Tensor | None,
-              patches: VisiblePatches) -> torch.Tensor:
-    """Packed (N, C_in, V * t, t) to (N, C_out, V * t, t), stride 1."""
-    side, margin = x.shape[-1], weight.shape[-1] // 2
-    if side <= SMALL:
-        matrix = weight.permute(0, 2, 3, 1).flatten(1)
-        rows = F.linear(patches.neighbours(x, margin), matrix, bias)
-    else:
-        rows = to_rows(F.conv2d(patches.windows(x, margin), weight, bias))
-    return from_rows(rows, len(x), x.shape[2], side)
-
-
-def _weight_gradient(x: torch.Tensor, grad: torch.Tensor,
-                     shape: tuple[int, ...],
-                     patches: VisiblePatches) -> torch.Tensor:
-    side, margin = x.shape[-1], shape[-1] // 2
-    if side <= SMALL:
-        matrix = to_rows(grad).t() @ patches.neighbours(x, margin)
-        return matrix.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
-    tiles = from_rows(to_rows(grad), len(x) * patches.count, side, side)
-    return conv2d_weight(patches.windows(x, margin), shape, tiles)
-
-
-class _Convolve(torch.autograd.Function):
-    """The gradient of its input is the same sparse convolution of the
-    output's, with the kernel turned around. The windows are taken anew for
-    the weight's gradient: only the packed input is kept."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, patches):
-        ctx.patches = patches
-        ctx.save_for_backward(x, weight)
-        return _convolve(x, weight, bias, patches)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        x, weight = ctx.saved_tensors
-        wanted = ctx.needs_input_grad
-        grads = [None] * 4
-        if wanted[0]:
-            turned = weight.flip(2, 3).transpose(0, 1)
-            grads[0] = _convolve(grad, turned, None, ctx.patches)
-        if wanted[1]:
-            grads[1] = _weight_gradient(x, grad, weight.shape, ctx.patches)
-        if wanted[2]:
-            grads[2] = grad.sum((0, 2, 3))
-        return tuple(grads)

@@ -158,6 +158,7 @@ class VisiblePatches:
         self.count = int(counts[0])
         self._numbers: dict[tuple, torch.Tensor] = {}
         self._sources: dict[tuple, _Sources] = {}
+        self._pairs: dict[tuple, list] = {}
 
     def pack(self, grid: torch.Tensor) -> torch.Tensor:
         """Take the visible patches out of maps.
@@ -198,52 +199,51 @@ class VisiblePatches:
         n, h, w = self.mask.shape
         return from_rows(rows, n, h * side, w * side)
 
-    def windows(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
-        """Take each patch with a margin of its neighbours.
+    def pairs(self,
+              side: int,
+              size: int,
+              stride: int = 1,
+              within: bool = True) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Which visible positions a convolution joins.
 
         Args:
-            packed (Tensor): (N, C, V * t, t).
-            margin (int): Positions around a patch.
+            side (int): t, positions along a side of a patch in its input.
+            size (int): Side of its kernel, odd; the input is padded by
+                ``size // 2``.
+            stride (int): A divisor of ``side``. Defaults to 1.
+            within (bool): Join positions of the same patch too, not only of
+                different ones. Defaults to True.
 
         Returns:
-            Tensor: (N * V, C, t + 2 * margin, t + 2 * margin), with zeros at
-            masked positions and beyond the image. No gradient flows.
+            list[tuple[Tensor]]: For each element of the kernel, row by row,
+            rows of the packed output, in which none comes twice, and as many
+            of the packed input, which they read through this element.
+
+        Example:
+            >>> patches = VisiblePatches(torch.tensor([[[True, True]]]))
+            >>> for outputs, inputs in patches.pairs(1, 3)[3:6]:
+            ...     print(outputs.tolist(), inputs.tolist())
+            [1] [0]
+            [0, 1] [0, 1]
+            [0] [1]
         """
-        side = packed.shape[-1]
-        key = ('windows', side, margin)
-        if key not in self._sources:
-            wide = side + 2 * margin
-            numbers = F.pad(self._rows(side), [margin] * 4, value=-1)
-            numbers = numbers.unfold(1, wide, side).unfold(2, wide, side)
-            self._sources[key] = _Sources.of(numbers[self.mask])
-        rows = self._sources[key].take(to_rows(packed))
-        side += 2 * margin
-        return from_rows(rows, len(packed) * self.count, side, side)
-
-    def neighbours(self, packed: torch.Tensor, margin: int) -> torch.Tensor:
-        """Put each position and its neighbours side by side.
-
-        Args:
-            packed (Tensor): (N, C, V * t, t).
-            margin (int): How far neighbours are away at most.
-
-        Returns:
-            Tensor: (N * V * t * t, (2 * margin + 1)^2 * C), with zeros at
-            masked positions and beyond the image. No gradient flows.
-        """
-        side = packed.shape[-1]
-        key = ('neighbours', side, margin)
-        if key not in self._sources:
-            size = 2 * margin + 1
-            numbers = F.pad(self._rows(side), [margin] * 4, value=-1)
-            numbers = numbers.unfold(1, size, 1).unfold(2, size, 1)
-            slots = self._grid_slots(side).index
-            self._sources[key] = _Sources.of(
-                numbers.reshape(-1, size * size)[slots])
-        rows = self._sources[key].take(to_rows(packed))
-        return rows.view(
-            len(packed) * self.count * side * side,
-            (2 * margin + 1)**2 * packed.shape[1])
+        key = (side, size, stride, within)
+        if key not in self._pairs:
+            outputs = self._rows(side // stride)
+            inputs = F.pad(self._rows(side), [size // 2] * 4, value=-1)
+            inputs = inputs.unfold(1, size, stride).unfold(2, size, stride)
+            inputs = inputs.flatten(3).permute(3, 0, 1, 2)
+            joined = (inputs >= 0) & (outputs >= 0)
+            if not within:
+                patch = inputs.div(side**2, rounding_mode='floor')
+                joined &= patch != outputs.div(
+                    (side // stride)**2, rounding_mode='floor')
+            numbers = joined.flatten(1).sum(1).tolist()
+            self._pairs[key] = list(
+                zip(
+                    outputs.expand_as(inputs)[joined].split(numbers),
+                    inputs[joined].split(numbers)))
+        return self._pairs[key]
 
     def _rows(self, side: int) -> torch.Tensor:
         """(N, h * t, w * t): the row of each position among the packed ones,

@@ -14,6 +14,7 @@ from mmsnn.layers import (
     VisiblePatches,
     enlarge_mask,
     hide,
+    masked,
 )
 
 SFA4 = dict(type='mmsnn.SFANeuron', max_spikes=4)
@@ -52,13 +53,14 @@ CONVS = {
     '1x1': (1, 1, 0, 1), '1x1 in groups': (1, 1, 0, 2),
     '3x3': (3, 1, 1, 1), '7x7 depthwise': (7, 1, 3, 4),
     'stride 2': (3, 2, 1, 1), '5x5 in groups': (5, 1, 2, 2),
-    '5x5': (5, 1, 2, 1)}
+    '5x5': (5, 1, 2, 1), '5x5, stride 3': (5, 3, 2, 1)}
 
 
 @pytest.mark.parametrize('kind,side', [
     (kind, side) for kind, conv in CONVS.items() for side in (1, 2, 3, 4)
     if side % conv[1] == 0])
-def test_sparse_convolution_by_hand(kind, side):
+def test_sparse_convolution_by_hand(kind, side, monkeypatch):
+    monkeypatch.setattr(masked, 'FEW', 4)
     size, stride, padding, groups = CONVS[kind]
     conv = SparseConv2d(4, 4, size, stride, padding, groups=groups).double()
     x = torch.randn(2, 4, 3 * side, 4 * side, dtype=torch.double)
@@ -148,19 +150,30 @@ def test_packed_activations():
     assert torch.equal(patches.pack(patches.unpack(packed)), packed)
 
 
-def test_patches_with_a_margin_of_their_neighbours():
-    patches = VisiblePatches(MASK)
-    x = torch.randn(2, 3, 6, 8)
-    windows = patches.windows(patches.pack(x), 1)
-    assert windows.shape == (10, 3, 4, 4)
-    around = F.pad(hide(x, MASK), (1, 1, 1, 1))
-    # Row 1, column 1 of the first image is its fourth visible patch.
-    assert torch.equal(windows[3], around[0, :, 2:6, 2:6])
-    columns = patches.neighbours(patches.pack(x), 1)
-    assert columns.shape == (40, 27)
-    # Its last position: row 3, column 3.
-    expected = around[0, :, 3:6, 3:6].permute(1, 2, 0).flatten()
-    assert torch.equal(columns[3 * 4 + 3], expected)
+def test_pairs_of_positions():
+    """Of the first image, whose visible patches are 0, 2, 3, 5 and 11 (row by
+    row on a grid of 4 columns), packed as 0 to 4."""
+    patches = VisiblePatches(MASK[:1])
+    pairs = [tuple(x.tolist() for x in pair) for pair in patches.pairs(1, 3)]
+    # Patch 0 has 5 at its lower right, and patch 2 has it at its lower left;
+    # 2 and 3 are side by side. 11 has no visible neighbour.
+    same = [0, 1, 2, 3, 4]
+    assert pairs == [([3], [0]), ([], []), ([3], [1]),
+                     ([2], [1]), (same, same), ([1], [2]),
+                     ([1], [3]), ([], []), ([0], [3])]
+    different = patches.pairs(1, 3, within=False)
+    assert [len(x) for x, _ in different] == [1, 0, 1, 1, 0, 1, 1, 0, 1]
+    # Patch 2 (columns 4, 5) with its neighbour 3 (columns 6, 7), rows 0, 1:
+    # what is to the right of positions 5 and 7 of the packed ones.
+    outputs, inputs = patches.pairs(2, 3, within=False)[5]
+    assert (outputs.tolist(), inputs.tolist()) == ([5, 7], [8, 10])
+    # Stride 2: each output reads its patch, from 4 times its number on, and
+    # the rows and columns in front of it.
+    found = patches.pairs(2, 3, stride=2)
+    assert [x.tolist() for x in found[8]] == [same, [3, 7, 11, 15, 19]]
+    assert [x.tolist() for x in found[4]] == [same, [0, 4, 8, 12, 16]]
+    assert [x.tolist() for x in found[3]] == [[2], [5]]
+    assert [x.tolist() for x in found[0]] == [[3], [3]]
 
 
 def test_a_norm_has_statistics_over_visible_positions():
