@@ -63,7 +63,8 @@ def through_time(neuron, u):
 
 @pytest.fixture
 def ptx(monkeypatch, tmp_path):
-    """Of each kernel that a function launches: name and PTX."""
+    """Of each kernel that a function launches: its name, and what it is
+    compiled to, stage by stage."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
     monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
@@ -101,7 +102,7 @@ def ptx(monkeypatch, tmp_path):
                 source, target=GPUTarget('cuda', capability, 32),
                 options=dict(num_warps=num_warps, enable_fp_fusion=False))
             assert built.asm['cubin']
-            found.append((kernel.__name__, built.asm['ptx']))
+            found.append((kernel.__name__, built.asm))
 
         with monkeypatch.context() as patch:
             for module in (counting, sfa, temporal):
@@ -123,7 +124,8 @@ def test_they_compile_and_round_as_pytorch_does(ptx, function, dtype,
                                                 capability):
     u = torch.zeros(4, 16, 16, 64, dtype=dtype)
     found = ptx(function, u, capability)
-    for name, text in found:
+    for name, asm in found:
+        text = asm['ptx']
         # Products are rounded before they are added, quotients to nearest.
         assert not re.search(r'fma\.rn\.f|mad\.f|approx|\.full', text), name
         # Subnormal numbers are kept. Those of which the floor is taken are
@@ -135,3 +137,15 @@ def test_they_compile_and_round_as_pytorch_does(ptx, function, dtype,
         # 16 bytes are read at once.
         wide = 'v2.b64' if dtype is torch.float64 else 'v4.b32'
         assert name == 'unpack_kernel' or f'ld.global.{wide}' in text, name
+
+
+@pytest.mark.parametrize('function', [
+    bytes_over_time, inputs_over_time, counts
+], ids=lambda f: f.__name__)
+def test_no_offset_is_a_product_of_32_bits(ptx, function, monkeypatch):
+    monkeypatch.setattr('mmsnn.neurons.gpu.device._LONG', 1)
+    for shape in ((4, 16, 16, 64), (4, 3, 5, 7), (4, 1, 1, 1)):
+        u = torch.zeros(shape, dtype=torch.bfloat16)
+        for name, asm in ptx(function, u, 90):
+            products = re.findall(r'arith\.muli.*i32', asm['ttir'])
+            assert not products, name

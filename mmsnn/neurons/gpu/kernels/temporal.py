@@ -16,14 +16,24 @@ NO_NUMBER = tl.constexpr(4)
 
 
 @triton.jit
+def index(number, LONG: tl.constexpr):
+    """A number that offsets are computed with: 64 bits wide where they
+    are, since a product of two sizes is as wide as these."""
+    if LONG:
+        return tl.cast(number, tl.int64)
+    else:
+        return number
+
+
+@triton.jit
 def places(block, samples, size, TIMESTEPS: tl.constexpr, FLAT: tl.constexpr,
            LONG: tl.constexpr, BLOCK: tl.constexpr):
     """Where the states of a block of neurons are, where their inputs in the
     first time step are, and which of them there are. A block is of one
     sample, or, where these are small (FLAT), of several."""
     lane = tl.arange(0, BLOCK)
-    if LONG:
-        block = tl.cast(block, tl.int64)
+    block = index(block, LONG)
+    samples, size = index(samples, LONG), index(size, LONG)
     if FLAT:
         own = block * BLOCK + lane
         earlier = own // size * size

@@ -16,6 +16,7 @@ from .temporal import (
     charge,
     decay_of,
     discharge,
+    index,
     places,
     start_of,
 )
@@ -90,6 +91,7 @@ def time_back_kernel(grad, grad_left, kept, out, grad_state, samples, size,
     own, at, inside = places(
         tl.program_id(0), samples, size, TIMESTEPS, FLAT, LONG, BLOCK)
     decay, gain = decay_of(None, DECAY, REAL)
+    size = index(size, LONG)
     at += size * (TIMESTEPS - 1)
     g = start_of(grad_left, own, inside, REAL, BLOCK)
     byte = tl.load(kept + at, mask=inside)
@@ -133,7 +135,8 @@ def time_recompute_back_kernel(
     """The same from the inputs. Each program takes several blocks; it keeps
     the potentials of all time steps but the last in its part of ``room``,
     and leaves its part of the decay's gradient, unless that is None."""
-    program = tl.program_id(0)
+    program = index(tl.program_id(0), LONG)
+    samples, size = index(samples, LONG), index(size, LONG)
     lane = tl.arange(0, BLOCK)
     if FLAT:
         blocks = (samples * size + BLOCK - 1) // BLOCK
