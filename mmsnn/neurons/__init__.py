@@ -2,19 +2,19 @@
 
 from .build import build_neuron, is_spiking
 from .checks import check_equation
-from .integrate import integrate_and_fire
-from .lif import LIFNeuron
-from .meetings import spikes_meeting
-from .native import is_followed, is_traced
-from .quantizer import (
+from .counting import (
     fire_and_count,
     is_finite,
-    spike_count,
-    spike_firing,
+    spikes_in_substeps,
     spikes_per_position,
     spikes_per_substep,
     spikes_reaching,
 )
+from .integrate import integrate_and_fire
+from .lif import LIFNeuron
+from .meetings import spikes_meeting
+from .native import is_followed, is_traced
+from .quantizer import spike_count, spike_firing
 from .sfa import SFANeuron
 from .spiking import SpikingNeuron
 
@@ -22,6 +22,6 @@ __all__ = [
     'LIFNeuron', 'SFANeuron', 'SpikingNeuron', 'build_neuron',
     'check_equation', 'fire_and_count', 'integrate_and_fire', 'is_finite',
     'is_followed', 'is_spiking', 'is_traced', 'spike_count', 'spike_firing',
-    'spikes_meeting', 'spikes_per_position', 'spikes_per_substep',
-    'spikes_reaching'
+    'spikes_in_substeps', 'spikes_meeting', 'spikes_per_position',
+    'spikes_per_substep', 'spikes_reaching'
 ]

@@ -9,6 +9,7 @@ import ctypes
 from pathlib import Path
 
 import torch
+from torch._C._functorch import is_legacy_batchedtensor
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 from torch.autograd import forward_ad
 from torch.overrides import _get_current_function_mode_stack
@@ -113,6 +114,23 @@ def is_followed() -> bool:
     return bool(_len_torch_dispatch_stack_pre_dispatch())
 
 
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a kernel that reads a tensor's memory sees all of it.
+
+    Args:
+        tensor (Tensor): Any tensor.
+
+    Returns:
+        bool: Whether it is of no class of its own, and no batch of gradients
+        (``torch.autograd.grad(is_grads_batched=True)``), which has no memory.
+
+    Example:
+        >>> is_plain(torch.zeros(2))
+        True
+    """
+    return type(tensor) in PLAIN and not is_legacy_batchedtensor(tensor)
+
+
 def usable(tensor: torch.Tensor) -> bool:
     """Whether a kernel can run on a tensor as it lies in memory.
 
@@ -144,7 +162,7 @@ def readable(tensor: torch.Tensor) -> bool:
         >>> usable(x), readable(x)
         (False, True)
     """
-    return (not is_followed() and type(tensor) in PLAIN and tensor.is_cpu
+    return (not is_followed() and is_plain(tensor) and tensor.is_cpu
             and tensor.dtype in DTYPES and load() is not None)
 
 

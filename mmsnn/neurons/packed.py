@@ -10,6 +10,8 @@ A neuron in training leaves the bytes at its output (:func:`spike_bytes`),
 where :func:`.saving.saved_as_bytes` finds them.
 """
 
+from collections import OrderedDict
+
 import torch
 from torch.autograd.function import once_differentiable
 
@@ -49,6 +51,11 @@ class SpikeBytes:
     """
 
     __slots__ = ('scale', 'dtype', 'version', 'kept')
+
+    def __reduce__(self) -> tuple:
+        # A tensor that is written to a file goes without its bytes: one read
+        # by ``weights_only=True`` may have an empty dict in their place.
+        return OrderedDict, ()
 
     def __init__(self,
                  scale: float,
@@ -118,7 +125,7 @@ def spike_bytes(values: torch.Tensor) -> SpikeBytes | None:
         True
     """
     found = getattr(values, 'spike_bytes', None)
-    if found is None or found.version != values._version:
+    if type(found) is not SpikeBytes or found.version != values._version:
         return None
     return found
 
@@ -147,21 +154,16 @@ def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return out
 
 
-def fire(membrane: torch.Tensor,
-         max_spikes: int,
-         scale: float,
-         offset: float,
-         threshold: float = 1.0) -> torch.Tensor:
-    """:func:`.quantizer.spike_firing` by the kernels, its bytes kept.
+def fire(membrane: torch.Tensor, max_spikes: int, scale: float,
+         offset: float) -> torch.Tensor:
+    """:func:`.quantizer.spike_firing` by a C kernel, its bytes kept.
 
     Args:
-        membrane (Tensor): Membrane potential, for which
-            :func:`.native.usable` or :func:`.gpu.usable`.
+        membrane (Tensor): Membrane potential over the threshold, for which
+            :func:`.native.usable`.
         max_spikes (int): D.
         scale (float): Factor on the counts.
         offset (float): 1/2 (SFA) or 0 (classical neurons).
-        threshold (float): Potential worth one spike; on a GPU only.
-            Defaults to 1.
 
     Returns:
         Tensor: Spike counts times ``scale``, same shape, dtype and layout.
@@ -172,12 +174,8 @@ def fire(membrane: torch.Tensor,
         >>> spike_bytes(values).made_of(values).tolist()
         [0, 130, 4]
     """
-    mask = NO_NUMBER if max_spikes <= MOST else 0
-    if gpu.usable(membrane):
-        values, kept = gpu.fire_in_training(membrane, max_spikes, scale,
-                                            offset, threshold, mask)
-    else:
-        values, kept = _Fire.apply(membrane, max_spikes, scale, offset, mask)
+    values, kept = _Fire.apply(membrane, max_spikes, scale, offset,
+                               mask(max_spikes))
     mark(values, max_spikes, scale, kept)
     return values
 

@@ -177,25 +177,12 @@ class SpikingNeuron(NeuronModule):
             if self._is_plain and spikes.requires_grad and not is_followed():
                 mark(spikes, self.max_spikes, self.scale)
             return spikes
-        inplace = self.inplace and not native.is_traced()
-        if gpu.usable(membrane):
-            return spike_firing(
-                membrane,
-                self.max_spikes,
-                self.scale,
-                inplace,
-                threshold=self.threshold)
-        if self.threshold != 1:
-            check_type(membrane.dtype, self.max_spikes, self.scale)
-            check_strided(membrane)
-            if inplace and membrane.is_cpu and not (
-                    torch.is_grad_enabled()
-                    or torch.compiler.is_compiling()):
-                membrane.div_(self.threshold)
-            else:
-                membrane = ops.over_threshold(membrane, self.threshold)
-                inplace = True
-        return spike_firing(membrane, self.max_spikes, self.scale, inplace)
+        return spike_firing(
+            membrane,
+            self.max_spikes,
+            self.scale,
+            self.inplace,
+            threshold=self.threshold)
 
     def run(
         self,

@@ -66,9 +66,11 @@ def fire_over_time(neuron, membrane: torch.Tensor,
     """
     inputs = (membrane, as_state(state, membrane),
               neuron.decay if neuron.learn_decay else None)
-    options = describe(*options_of(neuron), inputs[2], membrane, timesteps)
+    numbers, choices = options_of(neuron)
     if need_gradient(*inputs):
-        return _FireOverTime.apply(*inputs, options, keeps_a_byte(neuron))
+        return _FireOverTime.apply(*inputs, timesteps, numbers, choices,
+                                   keeps_a_byte(neuron))
+    options = describe(numbers, choices, inputs[2], membrane, timesteps)
     output = membrane if inplace else torch.empty_like(membrane)
     return output, forward(options, *inputs[:2], output)
 
@@ -232,11 +234,13 @@ def keeps_a_byte(neuron) -> bool:
 class _FireOverTime(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx, x, state, decay, options, keep):
+    def forward(ctx, x, state, decay, timesteps, numbers, choices, keep):
+        options = describe(numbers, choices, decay, x, timesteps)
         output = torch.empty_like(x)
         kept = torch.empty_like(x, dtype=torch.uint8) if keep else None
         left = forward(options, x, state, output, kept)
-        ctx.options = options
+        ctx.options = timesteps, numbers, choices
+        ctx.described = options
         ctx.save_for_backward(
             kept, *((None, None) if keep else (x, state)), decay)
         ctx.dtype = x.dtype
@@ -250,8 +254,48 @@ class _FireOverTime(torch.autograd.Function):
         if grad is None:
             grad = torch.zeros_like(
                 x if kept is None else kept, dtype=ctx.dtype)
-        return *backward(ctx.options, grad, grad_left, kept, x, state, decay,
-                         ctx.needs_input_grad[1]), None, None
+        inputs, wanted = (kept, x, state, decay), ctx.needs_input_grad[:3]
+        if are_followed(grad, grad_left):
+            found = backward_followed(grad, grad_left, *inputs, *ctx.options,
+                                      wanted)
+        else:
+            found = backward(ctx.described, grad, grad_left, *inputs,
+                             wanted[1])
+        return *found, *[None] * 4
+
+
+def are_followed(*gradients: torch.Tensor | None) -> bool:
+    """Whether no kernel may run on gradients as they are.
+
+    Args:
+        *gradients (Tensor, optional): What a backward pass was given.
+
+    Returns:
+        bool: Whether something follows operations
+        (:func:`.native.is_followed`), or one is a batch of gradients.
+
+    Example:
+        >>> are_followed(torch.ones(1), None)
+        False
+    """
+    return native.is_followed() or not all(
+        native.is_plain(x) for x in gradients if x is not None)
+
+
+def backward_followed(*arguments) -> tuple[torch.Tensor | None, ...]:
+    """The backward pass as one operation, which PyTorch can follow.
+
+    Args:
+        *arguments: As of ``mmsnn::fire_over_time_backward``
+            (:mod:`.ops`), and which gradients are needed: of the inputs, the
+            state and the decay.
+
+    Returns:
+        tuple: Those gradients; None for what is not needed.
+    """
+    *arguments, wanted = arguments
+    found = torch.ops.mmsnn.fire_over_time_backward(*arguments, wanted[1])
+    return tuple(x if w else None for x, w in zip(found, wanted))
 
 
 def backward(

@@ -144,3 +144,12 @@ def test_what_is_not_dense_has_no_bytes():
     values = torch.ones(2, 3, 4).permute(1, 2, 0)
     mark(values, 4, 1.)
     assert bytes_of(values).tolist() == [1] * 24
+
+
+def test_a_file_holds_no_bytes(tmp_path):
+    u = torch.tensor([0.5, 9.], requires_grad=True)
+    values = SFANeuron()(u)
+    torch.save(values, tmp_path / 'values.pth')
+    found = torch.load(tmp_path / 'values.pth', weights_only=True)
+    assert found.tolist() == [0.25, 1] and spike_bytes(found) is None
+    assert bytes_of(values).tolist()[0] & 127 == 1

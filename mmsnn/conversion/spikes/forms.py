@@ -14,7 +14,7 @@ from mmsnn.neurons import (
     is_followed,
     is_traced,
     spike_count,
-    spikes_per_substep,
+    spikes_in_substeps,
     spikes_reaching,
 )
 
@@ -226,7 +226,7 @@ class SpikeTrainNeuron(SpikingForm):
             return self._fire_over_time(membrane)
         train = integrate_and_fire(
             neuron.potentials(membrane), neuron.max_spikes)
-        levels = [spikes_per_substep(s, 1)[0] for s in train]
+        levels = _firing(train).tolist()
         return self._spikes(train, sum(levels)), levels
 
     def _fire_over_time(self, membrane):
@@ -244,11 +244,17 @@ class SpikeTrainNeuron(SpikingForm):
                                       neuron.offset)
             for slot, spikes in zip(next(slots), step):
                 slot.copy_(spikes)
-            levels.extend(spikes_per_substep(s, 1)[0] for s in step)
+            levels.append(_firing(step))
             return sum(step)
 
         neuron.unroll(membrane, fire=fire)
+        levels = torch.cat(levels).tolist()
         return self._spikes(train, sum(levels)), levels
+
+
+def _firing(train: list[torch.Tensor]) -> torch.Tensor:
+    """Spikes in each tensor of a train, on its device."""
+    return torch.cat([spikes_in_substeps(s, 1) for s in train])
 
 
 class CountNeuron(SpikingForm):
@@ -275,10 +281,10 @@ class CountNeuron(SpikingForm):
         if neuron.timesteps > 1:
             steps = values.unflatten(0, (-1, neuron.timesteps)).unbind(1)
             steps = [x.clone() for x in steps]  # each in one piece of memory
-        return [
-            n for x in steps
-            for n in spikes_per_substep(x, neuron.max_spikes, neuron.scale)
-        ]
+        return torch.cat([
+            spikes_in_substeps(x, neuron.max_spikes, neuron.scale)
+            for x in steps
+        ]).tolist()
 
     def spikes(self, output: torch.Tensor) -> SpikeTensor:
         """What :meth:`forward` has returned in a call counted by a plan, as

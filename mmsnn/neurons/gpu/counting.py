@@ -1,4 +1,4 @@
-"""Counts of what fires (``quantizer.py``), each in one pass."""
+"""Counts of what fires (``..counting``), each in one pass."""
 
 import torch
 
@@ -6,8 +6,8 @@ from .device import dense, grid, launch, load, resident
 
 
 def count_spikes(counts: torch.Tensor, max_spikes: int,
-                 scale: float) -> tuple[bool, list[int]]:
-    """:func:`..is_finite` and :func:`..spikes_per_substep`.
+                 scale: float) -> torch.Tensor:
+    """:func:`..is_finite` and :func:`..spikes_in_substeps`.
 
     Args:
         counts (Tensor): Spike counts times ``scale``, any shape.
@@ -15,11 +15,10 @@ def count_spikes(counts: torch.Tensor, max_spikes: int,
         scale (float): Factor on the counts.
 
     Returns:
-        tuple[bool, list[int]]: Whether all are finite, and ``#(c >= d)`` for
-        d in 1..D.
+        Tensor: int64, (1 + D,), on the device: the number of those that are
+        not finite, and ``#(c >= d)`` for d in 1..D.
     """
-    bad, _, *levels = _count(dense(counts), None, None, 1, max_spikes, scale)
-    return not bad, levels
+    return _count(dense(counts), None, None, 1, max_spikes, scale)[1:]
 
 
 def fire_and_count(
@@ -49,7 +48,8 @@ def fire_and_count(
             else:
                 u = u.contiguous()
     out = u if inplace or u is not membrane else torch.empty_like(u)
-    bad, reached, *levels = _count(u, out, reach, inner, max_spikes, scale)
+    reached, bad, *levels = _count(u, out, reach, inner, max_spikes,
+                                   scale).tolist()
     return out, not bad, levels, reached
 
 
@@ -71,4 +71,4 @@ def _count(u, out, reach, inner, max_spikes, scale):
         LEVELS=1 << max(max_spikes - 1, 0).bit_length(),
         LONG=is_long,
         BLOCK=block)
-    return found.tolist()
+    return found

@@ -38,7 +38,7 @@ def usable(tensor: torch.Tensor) -> bool:
     """
     if tensor.is_cpu or tensor.is_meta:
         return False
-    return (type(tensor) in native.PLAIN and tensor.dtype in TYPES
+    return (native.is_plain(tensor) and tensor.dtype in TYPES
             and not native.is_followed()
             and works(tensor.device.type, tensor.device.index))
 
@@ -67,6 +67,10 @@ def works(kind: str, index: int | None) -> bool:
 
     Returns:
         bool: Whether a kernel gave the right counts there.
+
+    Raises:
+        RuntimeError: If they are tried while a CUDA graph is captured, which
+            can not compile and wait.
     """
     if os.environ.get('MMSNN_NATIVE', '1') == '0':
         return False
@@ -76,7 +80,9 @@ def works(kind: str, index: int | None) -> bool:
         if torch.cuda.get_device_capability(index) < (8, 0):
             raise OSError('they need compute capability 8.0')
         load()
-        _try(torch.device(kind, index))
+        capturing = torch.cuda.is_current_stream_capturing()
+        if not capturing:
+            _try(torch.device(kind, index))
     except Exception as error:  # whatever Triton, its compiler or driver say
         print_log(
             f'the neurons have no kernels on {kind}, plain PyTorch is used, '
@@ -84,6 +90,11 @@ def works(kind: str, index: int | None) -> bool:
             logger='current',
             level=logging.WARNING)
         return False
+    if capturing:  # nothing is cached of a call that raises
+        raise RuntimeError(
+            'the neurons fire for the first time while a CUDA graph is '
+            'captured, when their kernels can not be compiled: run the model '
+            'once before the capture, with the same input and gradients')
     return True
 
 
@@ -213,7 +224,7 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
         >>> dense(x) is x, dense(x[::2]).stride()
         (True, (1, 2, 6))
     """
-    if tensor.is_contiguous():
+    if native.is_dense(tensor):
         return tensor
     empty = torch.empty_like(tensor)
     return tensor if empty.stride() == tensor.stride() else empty.copy_(tensor)

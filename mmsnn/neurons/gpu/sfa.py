@@ -211,4 +211,5 @@ def fire_train(potential: torch.Tensor, max_spikes: int,
         DISTANCE=1 - offset,
         LONG=grid(train)[-1],
         BLOCK=block)
-    return list(train)
+    # Tensors of their own, not views of what changes with the others.
+    return [spikes.data for spikes in train]

@@ -11,7 +11,14 @@ import functools
 import torch
 from torch.autograd.function import once_differentiable
 
-from ..temporal import SURROGATES, keeps_a_byte, need_gradient, options_of
+from ..temporal import (
+    SURROGATES,
+    are_followed,
+    backward_followed,
+    keeps_a_byte,
+    need_gradient,
+    options_of,
+)
 from .device import (
     dense,
     laid_out,
@@ -215,9 +222,11 @@ class _FireOverTime(torch.autograd.Function):
         if grad is None:
             grad = torch.zeros_like(
                 membrane if kept is None else kept, dtype=ctx.dtype)
-        return *backward(grad, grad_left, kept, membrane, state, learnt,
-                         *ctx.options,
-                         ctx.needs_input_grad[1]), *[None] * 5
+        inputs = grad, grad_left, kept, membrane, state, learnt, *ctx.options
+        wanted = ctx.needs_input_grad[:3]
+        if are_followed(grad, grad_left):
+            return *backward_followed(*inputs, wanted), *[None] * 5
+        return *backward(*inputs, wanted[1]), *[None] * 5
 
 
 @functools.cache

@@ -108,3 +108,25 @@ def test_what_a_model_reads_of_its_neurons(form):
         neuron.run(x)
     with pytest.raises(AttributeError, match='nonsense'):
         neuron.nonsense
+
+
+@pytest.mark.parametrize('neuron', [
+    SFANeuron(3), SFANeuron(3, timesteps=2)
+], ids=['static', 'over time'])
+@pytest.mark.parametrize('form', ['spikes', 'counts'])
+def test_spikes_are_read_once(form, neuron, monkeypatch):
+    """On a GPU, each time that a number is read waits for the device."""
+    read, tolist = [], torch.Tensor.tolist
+
+    def spy(tensor):
+        read.append(tolist(tensor))
+        return read[-1]
+
+    u = torch.tensor([0.4, 0.6, 1.5, 9.])
+    found, = (part for part in to_spike_train(neuron, form).modules()
+              if isinstance(part, forms.SpikingForm))
+    monkeypatch.setattr(torch.Tensor, 'tolist', spy)
+    levels = found._fire(u)[1]
+    # Over time 0.4 is followed by 1, and 1.5 by 8.5 (its rest is -1/2).
+    assert levels == ([3, 2, 1] if neuron.is_static else [1, 1, 0, 2, 1, 1])
+    assert read == [levels]

@@ -72,7 +72,7 @@ def on_cpu(interpreter, monkeypatch):
     """CPU tensors are taken by the GPU's kernels, none by the C kernels."""
 
     def usable(tensor):
-        return (type(tensor) in native.PLAIN and tensor.dtype in device.TYPES
+        return (native.is_plain(tensor) and tensor.dtype in device.TYPES
                 and not native.is_followed())
 
     monkeypatch.setattr(native, 'load', lambda: None)

@@ -4,7 +4,12 @@ import pytest
 import torch
 from oracles.edge_numbers import DTYPES, edges, same
 
-from mmsnn.neurons import fire_and_count, is_finite, spikes_per_substep
+from mmsnn.neurons import (
+    fire_and_count,
+    is_finite,
+    spikes_in_substeps,
+    spikes_per_substep,
+)
 
 
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)
@@ -30,6 +35,8 @@ def test_by_hand(on_cpu):
     assert fire_and_count(u, 2, 0.5, inplace=True)[0] is u
     counts = torch.tensor([0., 1., 1., 3.])
     assert spikes_per_substep(counts, 4) == [3, 1, 1, 0]
+    found = spikes_in_substeps(counts, 4)
+    assert found.tolist() == [3, 1, 1, 0] and found.dtype is torch.int64
 
 
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)

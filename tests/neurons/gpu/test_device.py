@@ -33,8 +33,17 @@ class FarTensor:
 
 
 @pytest.fixture
+def capturing(monkeypatch):
+    """Whether a CUDA graph is captured: a list, the last item counts."""
+    states = [False]
+    monkeypatch.setattr(torch.cuda, 'is_current_stream_capturing',
+                        lambda: states[-1])
+    return states
+
+
+@pytest.fixture
 def usable(monkeypatch):
-    monkeypatch.setattr(device.native, 'PLAIN', (FarTensor, ))
+    monkeypatch.setattr(device.native, 'is_plain', lambda tensor: True)
     return lambda kind: device.usable(FarTensor(kind))
 
 
@@ -66,7 +75,23 @@ def test_an_old_gpu(said, usable, monkeypatch):
     assert said[0].endswith('OSError: they need compute capability 8.0')
 
 
-def test_a_kernel_that_counts_wrong(said, usable, interpreter, monkeypatch):
+def test_not_tried_while_a_graph_is_captured(said, usable, interpreter,
+                                             capturing, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda i: (9, 0))
+    monkeypatch.setattr(gpu.sfa, 'load', lambda: interpreter)
+    far = FarTensor('cuda')
+    monkeypatch.setattr(torch, 'device', lambda kind, i: 'cpu')
+    capturing.append(True)
+    with pytest.raises(RuntimeError, match='run the model once before'):
+        device.usable(far)
+    capturing.append(False)
+    assert device.usable(far)
+    capturing.append(True)
+    assert device.usable(far) and not said
+
+
+def test_a_kernel_that_counts_wrong(said, usable, interpreter, capturing,
+                                    monkeypatch):
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda i: (9, 0))
     monkeypatch.setattr(gpu.sfa, 'load', lambda: interpreter)
     far = FarTensor('cuda')

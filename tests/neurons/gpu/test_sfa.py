@@ -152,6 +152,16 @@ def test_trains_of_the_if_neuron(plainly, dtype):
         assert found[0].count_nonzero()
 
 
+def test_trains_are_tensors_of_their_own(on_cpu):
+    first, second = integrate_and_fire(torch.tensor([0.6, 2.]), 2)
+    before = second._version
+    assert not first._is_view() and not second._is_view()
+    weight = torch.ones(2, requires_grad=True)
+    first += weight  # a view of what others share could not be changed
+    assert first.tolist() == [2, 2] and first.requires_grad
+    assert second.tolist() == [0, 1] and second._version == before
+
+
 @pytest.mark.parametrize('surrogate', ['sigmoid', 'arctan'])
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)
 def test_smooth_surrogates(plainly, dtype, surrogate):

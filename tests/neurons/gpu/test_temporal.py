@@ -6,7 +6,7 @@ import pytest
 import torch
 from oracles.edge_numbers import DTYPES, edges, same
 
-from mmsnn.neurons import LIFNeuron, SFANeuron, SpikingNeuron
+from mmsnn.neurons import LIFNeuron, SFANeuron, SpikingNeuron, ops
 from mmsnn.neurons.gpu import fire_over_time
 
 DECAYS = [
@@ -189,3 +189,21 @@ def test_one_gradient_only(plainly):
             return torch.autograd.grad(neuron.run(leaf)[1].sum(), leaf)[0]
 
         assert torch.equal(run(), plainly(run))
+
+
+@pytest.mark.filterwarnings('ignore:There is a performance drop')
+@pytest.mark.parametrize('neuron', [
+    SFANeuron(), SFANeuron(timesteps=2), LIFNeuron(),
+    LIFNeuron(timesteps=2, learn_decay=True)
+], ids=['static', 'bytes', 'smooth', 'learnt decay'])
+def test_batches_of_gradients(on_cpu, monkeypatch, neuron):
+    monkeypatch.setattr(ops, '_is_for_gpu', lambda tensor: True)
+    u = torch.randn(4, 3).mul_(2).requires_grad_()
+    inputs = [u, *neuron.parameters()]
+    grads = torch.randn(5, 4, 3)
+    found = torch.autograd.grad(
+        neuron(u), inputs, grads, is_grads_batched=True)
+    for i, grad in enumerate(grads):
+        wanted = torch.autograd.grad(neuron(u), inputs, grad)
+        assert wanted[0].any()
+        assert all(torch.equal(x[i], y) for x, y in zip(found, wanted))

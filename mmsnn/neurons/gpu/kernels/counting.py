@@ -12,8 +12,8 @@ def count_kernel(u, out, reach, found, n, inner, positions,
                  MAX_SPIKES: tl.constexpr, SCALE: tl.constexpr,
                  LEVELS: tl.constexpr, LONG: tl.constexpr,
                  BLOCK: tl.constexpr):
-    """Add to ``found``: elements that are NaN or infinite, spikes times
-    ``reach`` at their position, and for each d in 1..MAX_SPIKES the elements
+    """Add to ``found``: spikes times ``reach`` at their position, elements
+    that are NaN or infinite, and for each d in 1..MAX_SPIKES the elements
     with a count of at least d.
 
     ``u`` holds potentials, of which the counts times SCALE go to ``out``; or,
@@ -55,8 +55,8 @@ def count_kernel(u, out, reach, found, n, inner, positions,
             levels += tl.where(level == d - 1, fired, 0)
             d += 1
             more = (fired > 0) & (d <= MAX_SPIKES)
-    tl.atomic_add(found, tl.reduce(bad, 0, _sum_combine))
     if reach is not None:
-        tl.atomic_add(found + 1, tl.reduce(reached, 0, _sum_combine))
+        tl.atomic_add(found, tl.reduce(reached, 0, _sum_combine))
+    tl.atomic_add(found + 1, tl.reduce(bad, 0, _sum_combine))
     if MAX_SPIKES > 0:
         tl.atomic_add(found + 2 + level, levels, mask=level < MAX_SPIKES)
