@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,6 +103,97 @@ def test_ratios_are_to_the_first_that_runs(bench, monkeypatch):
     assert [row['candidate'] for row in written['rows']] == ['slow', 'fast']
 
 
+def test_what_takes_too_long_costs_no_other_figure(bench):
+    bench._end = time.monotonic() + 0.5
+
+    def compiles():
+        try:
+            time.sleep(600)
+        except Exception as error:  # as compilers do
+            raise ValueError('backend raised') from error
+
+    def fails():
+        raise ValueError('backend raised')
+
+    bench.compare('a step', dict(
+        eager=lambda: lambda: None, broken=fails, compiled=compiles,
+        late=compiles))
+    assert [row['candidate'] for row in bench.rows] == ['eager']
+    assert bench.faults == [
+        'a step, broken: ValueError: backend raised',
+        'a step, compiled: left out, no time was left',
+        'a step, late: left out, no time was left']
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_tables(gpu, capsys):
+    gpu.print_part(dict(faults=['one [sentence]'], rows=[
+        dict(what='a step', candidate='ReLU', ms=2., ratio=1., mb=None),
+        dict(what='a step', candidate='SFA', ms=1.5, ratio=0.75,
+             target='<= 1'),
+        dict(what='a proof', candidate='x', note='0 of 9 differ')]))
+    lines = [x.split() for x in capsys.readouterr().out.splitlines()]
+    assert [x for x in lines if x and '─' not in x[0]] == [
+        ['a', 'step', 'ms', 'ratio', 'target'],
+        ['ReLU', '2.00', '1.00'],
+        ['SFA', '1.50', '0.75', '<=', '1'],
+        ['a', 'proof'],
+        ['0', 'of', '9', 'differ'],
+        ['failed:', 'one', '[sentence]']]
+
+
+@pytest.fixture
+def main(gpu, monkeypatch, tmp_path):
+    """Run all of it with other parts; its code, and what is in JSON."""
+    def run(parts):
+        monkeypatch.setattr(gpu, 'load_part', parts.get)
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+        monkeypatch.setattr(sys, 'argv', [
+            'gpu.py', '--dry-run', '--json', str(tmp_path / 'out.json'),
+            '--parts', *parts])
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ended:
+                gpu.main()
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+        text = (tmp_path / 'out.json').read_text()
+        return ended.value.code, json.loads(text)['parts']
+
+    return run
+
+
+def test_what_is_found_stays_if_it_is_ended(main, capsys):
+    def good(bench):
+        bench.add('what', 'which', ms=1.5)
+
+    def ends(bench):
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(600)
+
+    code, found = main(dict(neurons=good, training=ends, hook=good))
+    assert code == 128 + signal.SIGTERM
+    assert list(found) == ['neurons'] and found['neurons']['rows']
+    assert 'which' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('usable, method', [
+    (True, 'fork'), (False, 'spawn')])
+def test_no_fork_where_an_import_has_started_cuda(
+        gpu, monkeypatch, usable, method):
+    methods = []
+    monkeypatch.setattr(gpu, 'machine', lambda *_: ({}, 'fork'))
+    monkeypatch.setattr(gpu, 'preload', lambda *_: None)
+    monkeypatch.setattr(gpu, 'can_look', lambda *_: usable)
+    monkeypatch.setattr(
+        gpu, 'run_parts', lambda *x: methods.append(x[-1]) or ())
+    monkeypatch.setattr(sys, 'argv', ['gpu.py'])
+    monkeypatch.setattr(gpu.signal, 'signal', lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        gpu.main()
+    assert not ended.value.code and methods == [method]
+
+
 def test_tensors_shrink_where_memory_is_small(bench, monkeypatch):
     from gpu_parts.neurons import COPIES, fitting
     monkeypatch.setattr(bench, 'free_bytes', lambda: 5 * 3 * 2 * 4 * COPIES)
@@ -110,8 +202,7 @@ def test_tensors_shrink_where_memory_is_small(bench, monkeypatch):
     assert fitting(bench, (64, 300, 2), 4, ()) == (1, 300, 2)
 
 
-def test_a_part_that_fails_or_dies_stops_no_other(gpu, monkeypatch, tmp_path,
-                                                  capsys):
+def test_a_part_that_fails_or_dies_stops_no_other(main, capsys):
     def good(bench):
         bench.add('what', 'which', ms=1.5)
 
@@ -122,16 +213,8 @@ def test_a_part_that_fails_or_dies_stops_no_other(gpu, monkeypatch, tmp_path,
     def dies(bench):
         os._exit(7)
 
-    parts = dict(neurons=raises, training=dies, hook=good)
-    monkeypatch.setattr(gpu, 'load_part', parts.get)
-    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
-    monkeypatch.setattr(sys, 'argv', [
-        'gpu.py', '--dry-run', '--json', str(tmp_path / 'out.json'),
-        '--parts', *parts])
-    with pytest.raises(SystemExit) as ended:
-        gpu.main()
-    assert ended.value.code == 1
-    found = json.loads((tmp_path / 'out.json').read_text())['parts']
+    code, found = main(dict(neurons=raises, training=dies, hook=good))
+    assert code == 1
     assert found['neurons']['faults'] == ['neurons: ValueError: one sentence']
     assert len(found['neurons']['rows']) == 1
     assert found['training']['faults'] == ['training: ended with 7']

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,9 +25,12 @@ os.environ.setdefault('PYTORCH_NVML_BASED_CUDA_CHECK', '1')
 
 from gpu_parts import PARTS, load_part  # noqa: E402
 
+from mmsnn.files import dump_json  # noqa: E402
+
 #: Packages whose versions matter.
-PACKAGES = ('mmsnn_suite', 'torch', 'triton', 'mmcv', 'onedl-mmcv', 'mmengine',
-            'onedl-mmengine', 'mmdet', 'spikingjelly')
+PACKAGES = ('mmsnn_suite', 'torch', 'triton', 'onedl-mmcv', 'onedl-mmengine',
+            'onedl-mmpretrain', 'onedl-mmdetection', 'onedl-mmsegmentation',
+            'spikingjelly')
 #: Columns: heading, key of a row, format.
 COLUMNS = (('ms', 'ms', '{:.2f}'), ('ratio', 'ratio', '{:.2f}'),
            ('images/s', 'images', '{:.0f}'), ('MB', 'mb', '{:.0f}'),
@@ -42,7 +46,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--budget', type=float, default=450, help=(
         'seconds for all of it; parts share it, and what one leaves goes to '
         'those behind it (default: %(default)s)'))
-    parser.add_argument('--json', type=Path, help='also write JSON here')
+    parser.add_argument('--json', type=Path, help=(
+        'also write JSON here, anew after each part'))
     parser.add_argument('--logs', type=Path, help=(
         'folder that keeps what each part has printed, tracebacks included'))
     parser.add_argument('--dry-run', action='store_true', help=(
@@ -51,7 +56,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def look(path: Path) -> None:
-    """Write what the GPU is; fails where there is none. In a child."""
+    """Write what the GPU is; fails where there is none, or where CUDA was
+    started before the fork. In a child."""
     import torch
     torch.zeros(1, device='cuda')
     path.write_text(json.dumps(dict(
@@ -97,6 +103,16 @@ def in_child(method: str, function, *args, seconds: float) -> str:
     return f'ended with {child.exitcode}' if child.exitcode else ''
 
 
+def can_look(method: str, path: Path) -> bool:
+    """Whether children that are started in this way can use the GPU."""
+    log = os.open(os.devnull, os.O_WRONLY)
+    before = os.dup(2)
+    os.dup2(log, 2)
+    failed = in_child(method, look, path, seconds=120)
+    os.dup2(before, 2)
+    return not failed
+
+
 def versions() -> dict[str, str]:
     """Of packages that are installed, Python and the driver."""
     from importlib.metadata import PackageNotFoundError, version
@@ -125,12 +141,7 @@ def machine(folder: Path, dry_run: bool) -> tuple[dict, str]:
         return dict(gpu='none, dry run on the CPU', **versions()), 'fork'
     path = folder / 'gpu.json'
     for method in ('fork', 'spawn'):
-        log = os.open(os.devnull, os.O_WRONLY)
-        before = os.dup(2)
-        os.dup2(log, 2)
-        failed = in_child(method, look, path, seconds=120)
-        os.dup2(before, 2)
-        if not failed:
+        if can_look(method, path):
             return dict(json.loads(path.read_text()), **versions()), method
     import torch
     built = (f'it is built for CUDA {torch.version.cuda}'
@@ -154,10 +165,11 @@ def preload(parts: Iterable[str]) -> None:
             pass
 
 
-def run_parts(arguments, folder: Path, method: str) -> dict[str, dict]:
-    """What each part has found."""
+def run_parts(arguments, folder: Path,
+              method: str) -> Iterator[tuple[str, dict]]:
+    """What each part has found, as it ends."""
     end = time.monotonic() + arguments.budget
-    found, names = {}, [x for x in PARTS if x in arguments.parts]
+    names = [x for x in PARTS if x in arguments.parts]
     for number, name in enumerate(names):
         rest = sum(PARTS[x] for x in names[number:])
         seconds = max(5., (end - time.monotonic()) * PARTS[name] / rest)
@@ -171,37 +183,33 @@ def run_parts(arguments, folder: Path, method: str) -> dict[str, dict]:
             rows=[], faults=[])
         if failed:
             part['faults'].append(f'{name}: {failed}')
-        for fault in part['faults']:
-            print(f'  failed: {fault}')
         print(f'  {len(part["rows"])} rows in '
-              f'{time.monotonic() - start:.0f} s', flush=True)
-        found[name] = part
-    return found
+              f'{time.monotonic() - start:.0f} s')
+        yield name, part
 
 
-def print_tables(machine: dict, found: dict[str, dict]) -> None:
-    """A table for each part."""
+def print_part(part: dict) -> None:
+    """A table for each heading, of the columns that it has; then faults."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
-    console = Console(width=150)
-    console.print(', '.join(f'{k} {v}' for k, v in machine.items()))
-    for name, part in found.items():
-        table = Table(title=name, title_justify='left')
-        table.add_column('what', overflow='fold')
-        table.add_column('candidate', overflow='fold')
-        for heading, _, _ in COLUMNS:
-            table.add_column(heading, justify='right')
-        before = None
-        for row in part['rows']:
-            cells = [form.format(row[key]) if row.get(key) is not None else ''
-                     for _, key, form in COLUMNS]
-            what = '' if row['what'] == before else row['what']
-            before = row['what']
-            table.add_row(what, row.get('note') or row['candidate'], *cells)
-        if part['rows']:
-            console.print(table)
-        for fault in part['faults']:
-            console.print(f'failed: {fault}', markup=False)
+    console = Console(width=120, markup=False)
+    for what, rows in groupby(part['rows'], lambda row: row['what']):
+        rows = list(rows)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column(what, overflow='fold')
+        columns = [x for x in COLUMNS
+                   if any(row.get(x[1]) is not None for row in rows)]
+        for heading, _, _ in columns:
+            table.add_column(heading, justify='right', no_wrap=True)
+        for row in rows:
+            table.add_row(row.get('note') or row['candidate'], *(
+                '' if row.get(key) is None else form.format(row[key])
+                for _, key, form in columns))
+        console.print(table)
+    for fault in part['faults']:
+        console.print(f'failed: {fault}')
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -212,13 +220,19 @@ def main() -> None:
         folder = arguments.logs or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         where, method = machine(folder, arguments.dry_run)
+        print(', '.join(f'{k} {v}' for k, v in where.items()), flush=True)
         if method == 'fork':
             preload(arguments.parts)
-        found = run_parts(arguments, folder, method)
-    print_tables(where, found)
-    if arguments.json:
-        arguments.json.write_text(
-            json.dumps(dict(machine=where, parts=found), indent=1))
+            # In case an import has started CUDA.
+            if not arguments.dry_run and not can_look(
+                    method, folder / 'gpu.json'):
+                method = 'spawn'
+        found = {}
+        # What is found stays where this process is killed.
+        for name, found[name] in run_parts(arguments, folder, method):
+            print_part(found[name])
+            if arguments.json:
+                dump_json(arguments.json, dict(machine=where, parts=found))
     sys.exit(any(part['faults'] for part in found.values()))
 
 

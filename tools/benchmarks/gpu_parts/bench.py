@@ -1,10 +1,12 @@
 """What the parts share: a device, a clock, medians, memory, and rows."""
 
 import json
+import signal
 import statistics
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +18,33 @@ WARM_UP, LEAST, MOST = 3, 5, 50
 
 #: The machine of the figures that others have reported (GPU.md).
 REPORTED_GPU = 'H200'
+
+
+class TimeIsUp(Exception):
+    """The part's time is over."""
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """What takes longer, such as to compile, is ended by :class:`TimeIsUp`,
+    whatever is made of that on the way here."""
+    rung = []
+
+    def ring(number, frame):
+        rung.append(number)
+        raise TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    try:
+        yield
+    except Exception:
+        if rung:
+            raise TimeIsUp from None
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass
@@ -106,11 +135,14 @@ class Bench:
         end = time.monotonic() + share * self.left()
         runs, memory = {}, {}
         for name, build in builders.items():
-            if runs and not self.dry_run and time.monotonic() > end:
-                self.fault(f'{what}, {name}', 'left out, no time was left')
-                continue
             try:
-                runs[name], memory[name] = self._warmed(build)
+                if runs and not self.dry_run and time.monotonic() > end:
+                    raise TimeIsUp
+                # A dry run is slow where others use the machine.
+                with nullcontext() if self.dry_run else at_most(self.left()):
+                    runs[name], memory[name] = self._warmed(build)
+            except TimeIsUp:
+                self.fault(f'{what}, {name}', 'left out, no time was left')
             except Exception as error:
                 self.fault(f'{what}, {name}', error)
         seconds = self._medians(runs, end)
