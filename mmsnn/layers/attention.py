@@ -5,8 +5,8 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
-from mmsnn.neurons.packed import cast, spike_bytes
-from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
+from mmsnn.neurons.packed import cast
+from mmsnn.neurons.saving import apply_to_spikes, saved_as_bytes
 
 from .exact_products import linear_attention
 from .layout import is_channels_last
@@ -132,25 +132,22 @@ class SpikeAttention(BaseModule):
         Returns:
             Tensor: Membrane potentials of shape (N, C, H, W).
         """
-        membrane = x
-        x = as_autocast_does(self.neuron(x))
-        with saved_as_bytes(x):
-            counts = [
-                neuron(projection(x))
-                for projection, neuron in ((self.query, self.query_neuron),
-                                           (self.key, self.key_neuron),
-                                           (self.value, self.value_neuron))
-            ]
-        x = linear_attention(
-            *(self._split_heads(y, membrane) for y in counts),
-            self.max_spikes,
-            keep_bytes=all(spike_bytes(y) is not None for y in counts))
+        membrane, spikes = x, self.neuron(x)
+        counts = [
+            neuron(apply_to_spikes(projection, spikes))
+            for projection, neuron in ((self.query, self.query_neuron),
+                                       (self.key, self.key_neuron),
+                                       (self.value, self.value_neuron))
+        ]
+        with saved_as_bytes(*counts):
+            x = linear_attention(
+                *(self._split_heads(y, membrane) for y in counts),
+                self.max_spikes)
         x = self._join_heads(x, membrane)
         if not self.max_spikes:
             x = x * self.factor
-        x = as_autocast_does(cast(self.attention_neuron(x), membrane.dtype))
-        with saved_as_bytes(x):
-            return self.proj(x)
+        x = cast(self.attention_neuron(x), membrane.dtype)
+        return apply_to_spikes(self.proj, x)
 
 
 class ESDSA(SpikeAttention):

@@ -6,11 +6,7 @@ import torch
 from torch import nn
 
 from mmsnn.neurons import build_neuron
-from mmsnn.neurons.saving import (
-    as_autocast_does,
-    convolved_again,
-    saved_as_bytes,
-)
+from mmsnn.neurons.saving import apply_to_spikes, convolved_again
 
 from .reparam import LinearPair
 from .synapse import conv_norm
@@ -118,9 +114,7 @@ class SpikeLinearPair(nn.Sequential):
         Returns:
             Tensor: Membrane potentials, same shape.
         """
-        spikes = as_autocast_does(self.neuron(x))
-        with saved_as_bytes(spikes):
-            return self.linear(spikes)
+        return apply_to_spikes(self.linear, self.neuron(x))
 
 
 class ChannelMixer(nn.Sequential):

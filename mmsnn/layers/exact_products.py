@@ -14,9 +14,6 @@ from torch.autograd.function import once_differentiable
 from mmsnn.neurons import native
 from mmsnn.neurons.autocast import without_autocast
 
-#: Largest count that is kept as a byte.
-_MOST_IN_A_BYTE = 255
-
 
 def exact_up_to(dtype: torch.dtype) -> int:
     """The largest integer up to which a type of numbers holds all.
@@ -82,23 +79,22 @@ def product_type(inner: int, most_left: int, most_right: int,
 
 
 def linear_attention(query: torch.Tensor, key: torch.Tensor,
-                     value: torch.Tensor, max_spikes: int,
-                     keep_bytes: bool = True) -> torch.Tensor:
+                     value: torch.Tensor,
+                     max_spikes: int) -> torch.Tensor:
     """``Q (K^T V)`` of spike counts: linear in tokens, and exact.
 
     The product of integers does not depend on the order, so the one that is
     linear in the tokens is taken. Each of the two products is computed in the
     shortest type in which it is exact (:func:`product_type`); autocast, which
-    would round them, is off inside. For the backward pass, counts up to 255
-    are kept as bytes. Gradients are computed in the type of the result.
+    would round them, is off inside. For the backward pass the operands are
+    saved (:class:`mmsnn.neurons.saving.saved_as_bytes`: as bytes), not their
+    product. Gradients are computed in the type of the result.
 
     Args:
         query (Tensor): Spike counts of shape (N, heads, tokens, head_dim).
         key (Tensor): Spike counts, same shape.
         value (Tensor): Spike counts, (N, heads, tokens, value_dim).
         max_spikes (int): D; 0 when the operands are not spike counts.
-        keep_bytes (bool): False keeps the operands as they are: a hook may
-            have made other numbers of counts. Defaults to True.
 
     Returns:
         Tensor: (N, heads, tokens, value_dim), float32, or float64 where the
@@ -119,9 +115,7 @@ def linear_attention(query: torch.Tensor, key: torch.Tensor,
             x.requires_grad for x in (query, key, value)):
         if native.is_followed():
             return _attend(query, key, value, max_spikes, wide)
-        keep_bytes = keep_bytes and max_spikes <= _MOST_IN_A_BYTE
-        return _LinearAttention.apply(query, key, value, max_spikes,
-                                      keep_bytes)
+        return _LinearAttention.apply(query, key, value, max_spikes)
     return _attend(query, key, value, max_spikes, query.dtype)
 
 
@@ -146,22 +140,19 @@ def _key_value(key, value, max_spikes, dtype):
 
 
 class _LinearAttention(torch.autograd.Function):
-    """Keeps the operands, as bytes if told so, and not their product."""
+    """Saves the operands, and not their product."""
 
     @staticmethod
-    def forward(ctx, query, key, value, max_spikes, keep_bytes):
+    def forward(ctx, query, key, value, max_spikes):
         ctx.max_spikes, ctx.dtype = max_spikes, query.dtype
-        kept = query, key, value
-        if keep_bytes:
-            kept = [x.to(torch.uint8) for x in kept]
-        ctx.save_for_backward(*kept)
+        ctx.save_for_backward(query, key, value)
         return _attend(query, key, value, max_spikes, query.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         query, key, value = ctx.saved_tensors
-        wanted, grads = ctx.needs_input_grad, [None] * 5
+        wanted, grads = ctx.needs_input_grad, [None] * 4
         with without_autocast(grad.device):
             if wanted[0]:
                 key_value = _key_value(key, value, ctx.max_spikes, ctx.dtype)

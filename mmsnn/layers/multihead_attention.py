@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmsnn.neurons import build_neuron
-from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
+from mmsnn.neurons.saving import apply_to_spikes
 from mmsnn.registry import MODELS
 
 from .mixing import mixed_form
@@ -152,9 +152,8 @@ class SpikeMultiheadAttention(nn.MultiheadAttention):
             biases = self.in_proj_bias.chunk(3)
         found = []
         for x, weight, bias in zip(inputs, weights, biases):
-            x = as_autocast_does(x)
-            with saved_as_bytes(x):
-                found.append(self._split(F.linear(x, weight, bias)))
+            found.append(
+                self._split(apply_to_spikes(F.linear, x, weight, bias)))
         return found
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:

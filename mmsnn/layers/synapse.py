@@ -8,7 +8,7 @@ from mmcv.cnn import build_norm_layer
 from torch import nn
 
 from mmsnn.neurons import build_neuron, is_spiking
-from mmsnn.neurons.saving import as_autocast_does, saved_as_bytes
+from mmsnn.neurons.saving import apply_to_spikes, saved_as_bytes
 from mmsnn.registry import MODELS
 
 
@@ -81,19 +81,19 @@ class SpikingSynapse:
         Returns:
             Tensor: Membrane potentials, in the layer's output shape.
         """
-        spikes = self._cast(self.neuron(x))
+        spikes = self.neuron(x)
         with saved_as_bytes(spikes):
             return super().forward(spikes, *args, **kwargs)
 
-    def _cast(self, spikes):
-        return spikes
-
 
 class _CastingSynapse(SpikingSynapse):
-    """A synapse that does no more with its input than autocast casts."""
+    """A synapse that autocast casts the input of, unless it pads it first."""
 
-    def _cast(self, spikes):
-        return as_autocast_does(spikes)
+    def forward(self, x, *args, **kwargs):
+        if getattr(self, 'padding_mode', 'zeros') != 'zeros':
+            return super().forward(x, *args, **kwargs)
+        forward = super(SpikingSynapse, self).forward
+        return apply_to_spikes(forward, self.neuron(x), *args, **kwargs)
 
 
 class SpikingSampling(SpikingSynapse):

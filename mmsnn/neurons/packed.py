@@ -45,7 +45,8 @@ class SpikeBytes:
     Args:
         scale (float): Factor on the counts.
         dtype (torch.dtype): In which count times scale is computed.
-        version (int): ``_version`` of the output when it was fired.
+        version (tuple[int, int]): Of the output when it was fired.
+            (:func:`version_of`).
         kept (Tensor, optional): uint8, in the layout of the output. Defaults
             to None: they are made of the output when they are asked for.
     """
@@ -60,7 +61,7 @@ class SpikeBytes:
     def __init__(self,
                  scale: float,
                  dtype: torch.dtype,
-                 version: int,
+                 version: tuple[int, int],
                  kept: torch.Tensor | None = None) -> None:
         self.scale = scale
         self.dtype = dtype
@@ -104,8 +105,8 @@ def mark(values: torch.Tensor,
     """
     if (max_spikes <= MOST and type(values) is torch.Tensor
             and not values.storage_offset()):
-        values.spike_bytes = SpikeBytes(scale, values.dtype, values._version,
-                                        kept)
+        values.spike_bytes = SpikeBytes(scale, values.dtype,
+                                        _version(values), kept)
 
 
 def spike_bytes(values: torch.Tensor) -> SpikeBytes | None:
@@ -125,7 +126,7 @@ def spike_bytes(values: torch.Tensor) -> SpikeBytes | None:
         True
     """
     found = getattr(values, 'spike_bytes', None)
-    if type(found) is not SpikeBytes or found.version != values._version:
+    if type(found) is not SpikeBytes or found.version != _version(values):
         return None
     return found
 
@@ -149,8 +150,8 @@ def cast(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     found, out = spike_bytes(values), values.to(dtype)
     if (found is not None and out is not values
             and found.made_of(values) is not None):
-        out.spike_bytes = SpikeBytes(found.scale, found.dtype, out._version,
-                                     found.kept)
+        out.spike_bytes = SpikeBytes(found.scale, found.dtype,
+                                     _version(out), found.kept)
     return out
 
 
@@ -273,6 +274,12 @@ def unpack(kept: torch.Tensor, scale: float,
     counts = kept & NO_NUMBER
     values.copy_(counts)
     return values.mul_(scale).masked_fill_(counts == NO_NUMBER, torch.nan)
+
+
+def _version(values: torch.Tensor) -> tuple[int, int]:
+    """What is another once values were changed, as far as autograd is told:
+    writing to ``values.data`` or to the memory by NumPy is not seen."""
+    return values._version, values.data_ptr()
 
 
 def _is_dense(values: torch.Tensor) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch._C import _autograd
 
-from .autocast import autocast_type
+from .autocast import autocast_type, without_autocast
 from .native import is_followed
 from .packed import cast, spike_bytes, unpack
 
@@ -26,7 +26,8 @@ class _SavingHooks:
     """Hooks on what a block saves for its backward pass.
 
     Hooks on saved tensors around the block get all that is saved: gradient
-    checkpointing drops it, and offloading moves it.
+    checkpointing drops it, and offloading moves it. Bytes may come back in
+    any type that holds them.
     """
 
     def __enter__(self) -> None:
@@ -60,7 +61,7 @@ class saved_as_bytes(_SavingHooks):  # noqa: N801 (used as a function)
     (:func:`.native.is_followed`).
 
     Args:
-        values (Tensor): A neuron's output. Of any other tensor nothing is
+        *values (Tensor): Outputs of neurons. Of any other tensor nothing is
             known, and the block saves it as it is.
 
     Example:
@@ -75,31 +76,32 @@ class saved_as_bytes(_SavingHooks):  # noqa: N801 (used as a function)
         True
     """
 
-    def __init__(self, values: torch.Tensor) -> None:
-        self.values, self.bytes = values, spike_bytes(values)
+    def __init__(self, *values: torch.Tensor) -> None:
+        self.values = [x for x in values if spike_bytes(x) is not None]
 
     def _wanted(self) -> bool:
-        return self.bytes is not None
+        return bool(self.values)
 
     def __exit__(self, *error) -> None:
         super().__exit__(*error)
         # The hooks live on in what was saved.
-        self.values = self.bytes = None
+        self.values = []
 
     def _pack(self, tensor):
-        kept = None
-        if self._is_of_values(tensor):
-            kept = self.bytes.made_of(self.values)
-        if kept is None:
-            return _Saved(tensor, self.outer)
-        return _SavedBytes(kept, self.bytes, tensor, self.outer)
+        for values in self.values:
+            if _is_of(values, tensor):
+                found = spike_bytes(values)
+                kept = None if found is None else found.made_of(values)
+                if kept is not None:
+                    return _SavedBytes(kept, found, tensor, self.outer)
+        return _Saved(tensor, self.outer)
 
-    def _is_of_values(self, tensor: torch.Tensor) -> bool:
-        return (type(tensor) is torch.Tensor
-                and tensor.dtype is self.values.dtype and tensor.numel() > 0
-                and tensor.untyped_storage().data_ptr() ==
-                self.values.data_ptr()
-                and spike_bytes(self.values) is not None)
+
+def _is_of(values: torch.Tensor, tensor: torch.Tensor) -> bool:
+    """Whether a tensor is a view of values, or these themselves."""
+    return (type(tensor) is torch.Tensor and tensor.dtype is values.dtype
+            and tensor.numel() > 0
+            and tensor.untyped_storage().data_ptr() == values.data_ptr())
 
 
 class convolved_again(_SavingHooks):  # noqa: N801 (used as a function)
@@ -110,7 +112,8 @@ class convolved_again(_SavingHooks):  # noqa: N801 (used as a function)
     same bits. It is worth its time behind convolutions of few products, up to
     :data:`MOST_PRODUCTS` for an output. Of others and of those with a bias the
     output is saved as ever, and so is all inside of gradient checkpointing,
-    which drops it itself.
+    which drops it itself. The norm's gradients need the convolution's weight
+    as it was, and its part of the graph.
 
     Example:
         >>> conv = torch.nn.Conv2d(1, 1, 1, bias=False)
@@ -134,6 +137,33 @@ class convolved_again(_SavingHooks):  # noqa: N801 (used as a function)
                 and node._saved_weight[0].numel() <= MOST_PRODUCTS):
             return _Convolved(node)
         return _Saved(tensor, self.outer)
+
+
+def apply_to_spikes(layer: Callable[..., Any], values: torch.Tensor, *args,
+                    **kwargs) -> Any:
+    """Call a layer that does no more with its input than autocast casts.
+
+    Layers that read the same spikes are called with it one by one: under
+    autocast the gradients of their inputs are then summed in the type of the
+    spikes, not in the shorter one.
+
+    Args:
+        layer (Callable): A convolution, a linear, or what starts with one.
+        values (Tensor): A neuron's output, or any tensor.
+        *args: Further arguments of the layer.
+        **kwargs: As ``args``.
+
+    Returns:
+        What the layer returns. For its backward pass it has saved the bytes
+        of spikes.
+
+    Example:
+        >>> apply_to_spikes(torch.nn.Flatten(0), torch.ones(1, 2))
+        tensor([1., 1.])
+    """
+    values = as_autocast_does(values)
+    with saved_as_bytes(values):
+        return layer(values, *args, **kwargs)
 
 
 def as_autocast_does(values: torch.Tensor) -> torch.Tensor:
@@ -202,7 +232,9 @@ class _SavedBytes:
         self.stride, self.start = tensor.stride(), tensor.storage_offset()
 
     def __call__(self) -> torch.Tensor:
-        kept = self.kept if self.outer is None else self.outer[1](self.kept)
+        kept = self.kept
+        if self.outer is not None:
+            kept = self.outer[1](kept).to(torch.uint8)
         # What lies between the first and the last element in memory.
         length = 1 + sum(
             (n - 1) * step for n, step in zip(self.shape, self.stride))
@@ -222,8 +254,7 @@ class _Convolved:
     def __call__(self) -> torch.Tensor:
         node = self.node
         inputs, weight = node._saved_input, node._saved_weight
-        with torch.no_grad(), torch.autocast(inputs.device.type,
-                                             enabled=False):
+        with torch.no_grad(), without_autocast(inputs.device):
             return torch.convolution(
                 inputs, weight, None, node._saved_stride, node._saved_padding,
                 node._saved_dilation, node._saved_transposed,

@@ -8,6 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmsnn.layers import linear_attention
 from mmsnn.layers.exact_products import product_type
+from mmsnn.neurons import SFANeuron
+from mmsnn.neurons.saving import saved_as_bytes
 
 HALF, FULL, DOUBLE = torch.bfloat16, torch.float32, torch.float64
 
@@ -102,20 +104,46 @@ def test_gradients_under_a_mode_that_follows_operations():
     assert all(torch.equal(a, b) for a, b in zip(own, followed))
 
 
-@pytest.mark.parametrize('most,kept', [(4, torch.uint8), (255, torch.uint8),
-                                       (256, FULL)])
-def test_counts_are_kept_as_bytes(most, kept):
+def saved_by(run):
     found = []
 
     def pack(x):
         found.append((x.dtype, x.numel()))
         return x
 
-    q, k, v = (torch.full((1, 2, 3, c), float(most), requires_grad=True)
-               for c in (2, 2, 8))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        linear_attention(q, k, v, most)
-    assert found == [(kept, 12), (kept, 12), (kept, 48)]
+        run()
+    return found
+
+
+@pytest.mark.parametrize('most,kept', [(4, torch.uint8), (126, torch.uint8),
+                                       (127, FULL)])
+def test_counts_of_neurons_are_saved_as_bytes(most, kept):
+    neuron = SFANeuron(most, scale=1.)
+    q, k, v = (
+        neuron(torch.full((1, 2, 3, c), float(most), requires_grad=True))
+        for c in (2, 2, 8))
+
+    def attend():
+        with saved_as_bytes(q, k, v):
+            linear_attention(q, k, v, most)
+
+    assert saved_by(attend) == [(kept, 12), (kept, 12), (kept, 48)]
+
+
+def test_nan_reaches_the_gradients():
+    neuron = SFANeuron(4, scale=1.)
+    inputs = [torch.tensor(x).view(1, 1, -1, 1).requires_grad_() for x in (
+        [1., 2.], [torch.nan, 3.], [1., 4.])]
+    q, k, v = map(neuron, inputs)
+    with saved_as_bytes(q, k, v):
+        out = linear_attention(q, k, v, 4)
+    grads = torch.autograd.grad(out, (q, k, v), torch.ones_like(out))
+    # q: k1 v1 + k2 v2. k: 3 v1, 3 v2. v: 3 k1, 3 k2.
+    assert [x.flatten().isnan().tolist() for x in grads] == [
+        [True, True], [False, False], [True, False]]
+    assert grads[1].flatten().tolist() == [3, 12]
+    assert grads[2].flatten()[1].item() == 9
 
 
 def test_operands_that_want_no_gradient():

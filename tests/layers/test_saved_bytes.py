@@ -28,7 +28,7 @@ from mmsnn.layers import (
     spiking_form,
 )
 from mmsnn.models import ESpikeFormer
-from mmsnn.neurons import saving
+from mmsnn.neurons import build_neuron, saving
 
 SFA = dict(type='mmsnn.SFANeuron', max_spikes=3)
 LIF = dict(type='mmsnn.LIFNeuron', timesteps=2)
@@ -41,6 +41,7 @@ def gradients(layer, x, ordinary=False, amp=False):
     with pytest.MonkeyPatch.context() as patch:
         if ordinary:
             patch.setattr(saving, 'is_followed', lambda: True)
+            patch.setattr(saving, 'as_autocast_does', lambda values: values)
         with torch.autocast('cpu', torch.bfloat16, enabled=amp):
             out = layer(x)
     out = out[0] if isinstance(out, tuple) else out
@@ -253,6 +254,52 @@ def test_hooks_around_get_the_bytes():
     torch.manual_seed(0)
     found = around(layer, torch.autograd.graph.save_on_cpu())
     assert all(map(torch.equal, found, expected))
+
+
+@pytest.mark.parametrize('kind', [torch.float32, torch.float64, torch.int16])
+def test_hooks_around_may_give_bytes_in_another_type(kind):
+    layer, x = SpikeLinear(4, 3, neuron=SFA), inputs(5, 4).requires_grad_()
+    spikes = layer.neuron(x)
+
+    def pack(saved):
+        is_bytes = saved.dtype == torch.uint8
+        return saved.to(kind) if is_bytes else saved
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        with saving.saved_as_bytes(spikes):
+            out = nn.functional.linear(spikes, layer.weight)
+    out.sum().backward()
+    assert torch.allclose(layer.weight.grad, spikes.sum(0).expand(3, -1))
+    assert layer.weight.grad.any()
+
+
+def test_gradients_of_layers_on_the_same_spikes_are_summed_in_their_type():
+    spikes = build_neuron(SFA)(torch.tensor([[3.]], requires_grad=True))
+    spikes.retain_grad()
+    outs = []
+    with torch.autocast('cpu', torch.bfloat16):
+        for factor in (256., 1.):  # bfloat16 does not hold 257
+            layer = nn.Linear(1, 1, bias=False)
+            nn.init.constant_(layer.weight, factor)
+            outs.append(saving.apply_to_spikes(layer, spikes))
+    sum(outs).backward()
+    assert spikes.grad.item() == 257
+
+
+def test_attention_sums_gradients_in_the_type_of_its_input():
+    attention = ESDSA(16, dict(type='mmsnn.SFANeuron'))
+    x = torch.randn(4, 16, 5, 6) * 2
+    assert gradients(attention, x, amp=True)['x'].any()
+    assert_same(attention, x, amp=True)
+
+
+@pytest.mark.parametrize('neuron', [SFA, LIF], ids=['SFA', 'LIF'])
+def test_shapes_alone(neuron):
+    block = SpikeSepConv(4, neuron, kernel_size=3).to('meta')
+    x = torch.empty(2, 4, 6, 6, device='meta', requires_grad=True)
+    block(x).sum().backward()
+    assert x.grad.shape == x.shape
+    assert all(p.grad.shape == p.shape for p in block.parameters())
 
 
 def test_checkpoints_hold_nothing_but_their_input():

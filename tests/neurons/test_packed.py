@@ -89,6 +89,12 @@ def test_what_was_changed_has_no_bytes(path):
     assert spike_bytes(values) is None
 
 
+def test_values_of_other_memory_have_no_bytes(path):
+    values = SFANeuron()(torch.rand(3, requires_grad=True) * 4)
+    values.data = 2 * values.data
+    assert spike_bytes(values) is None
+
+
 def test_inputs_without_gradient_leave_none(path):
     assert spike_bytes(SFANeuron()(torch.rand(3))) is None
 
