@@ -216,6 +216,34 @@ def test_over_time_each_step_has_the_mask_of_its_image():
     assert torch.equal(mask[3:], MASK[1:].expand(3, -1, -1))
 
 
+@pytest.mark.parametrize('options', [
+    dict(kernel_size=1), dict(kernel_size=3, padding=1),
+    dict(kernel_size=3, padding=1, stride=2)])
+@pytest.mark.parametrize('side', [2, 4])
+def test_spikes_are_kept_as_bytes(side, options):
+    conv = SpikeSparseConv2d(16, 6, neuron=SFA4, **options)
+    x = (torch.rand(2, 16, 3 * side, 4 * side) * 5).requires_grad_()
+    kept = []
+
+    def keep(tensor):
+        kept.append(tensor)
+        return tensor
+
+    with conv.context.visible(MASK) as patches:
+        packed = patches.pack(x)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            out = conv(packed)
+    large = [t for t in kept if t.numel() == packed.numel()]
+    assert large and all(t.dtype == torch.uint8 for t in large)
+    out.sum().backward()
+    spikes = conv.neuron(x.detach())
+    weight = conv.weight.detach().clone().requires_grad_()
+    dense = F.conv2d(hide(spikes, MASK), weight, None, conv.stride,
+                     conv.padding)
+    hide(dense, MASK).sum().backward()
+    torch.testing.assert_close(conv.weight.grad, weight.grad)
+
+
 def test_autocast():
     conv = SpikeSparseConv2d(4, 6, 3, padding=1, neuron=SFA4)
     x = torch.rand(2, 4, 6, 8) * 5
