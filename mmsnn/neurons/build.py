@@ -5,7 +5,7 @@ import inspect
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import nn
 
-from .checks import no_such_key
+from .keys import no_such_key
 from .spiking import SpikingNeuron
 
 

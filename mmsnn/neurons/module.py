@@ -20,11 +20,13 @@ class NeuronModule(nn.Module):
 
     def __init_subclass__(cls, **kwargs) -> None:
         super().__init_subclass__(**kwargs)
-        # The neuron whose equations the package knows.
-        first = cls.__mro__[cls.__mro__.index(NeuronModule) - 1]
-        cls.own_equations = tuple(
-            name for name in EQUATIONS
-            if getattr(cls, name) is not getattr(first, name))
+        # The first that has all is the neuron that the package knows.
+        known = next((kind for kind in reversed(cls.__mro__)
+                      if all(hasattr(kind, name) for name in EQUATIONS)), None)
+        if known is not None:
+            cls.own_equations = tuple(
+                name for name in EQUATIONS
+                if getattr(cls, name) is not getattr(known, name))
 
     def __setattr__(self, name: str, value) -> None:
         if name in EQUATIONS:

@@ -24,7 +24,7 @@ from math import frexp
 import torch
 from torch import Tensor
 
-from . import gpu, native, temporal
+from . import gpu, native, over_time, temporal
 from .quotient import quotient
 
 
@@ -225,7 +225,7 @@ def _pass(ctx, grad, grad_left, _):
     if grad is None:
         grad = torch.zeros_like(
             membrane if kept is None else kept, dtype=ctx.dtype)
-    return *temporal.backward_followed(
+    return *over_time.backward_followed(
         grad, grad_left, kept, membrane, state, learnt, *ctx.options,
         ctx.needs_input_grad[:3]), *[None] * 5
 
@@ -259,7 +259,7 @@ def fire_over_time(
     """
     inputs = (membrane, temporal.as_state(state, membrane),
               neuron.decay if neuron.learn_decay else None)
-    keep = temporal.keeps_a_byte(neuron) and temporal.need_gradient(*inputs)
+    keep = over_time.keeps_a_byte(neuron) and over_time.need_gradient(*inputs)
     output, left, _ = _fire_over_time(
-        *inputs, timesteps, *temporal.options_of(neuron), keep, with_state)
+        *inputs, timesteps, *over_time.options_of(neuron), keep, with_state)
     return output, left if with_state else None

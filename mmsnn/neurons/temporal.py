@@ -13,10 +13,17 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from . import native
+from .over_time import (
+    are_followed,
+    backward_followed,
+    keeps_a_byte,
+    need_gradient,
+    options_of,
+    wide,
+)
 
 #: Neurons that go through all time steps together, as in temporal.c.
 _BLOCK = 1024
-SURROGATES = ('rectangle', 'sigmoid', 'arctan')
 
 
 class _Neuron(ctypes.Structure):
@@ -75,23 +82,6 @@ def fire_over_time(neuron, membrane: torch.Tensor,
     return output, forward(options, *inputs[:2], output)
 
 
-def need_gradient(*inputs: torch.Tensor | None) -> bool:
-    """Whether a backward pass may follow.
-
-    Args:
-        *inputs (Tensor, optional): What a neuron reads.
-
-    Returns:
-        bool: Whether one of them wants a gradient.
-
-    Example:
-        >>> need_gradient(torch.ones(1), None)
-        False
-    """
-    return torch.is_grad_enabled() and any(
-        x is not None and x.requires_grad for x in inputs)
-
-
 def as_state(state: torch.Tensor | None,
              membrane: torch.Tensor) -> torch.Tensor | None:
     """A state as the kernels read it.
@@ -106,31 +96,8 @@ def as_state(state: torch.Tensor | None,
     """
     if state is None:
         return None
-    return state.to(_wide(membrane)).contiguous(
+    return state.to(wide(membrane)).contiguous(
         memory_format=_memory_format(membrane))
-
-
-def options_of(neuron) -> tuple[list[float], list[int]]:
-    """What the kernels need to know of a neuron.
-
-    Args:
-        neuron (SpikingNeuron): The neuron.
-
-    Returns:
-        tuple[list[float], list[int]]: The first and the last fields of the
-        structure, without the number of threads. A learnt decay is left open.
-
-    Example:
-        >>> from mmsnn.neurons import LIFNeuron
-        >>> options_of(LIFNeuron(decay=0.25))
-        ([0.25, 0.75, 1.0, 1.0, 4.0, 1.0, 1.0], [1, 1, 1, 1])
-    """
-    decay = 0. if neuron.learn_decay else neuron.decay
-    numbers = [decay, 1 - decay, neuron.threshold, neuron.scale, neuron.slope,
-               1 - neuron.offset, neuron.max_spikes]
-    choices = [neuron.decay_input, neuron.reset == 'hard', neuron.detach_reset,
-               SURROGATES.index(neuron.surrogate)]
-    return [float(x) for x in numbers], [int(x) for x in choices]
 
 
 def describe(numbers: list[float], choices: list[int],
@@ -158,10 +125,6 @@ def describe(numbers: list[float], choices: list[int],
     return options
 
 
-def _wide(x):
-    return torch.promote_types(x.dtype, torch.float32)
-
-
 def _memory_format(x):
     return (torch.contiguous_format
             if x.is_contiguous() else torch.channels_last)
@@ -179,7 +142,7 @@ def empty_state(membrane: torch.Tensor, timesteps: int) -> torch.Tensor:
     """
     return torch.empty(
         (membrane.shape[0] // timesteps, *membrane.shape[1:]),
-        dtype=_wide(membrane),
+        dtype=wide(membrane),
         device=membrane.device,
         memory_format=_memory_format(membrane))
 
@@ -211,24 +174,6 @@ def forward(options: _Neuron,
                                            *map(_pointer, (x, state, output,
                                                            left, kept)))
     return left
-
-
-def keeps_a_byte(neuron) -> bool:
-    """Whether the backward pass needs no more than a byte per element.
-
-    Args:
-        neuron (SpikingNeuron): The neuron.
-
-    Returns:
-        bool: Otherwise it needs the input, and the state.
-
-    Example:
-        >>> from mmsnn.neurons import LIFNeuron, SFANeuron
-        >>> keeps_a_byte(SFANeuron()), keeps_a_byte(LIFNeuron())
-        (True, False)
-    """
-    return (neuron.surrogate == 'rectangle' and not neuron.learn_decay
-            and (neuron.reset == 'soft' or neuron.detach_reset))
 
 
 class _FireOverTime(torch.autograd.Function):
@@ -264,40 +209,6 @@ class _FireOverTime(torch.autograd.Function):
         return *found, *[None] * 4
 
 
-def are_followed(*gradients: torch.Tensor | None) -> bool:
-    """Whether no kernel may run on gradients as they are.
-
-    Args:
-        *gradients (Tensor, optional): What a backward pass was given.
-
-    Returns:
-        bool: Whether something follows operations
-        (:func:`.native.is_followed`), or one is a batch of gradients.
-
-    Example:
-        >>> are_followed(torch.ones(1), None)
-        False
-    """
-    return native.is_followed() or not all(
-        native.is_plain(x) for x in gradients if x is not None)
-
-
-def backward_followed(*arguments) -> tuple[torch.Tensor | None, ...]:
-    """The backward pass as one operation, which PyTorch can follow.
-
-    Args:
-        *arguments: As of ``mmsnn::fire_over_time_backward``
-            (:mod:`.ops`), and which gradients are needed: of the inputs, the
-            state and the decay.
-
-    Returns:
-        tuple: Those gradients; None for what is not needed.
-    """
-    *arguments, wanted = arguments
-    found = torch.ops.mmsnn.fire_over_time_backward(*arguments, wanted[1])
-    return tuple(x if w else None for x, w in zip(found, wanted))
-
-
 def backward(
     options: _Neuron, grad: torch.Tensor, grad_left: torch.Tensor | None,
     kept: torch.Tensor | None, x: torch.Tensor | None,
@@ -325,7 +236,7 @@ def backward(
     room = None
     if kept is None:
         room = torch.empty(
-            options.threads * options.timesteps * _BLOCK, dtype=_wide(x))
+            options.threads * options.timesteps * _BLOCK, dtype=wide(x))
     grad = grad.contiguous(memory_format=layout)
     if grad_left is not None:
         grad_left = grad_left.contiguous(memory_format=layout)

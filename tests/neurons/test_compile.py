@@ -11,7 +11,7 @@ from mmsnn.neurons import (
     SFANeuron,
     SpikingNeuron,
     native,
-    temporal,
+    over_time,
 )
 
 INFINITY, NAN = float('inf'), float('nan')
@@ -221,9 +221,9 @@ def test_operations_keep_their_promises(grad, compiler):
     x = torch.rand(4, 3).requires_grad_(grad)
     state, learnt = torch.rand(2, 3), torch.tensor(0.5)
     opcheck(torch.ops.mmsnn.divide.default, (x, 0.7))
-    lif = temporal.options_of(LIFNeuron(learn_decay=True))
+    lif = over_time.options_of(LIFNeuron(learn_decay=True))
     opcheck(torch.ops.mmsnn.fire_over_time.default,
             (x, state, learnt.requires_grad_(grad), 2, *lif, False, True))
-    sfa = temporal.options_of(SFANeuron(timesteps=2))
+    sfa = over_time.options_of(SFANeuron(timesteps=2))
     opcheck(torch.ops.mmsnn.fire_over_time.default,
             (x, None, None, 2, *sfa, True, False))

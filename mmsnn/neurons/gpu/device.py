@@ -38,9 +38,26 @@ def usable(tensor: torch.Tensor) -> bool:
     """
     if tensor.is_cpu or tensor.is_meta:
         return False
-    return (native.is_plain(tensor) and tensor.dtype in TYPES
-            and not native.is_followed()
-            and works(tensor.device.type, tensor.device.index))
+    return readable(tensor) and works(tensor.device.type, tensor.device.index)
+
+
+def readable(tensor: torch.Tensor) -> bool:
+    """Whether a kernel sees all of a tensor, wherever that is.
+
+    Args:
+        tensor (Tensor): Any tensor.
+
+    Returns:
+        bool: Whether it is a plain tensor of floating-point numbers, and
+        nothing follows operations.
+
+    Example:
+        >>> readable(torch.zeros(2)), readable(torch.zeros(2).int())
+        (True, False)
+    """
+    # Asked first, since torch.compile can not follow the others.
+    return (not native.is_followed() and native.is_plain(tensor)
+            and tensor.dtype in TYPES)
 
 
 @functools.cache

@@ -11,14 +11,7 @@ import functools
 import torch
 from torch.autograd.function import once_differentiable
 
-from ..temporal import (
-    SURROGATES,
-    are_followed,
-    backward_followed,
-    keeps_a_byte,
-    need_gradient,
-    options_of,
-)
+from .. import over_time
 from .device import (
     dense,
     laid_out,
@@ -56,10 +49,10 @@ def fire_over_time(
         tuple[Tensor, Tensor | None]: Counts times scale, and the state left.
     """
     inputs = membrane, state, neuron.decay if neuron.learn_decay else None
-    numbers, choices = map(tuple, options_of(neuron))
-    if need_gradient(*inputs):
+    numbers, choices = map(tuple, over_time.options_of(neuron))
+    if over_time.need_gradient(*inputs):
         return _FireOverTime.apply(*inputs, timesteps, numbers, choices,
-                                   keeps_a_byte(neuron), with_state)
+                                   over_time.keeps_a_byte(neuron), with_state)
     output, left, _ = forward(*inputs, timesteps, numbers, choices, False,
                               with_state, inplace)
     return output, left
@@ -80,9 +73,9 @@ def smooth_firing(membrane: torch.Tensor, offset: float, surrogate: str,
         the slope is computed in float32.
     """
     numbers = 1., 0., 1., 1., float(slope), 1. - offset, 1.
-    choices = 0, 0, 1, SURROGATES.index(surrogate)
+    choices = 0, 0, 1, over_time.SURROGATES.index(surrogate)
     arguments = membrane, None, None, 1, numbers, choices, False, False
-    if need_gradient(membrane):
+    if over_time.need_gradient(membrane):
         return _FireOverTime.apply(*arguments)[0]
     return forward(*arguments)[0]
 
@@ -105,8 +98,8 @@ def forward(
         state (Tensor, optional): Membrane potentials, (N, ...).
         learnt (Tensor, optional): The decay if it is learnt.
         timesteps (int): T.
-        numbers (tuple[float, ...]): See :func:`..temporal.options_of`.
-        choices (tuple[int, ...]): See :func:`..temporal.options_of`.
+        numbers (tuple[float, ...]): See :func:`..over_time.options_of`.
+        choices (tuple[int, ...]): See :func:`..over_time.options_of`.
         keep (bool): Whether bytes are kept for the backward pass.
         with_state (bool): Whether the state left is wanted.
         inplace (bool): The input may be overwritten. Defaults to False.
@@ -160,8 +153,8 @@ def backward(
         state (Tensor, optional): The state before, where none were kept.
         learnt (Tensor, optional): The decay if it is learnt.
         timesteps (int): T.
-        numbers (tuple[float, ...]): See :func:`..temporal.options_of`.
-        choices (tuple[int, ...]): See :func:`..temporal.options_of`.
+        numbers (tuple[float, ...]): See :func:`..over_time.options_of`.
+        choices (tuple[int, ...]): See :func:`..over_time.options_of`.
         wants_state (bool): Whether the gradient of the state is needed.
 
     Returns:
@@ -190,7 +183,8 @@ def backward(
     programs, room, parts = min(programs, resident(out.device)), None, None
     if timesteps > 1:
         room = out.new_empty(
-            programs * sharing['BLOCK'] * (timesteps - 1), dtype=_wide(out))
+            programs * sharing['BLOCK'] * (timesteps - 1),
+            dtype=over_time.wide(out))
     if learnt is not None:
         parts = out.new_empty(programs, dtype=torch.float64)
     launch(kernels.time_recompute_back_kernel, programs, grad, grad_left, x,
@@ -224,8 +218,8 @@ class _FireOverTime(torch.autograd.Function):
                 membrane if kept is None else kept, dtype=ctx.dtype)
         inputs = grad, grad_left, kept, membrane, state, learnt, *ctx.options
         wanted = ctx.needs_input_grad[:3]
-        if are_followed(grad, grad_left):
-            return *backward_followed(*inputs, wanted), *[None] * 5
+        if over_time.are_followed(grad, grad_left):
+            return *over_time.backward_followed(*inputs, wanted), *[None] * 5
         return *backward(*inputs, wanted[1]), *[None] * 5
 
 
@@ -237,17 +231,13 @@ def _constants(numbers, choices):
         MAX_SPIKES=int(max_spikes),
         SCALE=scale,
         DISTANCE=distance,
-        SURROGATE=SURROGATES[surrogate],
+        SURROGATE=over_time.SURROGATES[surrogate],
         SLOPE=slope,
         DECAY=decay,
         DECAY_INPUT=bool(decay_input),
         HARD=bool(hard),
         DETACH=bool(detach),
         **threshold_constants(threshold))
-
-
-def _wide(x):
-    return torch.promote_types(x.dtype, torch.float32)
 
 
 def _warps(x, block):
@@ -292,7 +282,7 @@ def empty_state(x: torch.Tensor, timesteps: int) -> torch.Tensor:
         strides = (x.numel() // max(x.shape[0], 1), *strides[1:])
     return torch.empty_strided((x.shape[0] // timesteps, *x.shape[1:]),
                                strides,
-                               dtype=_wide(x),
+                               dtype=over_time.wide(x),
                                device=x.device)
 
 

@@ -70,16 +70,11 @@ def interpreter(interpreted, monkeypatch):
 @pytest.fixture
 def on_cpu(interpreter, monkeypatch):
     """CPU tensors are taken by the GPU's kernels, none by the C kernels."""
-
-    def usable(tensor):
-        return (native.is_plain(tensor) and tensor.dtype in device.TYPES
-                and not native.is_followed())
-
     monkeypatch.setattr(native, 'load', lambda: None)
     for module in (counting, sfa, temporal):
         monkeypatch.setattr(module, 'load', lambda: interpreter)
     for module in (gpu, sfa):
-        monkeypatch.setattr(module, 'usable', usable)
+        monkeypatch.setattr(module, 'usable', device.readable)
 
 
 @pytest.fixture
