@@ -190,13 +190,12 @@ def run_parts(arguments, folder: Path,
 
 def print_part(part: dict) -> None:
     """A table for each heading, of the columns that it has; then faults."""
-    from rich import box
     from rich.console import Console
     from rich.table import Table
     console = Console(width=120, markup=False)
     for what, rows in groupby(part['rows'], lambda row: row['what']):
         rows = list(rows)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
         table.add_column(what, overflow='fold')
         columns = [x for x in COLUMNS
                    if any(row.get(x[1]) is not None for row in rows)]
@@ -206,9 +205,10 @@ def print_part(part: dict) -> None:
             table.add_row(row.get('note') or row['candidate'], *(
                 '' if row.get(key) is None else form.format(row[key])
                 for _, key, form in columns))
+        console.print()
         console.print(table)
     for fault in part['faults']:
-        console.print(f'failed: {fault}')
+        print(f'failed: {fault}')
     sys.stdout.flush()
 
 
