@@ -37,8 +37,9 @@ def compile_parts(model: nn.Module, cfg: bool | dict | None) -> list[str]:
 
     Raises:
         TypeError: ``compile`` is something else, or has no such key.
-        ValueError: There is no such part, or one can't be compiled; the
-            message says what to leave out.
+        ValueError: There is no such part, or one can't be compiled (the
+            message says what to leave out), or no such backend, mode or
+            option.
 
     Example:
         >>> class Detector(nn.Module):
@@ -71,8 +72,30 @@ def compile_parts(model: nn.Module, cfg: bool | dict | None) -> list[str]:
                          'FSDPStrategy: leave out one of them')
     parts = [_part(model, name) for name in names]
     for part in parts:
-        _compile_in_training(part, options)
+        try:
+            _compile_in_training(part, options)
+        except Exception as error:
+            raise ValueError(_why(options, error)) from error
     return names
+
+
+def _why(options: dict, error: Exception) -> str:
+    """What ``torch.compile`` has against these options, by their key."""
+    from torch._dynamo.exc import InvalidBackend  # takes seconds
+
+    if isinstance(error, InvalidBackend):
+        backend, backends = options['backend'], torch.compiler.list_backends()
+        return (f'compile.backend is {backend!r}'
+                f'{did_you_mean(backend, backends)}: there are '
+                f'{", ".join(backends)}')
+    if isinstance(options.get('options'), dict):  # torch lists hundreds
+        known = torch._inductor.list_options()
+        for key in options['options']:
+            if key.replace('-', '_') not in known:
+                return (f'compile.options has no key {key!r}'
+                        f'{did_you_mean(key, known)}: '
+                        'torch._inductor.list_options() has those that exist')
+    return f'compile = {options}: {error}'
 
 
 def _checked(cfg) -> tuple[list[str] | None, dict] | None:

@@ -174,8 +174,17 @@ def test_nothing(cfg):
     (dict(target='bakbone'), ValueError,
      "no module 'bakbone' .did you mean 'backbone'"),
     (dict(target='train_step'), ValueError, "no module 'train_step'"),
-    (dict(mode='fastest'), RuntimeError, 'fastest'),
-    (dict(backend='gcc'), Exception, 'gcc')])
+    (dict(mode='fastest'), ValueError,
+     "compile = {'mode': 'fastest'}: .*should be one of.* max-autotune"),
+    (dict(mode='default', options=dict(debug=True)), ValueError,
+     'compile = {.*}: Either mode or options'),
+    (dict(options=['debug']), ValueError, r"compile = .*\['debug'\]"),
+    (dict(options={'epilog_fusion': True}), ValueError,
+     "^compile.options has no key 'epilog_fusion' .did you mean "
+     "'epilogue_fusion'..: .{,70}$"),
+    (dict(backend='inductr'), ValueError,
+     "compile.backend is 'inductr' .did you mean 'inductor'..: there are "
+     'cudagraphs, inductor')])
 def test_what_can_not_be(cfg, error, message):
     with pytest.raises(error, match=message):
         compile_parts(CompiledTestModel(), cfg)
