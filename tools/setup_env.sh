@@ -89,17 +89,28 @@ choose_cuda() {
     esac
     [ -z "$GPUS" ] || cpu_torch || cuda=1
     BUILD=cpu ARCHS=''
+    case "${FORCE_CUDA:-0}" in
+    0 | 1) ;;
+    *) die "FORCE_CUDA must be 0 or 1, but is '$FORCE_CUDA'." ;;
+    esac
     [ "${FORCE_CUDA:-$cuda}" = 1 ] || return 0
     ARCHS="${TORCH_CUDA_ARCH_LIST:-$(sed 's/.*, \([0-9]*\.[0-9]\), .*/\1/' \
         <<<"$GPUS" | sort -u | paste -sd ';' -)}"
     BUILD="cuda-${ARCHS//[^0-9.A-Za-z+]/_}"
 }
 
+# with_cuda TORCH: dies where this build of torch is one without CUDA.
+with_cuda() {
+    case "$1" in *+cpu) die "torch $1 is built without CUDA: leave the index" \
+        "of CPU builds out, or set FORCE_CUDA=0." ;; esac
+}
+
 # Looks for nvcc where torch does, and dies where mmcv's CUDA operators can't
 # be compiled.
 check_cuda() {
-    local home="${CUDA_HOME:-${CUDA_PATH:-}}" advice needed
+    local home="${CUDA_HOME:-${CUDA_PATH:-}}" advice needed known arch
     [ "$BUILD" != cpu ] || return 0
+    ! cpu_torch || with_cuda "$(pinned torch)+cpu"
     needed="$(torch_cuda)"
     NVCC="$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)"
     [ -z "$home" ] || NVCC="$home/bin/nvcc"
@@ -114,6 +125,12 @@ check_cuda() {
         "$CUDA_RELEASE ($NVCC) and torch of CUDA $needed: $advice"
     [ -n "$ARCHS" ] || die "FORCE_CUDA=1 where no GPU is visible needs" \
         "TORCH_CUDA_ARCH_LIST, e.g. TORCH_CUDA_ARCH_LIST='8.0;9.0'."
+    known="$("$NVCC" --list-gpu-arch 2>/dev/null | grep compute_)" || return 0
+    for arch in $(grep -oE '[0-9]+\.[0-9]' <<<"$ARCHS"); do
+        grep -qx "compute_${arch/./}" <<<"$known" || die "nvcc of CUDA" \
+            "$CUDA_RELEASE ($NVCC) does not compile for compute capability" \
+            "$arch: $advice"
+    done
 }
 
 # Everything that the environment depends on, as a short hash. The part of
@@ -219,8 +236,7 @@ mmcv_wheel() {
     if [ "$BUILD" = cpu ]; then
         export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=
     else
-        case "$torch" in *+cpu) die "torch $torch is built without CUDA:" \
-            "leave the index of CPU builds out, or set FORCE_CUDA=0." ;; esac
+        with_cuda "$torch"
         export FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST="$ARCHS"
         export CUDA_HOME="${NVCC%/bin/nvcc}"
     fi
@@ -327,6 +343,8 @@ plan() {
 choose_python
 choose_cuda
 export MAX_JOBS="${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)}"
+[[ "$MAX_JOBS" =~ ^[1-9][0-9]*$ ]] ||
+    die "MAX_JOBS must be a number from 1, but is '$MAX_JOBS'."
 if [ -L .venv ]; then # once shared, shared until the link is removed
     MMSNN_ENV_CACHE="${MMSNN_ENV_CACHE:-$(dirname "$(readlink .venv)")}"
 fi

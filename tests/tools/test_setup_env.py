@@ -41,10 +41,12 @@ def plan(tmp_path):
     def files():
         return sorted(str(x) for x in tmp_path.rglob('*'))
 
-    def run(*options, gpus=None, nvcc=None, code=0, **environ):
+    def run(*options, gpus=None, nvcc=None, known=(), code=0, **environ):
         fake('nvidia-smi', gpus or NO_DRIVER, 0 if gpus else 9)
         fake('nvcc', '' if nvcc is None else
-             f'Cuda compilation tools, release {nvcc}, V{nvcc}.20',
+             '\n'.join([
+                 f'Cuda compilation tools, release {nvcc}, V{nvcc}.20',
+                 *(f'compute_{x}' for x in known)]),
              1 if nvcc is None else 0)
         clean = {k: v for k, v in os.environ.items() if k not in (
             'FORCE_CUDA', 'CUDA_HOME', 'CUDA_PATH', 'TORCH_CUDA_ARCH_LIST',
@@ -90,6 +92,12 @@ def test_on_gpus(plan):
         'compiling mmcv with CUDA 12.6 for 8.0;9.0 with 4 jobs: ')
     text = plan(gpus=GPUS, nvcc='12.6', TORCH_CUDA_ARCH_LIST='7.5+PTX')
     assert ' for 7.5+PTX with ' in text
+    text = plan(nvcc='12.6', known=(75, 80, 90), FORCE_CUDA='1',
+                TORCH_CUDA_ARCH_LIST='8.0 9.0+PTX')
+    assert ' for 8.0 9.0+PTX with ' in text
+    text = plan(gpus=GPUS.replace('9.0', '12.0'), nvcc='12.9',
+                known=(80, 90, 120))
+    assert ' for 12.0;8.0 with ' in text
 
 
 @pytest.mark.parametrize('environ', [
@@ -107,7 +115,16 @@ def test_gpus_that_are_left_out(plan, environ):
     (dict(gpus=GPUS, nvcc='11.8'), ('nvcc is of CUDA 11.8', '12.8')),
     (dict(gpus=GPUS, nvcc='12.6', CUDA_HOME='/nowhere'),
      ('/nowhere/bin/nvcc is none', )),
-    (dict(nvcc='12.6', FORCE_CUDA='1'), ('TORCH_CUDA_ARCH_LIST', ))])
+    (dict(nvcc='12.6', FORCE_CUDA='1'), ('TORCH_CUDA_ARCH_LIST', )),
+    (dict(gpus=GPUS.replace('9.0', '12.0'), nvcc='12.6', known=(80, 90)),
+     ('nvcc of CUDA 12.6', 'for compute capability 12.0: ', '12-8')),
+    (dict(nvcc='12.6', FORCE_CUDA='1', TORCH_CUDA_ARCH_LIST='9.0',
+          PIP_INDEX_URL=CPU_INDEX),
+     (f'torch {TORCH}+cpu is built without CUDA', 'FORCE_CUDA=0')),
+    (dict(FORCE_CUDA='yes'), ("FORCE_CUDA must be 0 or 1, but is 'yes'", )),
+    (dict(MAX_JOBS='two'), ("MAX_JOBS must be a number from 1, but is 'two'",
+                            )),
+    (dict(MAX_JOBS='0'), ("but is '0'", ))])
 def test_what_is_missing_is_one_sentence(plan, environ, words):
     error, = plan(code=1, **environ).splitlines()
     assert error.startswith('set-up: error: ')
