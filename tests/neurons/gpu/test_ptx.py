@@ -149,3 +149,21 @@ def test_no_offset_is_a_product_of_32_bits(ptx, function, monkeypatch):
         for name, asm in ptx(function, u, 90):
             products = re.findall(r'arith\.muli.*i32', asm['ttir'])
             assert not products, name
+
+
+def test_potentials_in_memory_are_read_behind_a_barrier(ptx):
+    """What is computed again is stored by threads that read it back: each its
+    own, and not before all have stored."""
+    u = torch.zeros(4, 16, 16, 64)
+    text, = (asm['ptx'] for name, asm in ptx(inputs_over_time, u, 90)
+             if 'recompute' in name)
+    stored = {
+        place: at.start() for at in re.finditer(
+            r'st\.global\S* \[ (%rd\d+) \+ 0 \]', text)
+        for place in at.groups()
+    }
+    again = [at for at in re.finditer(
+        r'ld\.global\S* \{[^}]*\}, \[ (%rd\d+) \+ 0 \]', text)
+        if at[1] in stored]
+    assert len(again) == 1
+    assert 'bar.sync' in text[stored[again[0][1]]:again[0].start()]
