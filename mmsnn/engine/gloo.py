@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import torch.distributed as torch_dist
-from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.model import convert_sync_batchnorm
@@ -18,6 +17,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmsnn.registry import MODELS
+
+try:
+    from mmcv.ops import SyncBatchNorm as MMSyncBatchNorm
+except ModuleNotFoundError:  # mmcv without its compiled operators
+    MMSyncBatchNorm = None
 
 # Where each launcher puts a process's rank, world size and local rank.
 _LAUNCHERS = dict(

@@ -1,6 +1,8 @@
 """Several processes on CPU: the gloo runner."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -143,3 +145,16 @@ def test_norms_of_upstream_configs_become_ours():
     model = synchronised(nn.Sequential(norm), None)
     # DistributedDataParallel refuses PyTorch's and what derives from it.
     assert type(model[0]) is SyncBatchNorm
+
+
+def test_mmcv_without_compiled_operators():
+    code = ("import sys; sys.modules['mmcv._ext'] = None\n"
+            'import mmsnn.engine.cli\n'
+            'from mmsnn.engine.gloo import synchronised\n'
+            'from torch.nn import Sequential, SyncBatchNorm\n'
+            'norm, = synchronised(Sequential(SyncBatchNorm(2)), None)\n'
+            'print(type(norm).__module__)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == SyncBatchNorm.__module__
