@@ -47,6 +47,17 @@ class ShardedAverages:
         self.ema_model = MODELS.build(
             self.ema_cfg, default_args=dict(model=self.src_model))
 
+    def _swap_ema_parameters(self) -> None:
+        """Swap what was trained and the averages of this process.
+
+        What a forward pass has gathered of all processes is kept for the
+        next one, which would not see that weights have changed.
+        """
+        for module in FullyShardedDataParallel.fsdp_modules(self._model):
+            if module._handle is not None:
+                module._handle.reshard(True)
+        super()._swap_ema_parameters()
+
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Gather the averages of all processes, which all must do.
 

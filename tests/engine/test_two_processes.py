@@ -6,8 +6,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, METRICS, MODELS
 from processes import run_in_processes
 from torch import nn
 from torch.utils.data import Dataset
@@ -46,8 +47,21 @@ class TwoProcessesModel(BaseModel):
 
     def forward(self, inputs, mode='tensor'):
         out = self.head(self.backbone(torch.stack(list(inputs))))
+        if mode == 'predict':
+            return [dict(mean=float(x.mean())) for x in out]
         wanted = torch.linspace(-1, 2, 3, dtype=out.dtype)[:, None, None]
         return dict(loss=(out - wanted).square().mean())
+
+
+@METRICS.register_module()
+class TwoProcessesMean(BaseMetric):
+    """The mean of what a model predicts."""
+
+    def process(self, data_batch, data_samples):
+        self.results += [sample['mean'] for sample in data_samples]
+
+    def compute_metrics(self, results):
+        return dict(mean=sum(results) / len(results))
 
 
 def _depth(name, prefix=''):
@@ -134,6 +148,16 @@ def test_strategies(tmp_path, strategy):
         custom_hooks=[
             dict(type='EMAHook', momentum=0.1),
             dict(type='mmsnn.FreezeHook', modules=['backbone'], begin=2)])
+    # What a validation by averaged weights has gathered must not be what the
+    # next iteration trains, nor what its checkpoint holds.
+    changes.update({
+        'train_cfg.val_interval': 1, 'val_cfg': dict(),
+        'val_evaluator': dict(type='TwoProcessesMean'),
+        'val_dataloader': dict(
+            batch_size=2, num_workers=0, dataset=dict(type='TwoProcessesData'),
+            sampler=dict(type='DefaultSampler', shuffle=False)),
+        'default_hooks.checkpoint.save_best': 'mean',
+        'default_hooks.checkpoint.rule': 'less'})
     changes['optim_wrapper.constructor'] = 'mmsnn.LayerDecay' \
         'OptimWrapperConstructor'
     changes['optim_wrapper.paramwise_cfg'] = dict(layer_decay_rate=0.5)
@@ -147,7 +171,10 @@ def test_strategies(tmp_path, strategy):
     one, found = saved(tmp_path / 'one'), saved(tmp_path / 'two')
     assert difference(one['state_dict'], found['state_dict']) < 1e-12
     assert difference(one['ema_state_dict'], found['ema_state_dict']) < 1e-12
-
+    means = [x['message_hub']['log_scalars']['val/mean'].data[0]
+             for x in (one, found)]
+    assert len(means[0]) == 3 and len(set(means[0])) == 3
+    assert means[1] == pytest.approx(means[0], rel=1e-9)
 
 
 def test_strategies_that_can_not_be(tmp_path):
