@@ -70,6 +70,8 @@ class NeuronModule(nn.Module):
 
 
 def _shown(number: float | torch.Tensor) -> str:
-    if isinstance(number, torch.Tensor) and number.dim():
-        return f'{number.numel()} values'
+    if isinstance(number, torch.Tensor):
+        if number.dim():
+            return f'{number.numel()} values'
+        number = number.item()
     return f'{float(number):g}'

@@ -355,3 +355,9 @@ def test_repr_shows_time_where_there_is_any():
     assert repr(LIFNeuron(timesteps=4)) == (
         'LIFNeuron(max_spikes=1, scale=1, threshold=1, timesteps=4, '
         "decay=0.5, decay_input, reset='hard', surrogate='sigmoid')")
+
+
+@pytest.mark.filterwarnings('error')
+def test_repr_shows_a_learnt_decay():
+    neuron = LIFNeuron(timesteps=2, decay=0.25, learn_decay=True)
+    assert 'decay=0.25, decay_input, learn_decay' in repr(neuron)
