@@ -4,37 +4,18 @@
  * For every element u (a membrane potential over the threshold):
  *   count  c = clip(floor(u - 1/2), -1, D - 1) + 1
  *   output y = c * scale
- *   window w = 0 <= u <= D
- * NaN passes through the output and is outside the window.
+ * NaN passes through the output.
  */
 #include "kernels.h"
 
 #define DEFINE(NAME, T, REAL, FLOOR, LOAD, STORE)                           \
-    void sfa_forward_##NAME(const T *u, T *y, uint8_t *window, int64_t n,   \
-                            double max_spikes, double scale, int threads) { \
-        const REAL top = (REAL)max_spikes - 1, one = 1;                     \
-        const REAL s = (REAL)scale, last = (REAL)max_spikes;                \
-        if (window) {                                                       \
-            PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {            \
-                REAL x = LOAD(u[i]);                                        \
-                QUANTISE(REAL, FLOOR, x, 0.5)                               \
-                y[i] = STORE((f + one) * s);                                \
-                window[i] = (x >= 0) & (x <= last);                         \
-            })                                                              \
-        } else {                                                            \
-            PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {            \
-                REAL x = LOAD(u[i]);                                        \
-                QUANTISE(REAL, FLOOR, x, 0.5)                               \
-                y[i] = STORE((f + one) * s);                                \
-            })                                                              \
-        }                                                                   \
-    }                                                                       \
-    void sfa_backward_##NAME(const T *grad, const uint8_t *window, T *out,  \
-                             int64_t n, double scale, int threads) {        \
-        const REAL s = (REAL)scale;                                         \
+    void sfa_forward_##NAME(const T *u, T *y, int64_t n, double max_spikes, \
+                            double scale, int threads) {                    \
+        const REAL top = (REAL)max_spikes - 1, one = 1, s = (REAL)scale;    \
         PARALLEL_FOR(for (int64_t i = begin; i < end; i++) {                \
-            REAL g = LOAD(grad[i]) * s;                                     \
-            out[i] = STORE(window[i] ? g : (REAL)0);                        \
+            REAL x = LOAD(u[i]);                                            \
+            QUANTISE(REAL, FLOOR, x, 0.5)                                   \
+            y[i] = STORE((f + one) * s);                                    \
         })                                                                  \
     }                                                                       \
     /* Whether any element is NaN or infinite. */                           \

@@ -32,8 +32,7 @@ def _declare(library: ctypes.CDLL) -> None:
     pointer, i64, f64 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
     for suffix in DTYPES.values():
         for name, arguments in (
-            ('forward', [pointer, pointer, pointer, i64, f64, f64]),
-            ('backward', [pointer, pointer, pointer, i64, f64]),
+            ('forward', [pointer, pointer, i64, f64, f64]),
             ('nonfinite', [pointer, i64, pointer]),
             ('pack', [pointer] * 3 + [i64, i64, f64, f64, ctypes.c_int32]),
             ('pack_values', [pointer, pointer, i64, f64]),

@@ -158,7 +158,9 @@ def _forward(u: torch.Tensor,
              offset: float = 0.5) -> torch.Tensor:
     if offset == 0.5 and native.usable(u):
         out = u if inplace else torch.empty_like(u)
-        _run_forward(u, out, None, max_spikes, scale)
+        native.kernel('forward', u.dtype)(u.data_ptr(), out.data_ptr(),
+                                          u.numel(), max_spikes, scale,
+                                          torch.get_num_threads())
         return out
     if gpu.usable(u):
         return gpu.fire(u, max_spikes, scale, inplace, offset)
@@ -167,39 +169,18 @@ def _forward(u: torch.Tensor,
     return out if scale == 1 else out.mul_(scale)
 
 
-def _run_forward(u, out, window, max_spikes, scale):
-    native.kernel('forward', u.dtype)(u.data_ptr(), out.data_ptr(),
-                                      None if window is None else
-                                      window.data_ptr(), u.numel(), max_spikes,
-                                      scale, torch.get_num_threads())
-
-
 class _SpikeFiring(torch.autograd.Function):
+    """The definition, where no kernel can run (:func:`.packed.fire`)."""
 
     @staticmethod
     def forward(ctx, u, max_spikes, scale, offset):
+        low = 0.5 - offset
         ctx.scale = scale
-        if offset == 0.5 and native.usable(u):
-            out = torch.empty_like(u)
-            window = torch.empty_like(u, dtype=torch.bool)
-            _run_forward(u, out, window, max_spikes, scale)
-        else:
-            out = _forward(u, max_spikes, scale, offset=offset)
-            low = 0.5 - offset
-            window = (u >= low) & (u <= max_spikes + low)
-        ctx.save_for_backward(window)
-        return out
+        ctx.save_for_backward((u >= low) & (u <= max_spikes + low))
+        return _forward(u, max_spikes, scale, offset=offset)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         window, = ctx.saved_tensors
-        same_layout = grad.stride() == window.stride()
-        if same_layout and native.usable(grad):
-            out = torch.empty_like(grad)
-            native.kernel('backward',
-                          grad.dtype)(grad.data_ptr(), window.data_ptr(),
-                                      out.data_ptr(), grad.numel(), ctx.scale,
-                                      torch.get_num_threads())
-            return out, None, None, None
         return torch.where(window, grad * ctx.scale, 0), None, None, None
